@@ -13,8 +13,8 @@
 //! lock while code of the user (`Debug`, `Display`, another layer) runs. The environment is read by
 //! calls that say so in their names (`from_env`, `try_from_env`).
 //!
-//! The feature `console` (default) has the console and the log file; without it the crate needs
-//! nothing of terminals.
+//! The feature `console` (default) has the console and the log file; without it the crate depends
+//! on no crate for terminals.
 
 #[cfg(feature = "console")]
 pub mod console;

@@ -16,7 +16,7 @@ pub struct VariableError {
 }
 
 impl VariableError {
-    /// The error of a variable: its name, its value, and what to write in its place.
+    /// Creates the error of a variable from its name, its value, and what to write in its place.
     #[must_use]
     pub fn new(name: &'static str, input: &str, accepted: impl Into<String>) -> Self {
         Self {
@@ -26,19 +26,19 @@ impl VariableError {
         }
     }
 
-    /// The variable.
+    /// Returns the variable's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The first 60 characters of its value.
+    /// Returns the first 60 characters of its value.
     #[must_use]
     pub fn input(&self) -> &str {
         &self.input
     }
 
-    /// What is accepted in its place, as a sentence.
+    /// Returns what is accepted in its place, as a sentence.
     #[must_use]
     pub fn accepted(&self) -> &str {
         &self.accepted
@@ -53,14 +53,14 @@ impl fmt::Display for VariableError {
 
 impl std::error::Error for VariableError {}
 
-/// A variable's value; blank is the same as not set.
+/// Returns a variable's value; a blank one counts as not set.
 #[cfg(feature = "console")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?.to_string_lossy().into_owned();
     (!value.trim().is_empty()).then_some(value)
 }
 
-/// The value of a variable that switches something on or off.
+/// Returns the value of a variable that switches something on or off.
 #[cfg(feature = "console")]
 pub(crate) fn flag(name: &'static str) -> Result<Option<bool>, VariableError> {
     let Some(text) = variable(name) else {

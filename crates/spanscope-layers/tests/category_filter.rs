@@ -127,7 +127,7 @@ fn callsites_of(work: impl FnOnce()) -> Vec<&'static Metadata<'static>> {
 }
 
 #[test]
-fn a_layer_and_a_per_layer_filter_let_the_same_through() {
+fn a_layer_and_a_per_layer_filter_pass_the_same_records() {
     let _alone = alone();
     let filter = filter("core::routers=debug,server=error,tools=off", "quiet=off");
     let seen = seen_both_ways(&filter, || {
@@ -163,7 +163,7 @@ fn a_layer_and_a_per_layer_filter_let_the_same_through() {
 }
 
 #[test]
-fn sinks_differ_and_the_whole_subscriber_lets_through_what_any_of_them_wants() {
+fn any_of_passes_what_any_sinks_filter_passes() {
     let _alone = alone();
     let mut levels = Levels::new();
     let warnings = levels.set_pairs(&application(), "test", "all=warn,nosuch=debug");
@@ -221,7 +221,7 @@ fn sinks_differ_and_the_whole_subscriber_lets_through_what_any_of_them_wants() {
 }
 
 #[test]
-fn filters_and_handles_go_to_other_threads() {
+fn filters_and_handles_are_send_and_sync() {
     fn goes<T: Clone + Send + Sync + 'static>(_: &T) {}
     let filter = filter("", "");
     goes(&filter);
@@ -230,7 +230,7 @@ fn filters_and_handles_go_to_other_threads() {
 }
 
 #[test]
-fn levels_change_at_run_time_for_callsites_that_were_met_before() {
+fn a_level_change_applies_to_known_callsites() {
     let _alone = alone();
     for as_layer in [true, false] {
         let filter = filter("", "");
@@ -270,7 +270,7 @@ fn levels_change_at_run_time_for_callsites_that_were_met_before() {
 }
 
 #[test]
-fn only_values_make_the_layer_ask_again_and_the_per_layer_filter_always_does() {
+fn interest_is_cached_unless_values_decide_or_the_filter_is_per_layer() {
     let _alone = alone();
     let callsites = callsites_of(|| {
         info!(target: "server", "always");
@@ -379,7 +379,7 @@ fn a_category_field_decides_for_events() {
 }
 
 #[test]
-fn a_category_field_decides_for_spans_and_for_nothing_in_them() {
+fn a_category_field_decides_for_its_span_but_not_for_records_in_it() {
     let _alone = alone();
     let filter = filter("agents=debug,cli=error", "");
     let seen = seen_both_ways(&filter, || {
@@ -397,7 +397,7 @@ fn a_category_field_decides_for_spans_and_for_nothing_in_them() {
 }
 
 #[test]
-fn at_critical_only_error_events_that_say_so_pass() {
+fn at_critical_only_error_events_with_that_severity_pass() {
     let _alone = alone();
     let seen = seen_both_ways(&filter("all=critical,cli=info", ""), || {
         error!(target: "server", "1 no");
@@ -422,7 +422,7 @@ fn with_log() {
 
 /// tokio-rs/tracing#2519: a result that `enabled!` left behind dropped the next span.
 #[test]
-fn questions_between_spans_lose_no_span() {
+fn enabled_checks_between_spans_lose_no_span() {
     let _alone = alone();
     with_log();
     let filter = filter("core=debug", "");
@@ -461,7 +461,7 @@ fn questions_between_spans_lose_no_span() {
 
 /// The values of a span are computed between the filter's evaluation and its start.
 #[test]
-fn what_is_logged_by_the_values_of_a_refused_span_is_not_lost() {
+fn events_from_the_values_of_a_refused_span_are_not_lost() {
     let _alone = alone();
     let (filtered, other) = (Recorder::new(), Recorder::new());
     let subscriber = tracing_subscriber::registry()
@@ -482,7 +482,7 @@ fn what_is_logged_by_the_values_of_a_refused_span_is_not_lost() {
 }
 
 #[test]
-fn records_of_the_log_crate_are_let_through_by_their_own_target() {
+fn records_of_the_log_crate_are_filtered_by_their_own_target() {
     let _alone = alone();
     with_log();
     let filter = filter("agents=debug,tools=critical", "h2=trace");
@@ -521,7 +521,7 @@ fn records_of_the_log_crate_are_let_through_by_their_own_target() {
 }
 
 #[test]
-fn kept_answers_of_one_filter_are_not_those_of_another() {
+fn cached_results_of_one_filter_are_not_used_by_another() {
     let _alone = alone();
     let (quiet, loud) = (filter("server=warn,core=trace", ""), filter("server=debug", ""));
     let emit = || debug!(target: "server", "one callsite");
@@ -655,7 +655,7 @@ impl<S: Subscriber> Layer<S> for Counter {
 }
 
 #[test]
-fn a_debug_that_logs_or_panics_is_no_danger_to_the_filter() {
+fn a_display_that_logs_or_panics_does_not_disturb_the_filter() {
     struct Chatty;
     impl fmt::Display for Chatty {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -679,7 +679,7 @@ fn a_debug_that_logs_or_panics_is_no_danger_to_the_filter() {
 
 /// A variable can't be set in this process: other threads may be reading the environment.
 #[test]
-fn from_env_reads_both_variables_and_keeps_what_it_could_not_use() {
+fn from_env_reads_both_variables_and_keeps_their_warnings() {
     const CHILD: &str = "SPANSCOPE_TEST_CHILD";
     if std::env::var_os(CHILD).is_some() {
         let filter = CategoryFilter::from_env();
@@ -696,7 +696,7 @@ fn from_env_reads_both_variables_and_keeps_what_it_could_not_use() {
     }
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
-            "from_env_reads_both_variables_and_keeps_what_it_could_not_use",
+            "from_env_reads_both_variables_and_keeps_their_warnings",
             "--exact",
             "--nocapture",
         ])

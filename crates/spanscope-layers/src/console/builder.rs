@@ -91,7 +91,7 @@ impl Settings {
         for notice in notices {
             waiting.add(Severity::Warn, notice);
         }
-        let again = sink.again();
+        let new_sink = sink.for_child();
         let (notices, categories) = (Arc::clone(&waiting), self.categories);
         let (spans, reads_markup, slow, limit) = (self.spans, self.reads_markup, self.slow, self.limit);
         let has_links = self.has_links;
@@ -116,12 +116,14 @@ impl Settings {
         };
         let work = start(sink, &queue, &control)?;
         let restart: Restart = Arc::new(move |queue, control| {
-            let again = again.as_ref().ok_or("its writer belongs to the parent process")?;
-            let started = start(again(), queue, control);
+            let new_sink = new_sink
+                .as_ref()
+                .ok_or("its writer belongs to the parent process")?;
+            let started = start(new_sink(), queue, control);
             started.map(drop).map_err(|error| error.to_string())
         });
         queue.on_fork(name, restart);
-        let front = LayerCore {
+        let core = LayerCore {
             capture: Capture::new(self.max_value_len),
             queue: queue.clone(),
             shows_spans: self.spans.shows_spans(),
@@ -140,7 +142,7 @@ impl Settings {
             handle,
             shutdown_timeout: self.shutdown_timeout,
         };
-        Ok((front, guard))
+        Ok((core, guard))
     }
 }
 
@@ -236,7 +238,7 @@ macro_rules! common_setters {
     };
 }
 
-/// Where places of the source are hyperlinks, if there are colours.
+/// When source locations are hyperlinks, if there are colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hyperlinks {
     Never,
@@ -289,19 +291,23 @@ impl ConsoleLayerBuilder {
 
     /// Sets whether the terminal supports more than sixteen colours, which only markup uses.
     /// Default: `false`.
-    pub fn true_color(mut self, does: bool) -> Self {
-        self.depth = if does { Color::TrueColor } else { Color::Ansi16 };
+    pub fn true_color(mut self, supported: bool) -> Self {
+        self.depth = if supported {
+            Color::TrueColor
+        } else {
+            Color::Ansi16
+        };
         self
     }
 
-    /// The settings of the environment, on top of the defaults. An invalid value changes nothing,
+    /// Creates a builder with the settings of the environment. An invalid value changes nothing,
     /// and the console's first lines report it; [`ConsoleEnv`] lists the variables.
     #[track_caller]
     pub fn from_env() -> Self {
         Self::new().env(ConsoleEnv::from_env())
     }
 
-    /// The settings of the environment, on top of the defaults.
+    /// Creates a builder with the settings of the environment.
     ///
     /// # Errors
     /// A variable has a value that is not accepted.
@@ -312,8 +318,8 @@ impl ConsoleLayerBuilder {
         Ok(builder.env(ConsoleEnv::try_from_env()?))
     }
 
-    /// Applies what the environment says. What no variable sets stays as it was; the console's
-    /// first lines report the [problems](ConsoleEnv::problems).
+    /// Applies the settings of the environment. Settings without a variable are unchanged; the
+    /// console's first lines report the [problems](ConsoleEnv::problems).
     ///
     /// ```
     /// use spanscope_layers::ConsoleLayer;
@@ -346,14 +352,14 @@ impl ConsoleLayerBuilder {
         self
     }
 
-    /// Whether the target and line of an entry are a hyperlink (OSC 8) to the source file, which
-    /// terminals open at a click. Lines without colours have none, and neither have files that are
-    /// not on this machine.
+    /// Sets whether the target and line of an entry are a hyperlink (OSC 8) to the source file,
+    /// which terminals open at a click. Lines without colours have none, and neither have files
+    /// that are not on this machine.
     ///
     /// Default: no. [`env`](Self::env) switches them on where the output is a terminal that is
     /// known to show hyperlinks.
-    pub fn hyperlinks(mut self, are_on: bool) -> Self {
-        self.hyperlinks = if are_on {
+    pub fn hyperlinks(mut self, enabled: bool) -> Self {
+        self.hyperlinks = if enabled {
             Hyperlinks::Always
         } else {
             Hyperlinks::Never
@@ -424,7 +430,7 @@ impl ConsoleLayerBuilder {
         let follow =
             (self.width.is_none() && on_terminal).then_some(terminal::width as fn() -> Option<usize>);
         let sink = self.sink.unwrap_or(Sink::Stderr(Torn::default()));
-        let (front, guard) = self.settings.start(
+        let (core, guard) = self.settings.start(
             "spanscope-console",
             sink,
             options,
@@ -432,7 +438,7 @@ impl ConsoleLayerBuilder {
             self.notices,
             self.is_synchronous,
         )?;
-        Ok((ConsoleLayer { front }, guard))
+        Ok((ConsoleLayer { core }, guard))
     }
 }
 
@@ -461,9 +467,9 @@ impl LogFileLayerBuilder {
     pub fn open(self, path: impl Into<PathBuf>) -> io::Result<(LogFileLayer, ConsoleGuard)> {
         let options = self.settings.render_options().date(true).width(NEVER_WRAPPED);
         let sink = Sink::File(AppendFile::new(path.into()));
-        let (front, guard) =
+        let (core, guard) =
             self.settings
                 .start("spanscope-log-file", sink, options, None, Vec::new(), false)?;
-        Ok((LogFileLayer { front }, guard))
+        Ok((LogFileLayer { core }, guard))
     }
 }

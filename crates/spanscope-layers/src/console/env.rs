@@ -6,7 +6,7 @@ use super::terminal;
 use super::{ColorChoice, HYPERLINKS_VARIABLE, MARKUP_VARIABLE, STYLE_VARIABLE, SYNC_VARIABLE};
 use crate::variable::{VariableError, flag, variable};
 
-/// What the environment says of the console, for
+/// The console's settings in the environment, for
 /// [`ConsoleLayerBuilder::env`](super::ConsoleLayerBuilder::env).
 ///
 /// | variable | meaning |
@@ -14,7 +14,7 @@ use crate::variable::{VariableError, flag, variable};
 /// | `SPANSCOPE_CONSOLE` | a [`ConsoleStyle`] |
 /// | `SPANSCOPE_CONSOLE_MARKUP` | whether all messages of the application are markup |
 /// | `SPANSCOPE_CONSOLE_SYNC` | whether the recording thread writes the lines |
-/// | `SPANSCOPE_CONSOLE_HYPERLINKS` | whether target and line link to the source; else on a terminal that is known to show hyperlinks |
+/// | `SPANSCOPE_CONSOLE_HYPERLINKS` | whether target and line link to the source; default: on a terminal that is known to show hyperlinks |
 /// | `LLAMA_STACK_LOG_WIDTH` | columns of a line |
 /// | `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR`, `TERM`, `COLORTERM` | colours |
 #[derive(Debug, Clone, Default)]
@@ -70,13 +70,13 @@ impl ConsoleEnv {
         }
     }
 
-    /// The variables with an invalid value.
+    /// Returns the variables with an invalid value.
     #[must_use]
     pub fn problems(&self) -> &[VariableError] {
         &self.problems
     }
 
-    /// Takes the problems out, for a caller that reports them itself.
+    /// Removes and returns the problems, for a caller that reports them itself.
     #[must_use]
     pub fn take_problems(&mut self) -> Vec<VariableError> {
         std::mem::take(&mut self.problems)

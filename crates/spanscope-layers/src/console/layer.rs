@@ -26,7 +26,7 @@ pub(super) struct LayerCore {
     pub(super) queue: Queue,
     /// If not, spans are only read for their ids.
     pub(super) shows_spans: bool,
-    /// Whether nothing is captured and shown.
+    /// Whether the layer captures and shows nothing.
     pub(super) is_off: bool,
     /// Set if the caller writes.
     pub(super) synchronous: Option<Synchronous>,
@@ -60,7 +60,7 @@ pub(super) struct Synchronous {
 /// ```
 #[derive(Debug)]
 pub struct ConsoleLayer {
-    pub(super) front: LayerCore,
+    pub(super) core: LayerCore,
 }
 
 impl ConsoleLayer {
@@ -96,7 +96,7 @@ impl ConsoleLayer {
 /// ```
 #[derive(Debug)]
 pub struct LogFileLayer {
-    pub(super) front: LayerCore,
+    pub(super) core: LayerCore,
 }
 
 impl LogFileLayer {
@@ -116,70 +116,70 @@ impl LogFileLayer {
     }
 }
 
-macro_rules! listen_through_front {
+macro_rules! forward_to_core {
     ($layer:ty) => {
         impl<S> Layer<S> for $layer
         where
             S: Subscriber + for<'a> LookupSpan<'a>,
         {
             fn on_register_dispatch(&self, dispatch: &Dispatch) {
-                self.front.capture.on_register_dispatch(dispatch);
+                self.core.capture.on_register_dispatch(dispatch);
             }
 
             fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.capture.on_new_span(attributes, id, &context);
+                self.core.capture.on_new_span(attributes, id, &context);
             }
 
             fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.capture.on_record(id, values, &context);
+                self.core.capture.on_record(id, values, &context);
             }
 
             fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.capture.on_follows_from(id, follows, &context);
+                self.core.capture.on_follows_from(id, follows, &context);
             }
 
             fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.on_enter(id, &context);
+                self.core.on_enter(id, &context);
             }
 
             fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.on_exit(id, &context);
+                self.core.on_exit(id, &context);
             }
 
             fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.on_event(event, &context);
+                self.core.on_event(event, &context);
             }
 
             fn on_close(&self, id: Id, context: Context<'_, S>) {
-                if self.front.is_off {
+                if self.core.is_off {
                     return;
                 }
-                self.front.on_close(&id, &context);
+                self.core.on_close(&id, &context);
             }
         }
     };
 }
 
-listen_through_front!(ConsoleLayer);
-listen_through_front!(LogFileLayer);
+forward_to_core!(ConsoleLayer);
+forward_to_core!(LogFileLayer);
 
 impl LayerCore {
     fn on_enter<S>(&self, id: &Id, context: &Context<'_, S>)
@@ -381,7 +381,7 @@ mod tests {
         let wakes = Arc::new(AtomicUsize::new(0));
         let (layer, guard) = ConsoleLayer::builder().writer(io::sink()).build().unwrap();
         let counter = Arc::clone(&wakes);
-        layer.front.queue.on_wake(move || {
+        layer.core.queue.on_wake(move || {
             counter.fetch_add(1, Ordering::Relaxed);
         });
         let subscriber = tracing_subscriber::registry().with(layer);

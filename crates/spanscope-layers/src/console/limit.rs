@@ -31,7 +31,7 @@ impl Default for RateLimit {
 }
 
 /// How often a lasting flood is summarized, in nanoseconds.
-const SAY_EVERY: u64 = 10_000_000_000;
+const SUMMARIZE_EVERY: u64 = 10_000_000_000;
 /// A flood is over when nothing was suppressed for this long, in nanoseconds.
 const QUIET: u64 = 1_000_000_000;
 const NANOS: u64 = 1_000_000_000;
@@ -39,7 +39,7 @@ const NANOS: u64 = 1_000_000_000;
 /// crate are distinguished by their targets, and a program may generate these.
 const MANY_BUCKETS: usize = 10_000;
 
-/// The identity of a callsite here: any distinct value.
+/// Identifies a callsite.
 pub(super) type Key = (u64, u8);
 
 #[derive(Debug)]
@@ -146,7 +146,8 @@ impl Limiter {
         let mut due = Vec::new();
         for bucket in self.buckets.values_mut() {
             let is_due = bucket.held.as_ref().is_some_and(|held| {
-                all || now.saturating_sub(held.first) >= SAY_EVERY || now.saturating_sub(held.last) >= QUIET
+                all || now.saturating_sub(held.first) >= SUMMARIZE_EVERY
+                    || now.saturating_sub(held.last) >= QUIET
             });
             if is_due {
                 due.extend(bucket.held.take());
@@ -192,28 +193,31 @@ mod tests {
         let due = limiter.due(2 * NANOS + 1, false);
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].lines, 150_000 - 109);
-        assert!(limiter.due(u64::MAX, true).is_empty(), "said once");
+        assert!(limiter.due(u64::MAX, true).is_empty(), "reported once");
     }
 
     #[test]
-    fn a_slow_flood_is_summed_up_while_it_lasts() {
+    fn a_slow_flood_is_summarized_while_it_lasts() {
         let mut limiter = Limiter::new(RateLimit::default());
         let mut shown = 0;
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         // 41 lines a second for a minute.
         for line in 0..41 * 60_u64 {
             let now = line * NANOS / 41;
             shown += u64::from(limiter.passes((1, 0), now, held));
-            said.extend(limiter.due(now, false));
+            reported.extend(limiter.due(now, false));
         }
-        said.extend(limiter.due(61 * NANOS, true));
+        reported.extend(limiter.due(61 * NANOS, true));
         assert!((690..=700).contains(&shown), "{shown}");
-        assert_eq!(shown + said.iter().map(|held| held.lines).sum::<u64>(), 41 * 60);
-        assert!((5..=7).contains(&said.len()), "{}", said.len());
+        assert_eq!(
+            shown + reported.iter().map(|held| held.lines).sum::<u64>(),
+            41 * 60
+        );
+        assert!((5..=7).contains(&reported.len()), "{}", reported.len());
     }
 
     #[test]
-    fn targets_that_are_made_up_as_one_goes_do_not_pile_up() {
+    fn generated_targets_do_not_accumulate() {
         let mut limiter = Limiter::new(RateLimit::default());
         for line in 0..100 {
             assert!(limiter.passes((0, 0), line, held));
@@ -227,12 +231,12 @@ mod tests {
         assert_eq!(
             (due.len(), due[0].lines),
             (1, 1),
-            "what is held back is not forgotten"
+            "the suppressed line is still reported"
         );
     }
 
     #[test]
-    fn callsites_do_not_share_their_room() {
+    fn callsites_have_separate_limits() {
         let mut limiter = Limiter::new(RateLimit {
             burst: 1,
             per_second: 0,

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Files that are remembered. Names of files come with records of the `log` crate too, so there is
-/// a bound.
+/// Maximum number of remembered files; records of the `log` crate may contain any file name.
 const MAX_FILES: usize = 10_000;
 
-/// Makes URLs of files of the source, of those that are on this machine.
+/// Creates URLs of source files that exist on this machine.
 #[derive(Debug)]
 pub(super) struct Links {
-    /// Where relative names are looked for: compilers name files as they were given to them, which
-    /// is relative to the workspace.
+    /// The folder in which, and in whose ancestors, relative names are searched: the compiler's
+    /// file names are usually relative to the workspace.
     folder: Option<PathBuf>,
     urls: HashMap<String, Option<String>>,
 }
@@ -29,7 +28,7 @@ impl Links {
         }
     }
 
-    /// The URL of a line of a file; `None` where the file is not found.
+    /// Returns the URL of a line of a file; `None` if the file is not found.
     ///
     /// The line is the fragment, as kitty and iTerm2 read it; other terminals open the file.
     pub(super) fn to(&mut self, file: Option<&str>, line: Option<u32>) -> Option<String> {
@@ -45,7 +44,7 @@ impl Links {
         Some(format!("{url}#{line}"))
     }
 
-    /// The file in the folder of the process or in one above it.
+    /// Finds the file in the process's folder or in one of its ancestors.
     fn find(&self, file: &Path) -> Option<PathBuf> {
         if file.is_absolute() {
             return file.is_file().then(|| file.to_owned());
@@ -57,7 +56,7 @@ impl Links {
     }
 }
 
-/// The URL of a path. Every byte that a URL or a terminal could take for something else is escaped.
+/// Returns the URL of a path. Every byte that has a meaning in a URL or for a terminal is escaped.
 fn url_of(path: &Path) -> Option<String> {
     let path = path.to_str()?;
     let mut url = String::from("file://");
@@ -109,7 +108,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn no_byte_of_a_path_reaches_the_terminal_that_could_end_the_link() {
+    fn bytes_of_a_path_that_could_end_the_link_are_escaped() {
         let url = url_of(Path::new("/a\x1b\\b\u{9c};?#%é")).unwrap();
         assert_eq!(url, "file:///a%1B%5Cb%C2%9C%3B%3F%23%25%C3%A9");
     }

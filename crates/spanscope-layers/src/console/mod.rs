@@ -41,10 +41,10 @@ pub use terminal::{COLOR_VARIABLES, ColorChoice, WIDTH_VARIABLE};
 /// The variable with the console's [`ConsoleStyle`].
 pub const STYLE_VARIABLE: &str = "SPANSCOPE_CONSOLE";
 
-/// The variable that has the console read markup in the application's messages.
+/// The variable that makes the console read markup in the application's messages.
 pub const MARKUP_VARIABLE: &str = "SPANSCOPE_CONSOLE_MARKUP";
 
-/// The variable that has the calling thread write the console's lines.
+/// The variable that makes the calling thread write the console's lines.
 pub const SYNC_VARIABLE: &str = "SPANSCOPE_CONSOLE_SYNC";
 
 /// The variable that switches hyperlinks of the console on or off.

@@ -101,7 +101,7 @@ pub(super) struct Page {
     pub(super) last_trace: Option<TraceId>,
     pub(super) trees: Trees,
     pub(super) clock: WallClock,
-    /// Where places of the source are shown as hyperlinks.
+    /// Set if source locations are shown as hyperlinks.
     pub(super) links: Option<Links>,
     pub(super) text: String,
     /// The number of records whose lines are in the text, or that have none.
@@ -118,7 +118,7 @@ enum Kind {
 
 impl Page {
     /// A panic here would be a bug in Spanscope; it only loses its own line.
-    pub(super) fn record_or_say(&mut self, chunk: &Chunk, record: &QueuedRecord) {
+    pub(super) fn record_or_report(&mut self, chunk: &Chunk, record: &QueuedRecord) {
         let before = self.text.len();
         if catch_unwind(AssertUnwindSafe(|| self.record(chunk, record))).is_err() {
             self.text.truncate(before);
@@ -389,7 +389,7 @@ impl Page {
     }
 
     /// Returns how long the thread may sleep.
-    pub(super) fn rest(&self) -> Duration {
+    pub(super) fn max_sleep(&self) -> Duration {
         if self.limiter.as_ref().is_some_and(Limiter::is_holding) {
             Duration::from_millis(500)
         } else if self.trees.is_waiting() {
@@ -400,7 +400,7 @@ impl Page {
     }
 }
 
-/// The URL of a place of the source, where links are shown.
+/// Returns the URL of a source location, if links are shown.
 fn link(links: &mut Option<Links>, file: Option<&str>, line: Option<u32>) -> Option<String> {
     links.as_mut()?.to(file, line)
 }

@@ -26,7 +26,7 @@ const MAX_PIECE: usize = 64 << 10;
 /// Minimum time between a failure to open the file and the next try.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a blocked output (non-blocking stderr) is waited for, since it last accepted something.
+/// How long to wait for a blocked output (non-blocking stderr) after it last accepted bytes.
 const STALL: Duration = Duration::from_secs(1);
 
 /// The output of whole lines.
@@ -66,7 +66,7 @@ impl Sink {
 
     /// Returns a constructor of a sink with the same output for another process; `None` if only
     /// this process has it.
-    pub(crate) fn again(&self) -> Option<Box<dyn Fn() -> Self + Send + Sync>> {
+    pub(crate) fn for_child(&self) -> Option<Box<dyn Fn() -> Self + Send + Sync>> {
         match self {
             Self::Stderr(_) => Some(Box::new(|| Self::Stderr(Torn::default()))),
             Self::File(file) => {

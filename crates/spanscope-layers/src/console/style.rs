@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_style_has_a_word_that_is_read_back() {
+    fn each_style_is_parsed_from_its_name() {
         let words: Vec<&str> = ConsoleStyle::ALL.iter().map(|style| style.as_str()).collect();
         assert_eq!(words.join(" "), ConsoleStyle::ACCEPTED);
         for style in ConsoleStyle::ALL {

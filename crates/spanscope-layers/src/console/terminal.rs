@@ -48,10 +48,9 @@ pub(super) fn is_terminal() -> bool {
 }
 
 /// Returns the setting of the usual variables: `NO_COLOR` has priority over `FORCE_COLOR` and
-/// `CLICOLOR_FORCE`, these over `CLICOLOR`, that over a terminal without colours; `None` if none is
-/// set.
+/// `CLICOLOR_FORCE`, these over `CLICOLOR`; `None` if none is set.
 pub(super) fn choice_from_env() -> Option<ColorChoice> {
-    // Not by `anstyle_query`, which takes `CLICOLOR_FORCE=0`, a no, for a yes, and does not know
+    // `anstyle_query` is not used here: it reads `CLICOLOR_FORCE=0` as yes, and does not know
     // `FORCE_COLOR`.
     let forces = |name| {
         let value = std::env::var_os(name).unwrap_or_default();
@@ -78,8 +77,8 @@ pub(super) fn depth_from_env() -> Option<Color> {
     anstyle_query::truecolor().then_some(Color::TrueColor)
 }
 
-/// Whether the variables name a terminal that is known to show hyperlinks (OSC 8). Others print
-/// nothing of them, or the escape code as text, so an unknown one gets none.
+/// Returns whether the variables name a terminal that is known to show hyperlinks (OSC 8). Other
+/// terminals ignore them, or print the escape code as text, so an unknown one gets none.
 pub(super) fn shows_hyperlinks(variable: impl Fn(&str) -> Option<String>) -> bool {
     let term = variable("TERM").unwrap_or_default();
     // A multiplexer sets the variables of the terminal around it and may not pass links on.

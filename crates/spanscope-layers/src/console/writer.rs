@@ -71,12 +71,12 @@ pub(super) struct Writer {
     pub(super) reads_markup: bool,
     pub(super) slow: Option<Duration>,
     pub(super) limit: Option<RateLimit>,
-    /// Whether places of the source are hyperlinks.
+    /// Whether source locations are hyperlinks.
     pub(super) has_links: bool,
 }
 
 impl Writer {
-    /// Starts the thread. Returns what synchronous callers write with.
+    /// Starts the thread. Returns the part with which synchronous callers write.
     pub(super) fn spawn(self, is_synchronous: bool) -> std::io::Result<Work> {
         let name = self.name;
         let (control, queue) = (Arc::clone(&self.control), self.queue.clone());
@@ -108,14 +108,14 @@ impl Writer {
                 width: self.width,
                 held: Vec::new(),
                 lost: (0, 0),
-                said_error: None,
+                reported_error: None,
             })),
         };
-        let of_callers = work.clone();
+        let for_callers = work.clone();
         threads::spawn(name, move || {
             control.run(&queue, name, || work.run(&queue, &control));
         })?;
-        Ok(of_callers)
+        Ok(for_callers)
     }
 }
 
@@ -139,7 +139,7 @@ impl std::fmt::Debug for Work {
 impl Work {
     fn run(&self, queue: &Queue, control: &WorkerHandle) {
         loop {
-            let rest = lock(&self.work).rest();
+            let rest = lock(&self.work).max_sleep();
             queue.sleep(rest, GATHER);
             let wanted = control.wanted();
             let _stream = self.stream.map(Stream::lock);
@@ -176,19 +176,19 @@ struct Loop {
     notices: Arc<Notices>,
     sink: Sink,
     width: Option<fn() -> Option<usize>>,
-    /// Collected, but not yet rendered from that record on.
+    /// Collected chunks, each with the first record that is not yet rendered.
     held: Vec<Held>,
     /// Records whose loss has been reported: those that found no room, and those that could not be
     /// written.
     lost: (u64, u64),
-    said_error: Option<String>,
+    reported_error: Option<String>,
 }
 
 impl Loop {
     /// Returns how long the thread may sleep.
-    fn rest(&self) -> Duration {
+    fn max_sleep(&self) -> Duration {
         if self.held.is_empty() {
-            self.page.rest()
+            self.page.max_sleep()
         } else {
             Duration::ZERO
         }
@@ -196,8 +196,9 @@ impl Loop {
 
     /// Writes what is queued. Returns whether the thread has ended.
     fn take_turn(&mut self, wanted: ControlRequest) -> bool {
-        // Threads are collected one after another: a record pushed after its thread's turn may
-        // precede one of the next thread, so only records from before all turns are in order.
+        // Threads are collected one after another. A record that is pushed after its thread was
+        // collected may be older than one of the next thread, so only records from before the
+        // collection are in order.
         let until = Clock::global().now();
         self.drain();
         self.prepare();
@@ -267,7 +268,7 @@ impl Loop {
         }
         for (_, number, place) in order {
             let chunk = &held[number].chunk;
-            self.page.record_or_say(chunk, &chunk.entries()[place]);
+            self.page.record_or_report(chunk, &chunk.entries()[place]);
             if self.page.text.len() >= WRITE_AT {
                 written &= self.write_text();
             }
@@ -281,7 +282,7 @@ impl Loop {
                 self.queue.recycle(held.chunk);
             }
         }
-        if self.say_losses() {
+        if self.report_losses() {
             written &= self.write_text();
         }
         written
@@ -299,7 +300,7 @@ impl Loop {
         match result {
             Ok(()) => {
                 self.control.add_stored(records);
-                if self.said_error.take().is_some() {
+                if self.reported_error.take().is_some() {
                     log_to_stderr(format!("{}: {} is written again", self.name, self.sink));
                 }
                 true
@@ -308,22 +309,22 @@ impl Loop {
                 self.control.add_write_failed(records);
                 // Reported once per cause, and not on a stderr that is itself the problem.
                 let error = error.to_string();
-                if self.said_error.as_ref() != Some(&error) && !self.sink.is_stderr() {
+                if self.reported_error.as_ref() != Some(&error) && !self.sink.is_stderr() {
                     log_to_stderr(format!(
                         "{}: {} can't be written, its lines are lost until it can: {error}",
                         self.name, self.sink
                     ));
                 }
-                self.said_error = Some(error);
+                self.reported_error = Some(error);
                 false
             }
         }
     }
 
     /// Adds a line with the number of lost lines, if some were lost since the last report.
-    fn say_losses(&mut self) -> bool {
+    fn report_losses(&mut self) -> bool {
         let dropped = self.control.stats(&self.queue).dropped;
-        if self.said_error.is_some() {
+        if self.reported_error.is_some() {
             return false;
         }
         let (slow, failed) = self.lost;
@@ -354,7 +355,7 @@ fn time_of(record: &QueuedRecord) -> Ticks {
     match record {
         QueuedRecord::Start(start) => start.reported_at,
         QueuedRecord::Event(event) => event.time,
-        // After everything below it, though its end may be earlier.
+        // By its close, not its end, so that it follows all spans below it.
         QueuedRecord::Span(span) => span.closed,
         QueuedRecord::Measurement(measurement) => measurement.time,
     }

@@ -227,9 +227,10 @@ impl Categories {
 
     /// Returns the category of a span's or an event's callsite.
     ///
-    /// The first segment of its target determines its crate, the module path if the target was
-    /// overridden, and its source file. The module segments of rule 3 are the target's, or the
-    /// module path's if the target was overridden with something that is not a path of that crate.
+    /// Its crate is determined by the first segment of its target, by the module path if the target
+    /// was overridden, and by its source file. The module segments of rule 3 are the target's, or
+    /// the module path's if the target was overridden with something that is not a path of that
+    /// crate.
     #[must_use]
     pub fn of<'a>(&'a self, metadata: &'a Metadata<'_>) -> CategoryMatch<'a> {
         self.of_place(metadata.target(), metadata.module_path(), metadata.file())

@@ -11,7 +11,7 @@ use super::categories::{Categories, CategoryMatch};
 use super::level_filter::LevelFilter;
 use super::warning::UnknownCategory;
 
-/// The level of every category without its own.
+/// The level of categories for which none is set.
 pub const DEFAULT_CATEGORY_LEVEL: LevelFilter = LevelFilter::Info;
 
 /// The level of third-party targets: without a category, and outside the application.
@@ -92,8 +92,9 @@ impl Levels {
     ) -> LevelFilter {
         let explicit = self.explicit_for(matched.path);
         if let Some((prefix_len, threshold)) = self.directive_for(target) {
-            // A category that is part of the target reaches as far as its explicit part does; one
-            // from elsewhere says nothing about the target.
+            // If the category is part of the target, the explicit level or the directive applies,
+            // whichever matches further into the target. A category from elsewhere does not
+            // override a directive.
             let category_at = target.strip_suffix(matched.path).map(str::len);
             return match (explicit, category_at) {
                 (Some((path_len, own)), Some(start)) if start + path_len > prefix_len => own,

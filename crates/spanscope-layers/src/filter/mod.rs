@@ -11,12 +11,12 @@
 //!
 //! | what | example | holds for |
 //! |---|---|---|
-//! | explicit level of a category that stands in the target, where it reaches further than any directive's target | `core::routers=debug` over `RUST_LOG=core=warn`, `agents=debug` over `RUST_LOG=my_app=warn` | targets `core::routers::chat`, `my_app::agents::run` |
-//! | directive with a target, longest prefix first | `RUST_LOG=my_app::agents=trace` | whatever begins so, whatever its category and its `category` field are |
-//! | explicit level of a category or a finer name | `agents=debug`; `agents::run` falls back to it | what belongs to it; `uncategorized=` the application's own rest |
+//! | explicit level of a category that is part of the target, if it matches further into the target than any directive | `core::routers=debug` over `RUST_LOG=core=warn`, `agents=debug` over `RUST_LOG=my_app=warn` | targets `core::routers::chat`, `my_app::agents::run` |
+//! | directive with a target, longest prefix first | `RUST_LOG=my_app::agents=trace` | every target with this prefix, whatever its category and its `category` field are |
+//! | explicit level of a category or a finer name | `agents=debug`; `agents::run` falls back to it | targets of the category; `uncategorized=` the application's targets without a category |
 //! | web targets | `tower_http`, `hyper`, `axum` | INFO, whatever the root level is |
 //! | `all`, and a root level set in code | `all=error` | every category and the root |
-//! | directive without a target | `RUST_LOG=debug` | categories and root, where nothing above says else |
+//! | directive without a target | `RUST_LOG=debug` | categories and root, unless a row above sets them |
 //! | defaults | | categories INFO, third-party targets (root) WARN |
 //!
 //! A `category = "..."` field has priority over the category of the target. An unregistered name in

@@ -91,13 +91,13 @@ const ALWAYS: usize = 1;
 const BY_VALUE: usize = 2;
 /// Greater than every result. Addresses of metadata are multiples of this, so a result fits into
 /// one.
-const ANSWERS_END: usize = 4;
-const _: () = assert!(align_of::<Metadata<'static>>().is_multiple_of(ANSWERS_END));
+const RESULTS_END: usize = 4;
+const _: () = assert!(align_of::<Metadata<'static>>().is_multiple_of(RESULTS_END));
 
 thread_local! {
     /// By address of the metadata: that address with the result in its lowest two bits, and the
     /// version.
-    static ANSWERS: [Cell<(usize, u64)>; PLACES] = const { [const { Cell::new((0, 0)) }; PLACES] };
+    static RESULTS: [Cell<(usize, u64)>; PLACES] = const { [const { Cell::new((0, 0)) }; PLACES] };
 }
 
 impl Switch {
@@ -122,10 +122,10 @@ impl Switch {
 
     /// Applies changed levels, and makes `tracing` evaluate every callsite again.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Levels) -> T) -> T {
-        let answer = {
+        let result = {
             let _changing = lock(&self.changing);
             let mut levels = Levels::clone(&self.levels());
-            let answer = change(&mut levels);
+            let result = change(&mut levels);
             let summary = Summary::of(&levels, &self.categories);
             let levels = Arc::new(levels);
             let mut place = write(&self.levels);
@@ -134,10 +134,10 @@ impl Switch {
             *place = levels;
             self.summary.store(summary.0, Ordering::Release);
             CHANGES.fetch_add(1, Ordering::SeqCst);
-            answer
+            result
         };
         rebuild_interest();
-        answer
+        result
     }
 
     #[inline]
@@ -172,7 +172,7 @@ impl Switch {
 
     #[inline]
     pub(super) fn decide(&self, metadata: &Metadata<'_>) -> Decision {
-        match self.answer(metadata) {
+        match self.result(metadata) {
             NEVER => Decision::Never,
             ALWAYS => Decision::Always,
             _ => Decision::ByValue,
@@ -182,12 +182,12 @@ impl Switch {
     /// Returns whether anything from this callsite can pass, depending on its values or not.
     #[inline]
     pub(super) fn can_pass(&self, metadata: &Metadata<'_>) -> bool {
-        self.answer(metadata) != NEVER
+        self.result(metadata) != NEVER
     }
 
     /// Returns a decision in the form of the table, so that an evaluation only compares a number.
     #[inline]
-    fn answer(&self, metadata: &Metadata<'_>) -> usize {
+    fn result(&self, metadata: &Metadata<'_>) -> usize {
         let summary = self.summary();
         let verbosity = verbosity(*metadata.level());
         if verbosity > summary.highest() {
@@ -198,18 +198,18 @@ impl Switch {
         }
         let address = std::ptr::from_ref(metadata).addr();
         let place = place_of(address, summary.version());
-        let (kept, version) = ANSWERS.try_with(|answers| answers[place].get()).unwrap_or((0, 0));
+        let (kept, version) = RESULTS.try_with(|results| results[place].get()).unwrap_or((0, 0));
         // For the same address, only the result remains.
-        let answer = kept ^ address;
-        if answer < ANSWERS_END && version == summary.version() {
-            return answer;
+        let result = kept ^ address;
+        if result < RESULTS_END && version == summary.version() {
+            return result;
         }
-        self.decide_again(metadata, summary.version())
+        self.decide_uncached(metadata, summary.version())
     }
 
     #[cold]
-    fn decide_again(&self, metadata: &Metadata<'_>, version: u64) -> usize {
-        let answer = match self.look_up(metadata) {
+    fn decide_uncached(&self, metadata: &Metadata<'_>, version: u64) -> usize {
+        let result = match self.look_up(metadata) {
             Decision::Never => NEVER,
             Decision::Always => ALWAYS,
             Decision::ByValue => {
@@ -224,9 +224,9 @@ impl Switch {
         };
         if is_known {
             let place = place_of(address, version);
-            let _ = ANSWERS.try_with(|answers| answers[place].set((address | answer, version)));
+            let _ = RESULTS.try_with(|results| results[place].set((address | result, version)));
         }
-        answer
+        result
     }
 
     fn look_up(&self, metadata: &Metadata<'_>) -> Decision {
@@ -266,7 +266,7 @@ impl Switch {
 
     /// Returns whether an event passes, with its values.
     #[inline]
-    pub(super) fn lets_event(&self, event: &Event<'_>) -> bool {
+    pub(super) fn passes_event(&self, event: &Event<'_>) -> bool {
         match self.decide(event.metadata()) {
             Decision::Never => false,
             Decision::Always => true,
@@ -286,7 +286,7 @@ impl Switch {
     }
 
     /// Returns whether a record of the `log` crate passes, by the source location in its fields.
-    pub(super) fn lets_log_record(&self, event: &Event<'_>) -> bool {
+    pub(super) fn passes_log_record(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
         let text = |name: &str| {
             let field = metadata.fields().field(name)?;
@@ -304,7 +304,7 @@ impl Switch {
 
     /// Returns whether a span passes, with its values.
     #[inline]
-    pub(super) fn lets_span(&self, attributes: &Attributes<'_>) -> bool {
+    pub(super) fn passes_span(&self, attributes: &Attributes<'_>) -> bool {
         let metadata = attributes.metadata();
         match self.decide(metadata) {
             Decision::Never => false,

@@ -29,7 +29,7 @@ pub(super) struct ChildActivity {
 
 /// The classification of a span above.
 #[derive(Debug, Clone, Copy, Default)]
-struct Found {
+struct Classification {
     is_agent: bool,
     /// Whether it runs an agent or a tool: spans above it do not describe calls below it.
     separates: bool,
@@ -39,7 +39,7 @@ struct Found {
 #[derive(Debug)]
 pub(super) struct SpanActivity {
     /// Its classification, which never changes.
-    found: Found,
+    classification: Classification,
     first: ChildActivity,
     others: Vec<ChildActivity>,
 }
@@ -101,31 +101,33 @@ impl ActivityReport<'_> {
         {
             {
                 let mut extensions = span.extensions_mut();
-                let known = extensions.get_mut::<SpanActivity>().map(|below| below.found);
-                let found = match known {
-                    Some(found) if found.separates => found,
+                let known = extensions
+                    .get_mut::<SpanActivity>()
+                    .map(|below| below.classification);
+                let classification = match known {
+                    Some(classification) if classification.separates => classification,
                     _ if self.model_called || self.tool_called || self.is_direct => extensions
                         .get_mut::<SpanRecord>()
-                        .map(|record| found_of(record))
+                        .map(|record| classify(record))
                         .unwrap_or_default(),
                     _ => known.unwrap_or_default(),
                 };
                 if known.is_none() {
                     let mut below = SpanActivity {
-                        found,
+                        classification,
                         first: ChildActivity {
                             owner,
                             ..ChildActivity::default()
                         },
                         others: Vec::new(),
                     };
-                    self.report_to(&mut below.first, found.is_agent);
+                    self.report_to(&mut below.first, classification.is_agent);
                     extensions.insert(below);
                 } else if let Some(below) = extensions.get_mut::<SpanActivity>() {
-                    below.found = found;
-                    self.report_to(below.of_mut(owner), found.is_agent);
+                    below.classification = classification;
+                    self.report_to(below.of_mut(owner), classification.is_agent);
                 }
-                self.is_direct &= !found.separates;
+                self.is_direct &= !classification.separates;
             }
             next = span.parent();
         }
@@ -150,10 +152,10 @@ impl ActivityReport<'_> {
     }
 }
 
-fn found_of(record: &SpanRecord) -> Found {
+fn classify(record: &SpanRecord) -> Classification {
     let plan = plan_of(record.metadata());
-    if !(plan.tells_kind || (late_keys_were_set() && record.has_watched_key())) {
-        return Found::default();
+    if !(plan.names_operation || (late_keys_were_set() && record.has_watched_key())) {
+        return Classification::default();
     }
     // No user code runs here, so the values may be read under the lock.
     let fields = FieldReader::new(record.fields());
@@ -162,7 +164,7 @@ fn found_of(record: &SpanRecord) -> Found {
     let is_tool_call = kind == OperationKind::Tool
         || (kind == OperationKind::Unknown
             && values.text(SemanticAttribute::McpMethod) == Some("tools/call"));
-    Found {
+    Classification {
         is_agent: kind == OperationKind::Agent,
         separates: kind == OperationKind::Agent || is_tool_call,
     }

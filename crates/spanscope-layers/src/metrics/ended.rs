@@ -9,11 +9,11 @@ use spanscope_model::{CACHE_METRICS, MetricKind, SpanStatus};
 
 use super::child_activity::{ActivityReport, ChildActivity};
 use super::names::{self, GenAiNames};
-use super::outlet::{Labels, OfSpan};
+use super::outlet::{Labels, SpanOutlet};
 use super::responses::Responses;
 use super::stats::Counters;
 
-/// How one layer's settings classify it.
+/// The settings of one layer that decide how spans are counted.
 #[derive(Debug)]
 pub(super) struct Counting {
     pub(super) bare_names: bool,
@@ -108,7 +108,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    /// Of two spans that describe one model call, the inner one has the duration.
+    /// Returns whether its duration is that of a model call; of two spans that describe one call,
+    /// the inner one's is.
     fn is_timed_call(&self) -> bool {
         let is_call = self.facts.kind == OperationKind::Inference && !self.repeats;
         is_call && !self.below.timed && !self.has_span_kind("server")
@@ -117,11 +118,11 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
     fn has_span_kind(&self, kind: &str) -> bool {
         self.values
             .text(A::SpanKind)
-            .is_some_and(|said| said.eq_ignore_ascii_case(kind))
+            .is_some_and(|recorded| recorded.eq_ignore_ascii_case(kind))
     }
 
     /// Passes the span's measurements on.
-    pub(super) fn measure(&self, counting: &Counting, out: &OfSpan<'_>) {
+    pub(super) fn measure(&self, counting: &Counting, out: &SpanOutlet<'_>) {
         if self.counts {
             self.measure_counters(counting, out);
         }
@@ -163,7 +164,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    fn measure_counters(&self, counting: &Counting, out: &OfSpan<'_>) {
+    fn measure_counters(&self, counting: &Counting, out: &SpanOutlet<'_>) {
         // An array: two labels need no cleared buffer.
         let none = ("", RawValue::Bool(false));
         let labels = match (self.values.model(), self.provider) {
@@ -211,7 +212,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
     }
 
     /// Measures the conventions' metrics of a call.
-    fn measure_call(&self, names: GenAiNames, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+    fn measure_call(&self, names: GenAiNames, seconds: f64, labels: &mut Labels<'f>, out: &SpanOutlet<'_>) {
         labels.truncate(0);
         labels.push_text(A::Operation.name(), self.operation);
         labels.push(A::Provider.name(), self.provider);
@@ -261,7 +262,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    fn measure_tokens(&self, names: GenAiNames, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+    fn measure_tokens(&self, names: GenAiNames, labels: &mut Labels<'f>, out: &SpanOutlet<'_>) {
         let common = labels.len();
         let usage = &self.facts.usage;
         if names.has_classic() {
@@ -308,7 +309,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         labels.truncate(common);
     }
 
-    fn measure_agent(&self, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+    fn measure_agent(&self, seconds: f64, labels: &mut Labels<'f>, out: &SpanOutlet<'_>) {
         labels.truncate(0);
         labels.push(A::AgentName.name(), self.name(A::AgentName));
         let named = labels.len();
@@ -325,7 +326,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             };
             out.send(name, MetricKind::Histogram, unit, i64::from(calls), labels);
         };
-        // An agent without any call has calls that no span describes, not zero calls.
+        // If no call is known, no span describes the agent's calls: their number is not zero.
         if below.inference_calls > 0 {
             send_calls(names::AGENT_INFERENCE_CALLS, below.inference_calls);
         }
@@ -334,7 +335,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    fn measure_mcp(&self, seconds: f64, labels: &mut Labels<'f>, out: &OfSpan<'_>) {
+    fn measure_mcp(&self, seconds: f64, labels: &mut Labels<'f>, out: &SpanOutlet<'_>) {
         let is_server = self.has_span_kind("server");
         labels.truncate(0);
         labels.push_own(A::McpMethod, self.values);
@@ -366,16 +367,17 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
 
     /// Returns the error's type, if it failed.
     fn error(&self) -> Option<RawValue<'f>> {
-        let said = self
+        let recorded = self
             .values
             .label(A::ErrorType)
             .filter(|value| semconv::tells_failure(A::ErrorType.name(), *value));
         let own = self.values.text(A::StatusCode);
         let own = own.and_then(|code| code.parse().ok());
         // A span that names its error has failed.
-        let outcome = span_outcome(own, self.seen.failed || said.is_some());
+        let outcome = span_outcome(own, self.seen.failed || recorded.is_some());
         (outcome == SpanStatus::Error).then(|| {
-            said.or_else(|| self.values.label(A::ExceptionType))
+            recorded
+                .or_else(|| self.values.label(A::ExceptionType))
                 .unwrap_or(RawValue::Text("_OTHER", None))
         })
     }

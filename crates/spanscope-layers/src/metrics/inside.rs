@@ -60,7 +60,7 @@ enum Role {
 
 fn role_of(record: &SpanRecord) -> Role {
     let plan = plan_of(record.metadata());
-    if !(plan.tells_kind || (late_keys_were_set() && record.has_watched_key())) {
+    if !(plan.names_operation || (late_keys_were_set() && record.has_watched_key())) {
         return Role::Other;
     }
     let fields = FieldReader::new(record.fields());

@@ -14,7 +14,7 @@ use super::child_activity::{ChildActivity, SpanActivity};
 use super::ended::{Counting, EndedSpan, ObservedSpan};
 use super::names::GenAiNames;
 use super::open::OpenSpans;
-use super::outlet::{OfSpan, Outlet};
+use super::outlet::{Outlet, SpanOutlet};
 use super::plan::{Plan, is_usage_key, plan_of, values_of};
 use super::responses::Responses;
 use super::stats::{Counters, TokenMetricsStats};
@@ -88,7 +88,7 @@ impl TokenMetricsLayerBuilder {
         let counter = |name: &str| format!("{}{name}", self.prefix);
         TokenMetricsLayer {
             capture: Capture::new(self.max_value_len.unwrap_or(DEFAULT_MAX_VALUE_LEN)),
-            has_company: AtomicBool::new(false),
+            others_create_records: AtomicBool::new(false),
             open: OpenSpans::new(),
             counting: Counting {
                 bare_names: self.bare_names,
@@ -145,14 +145,14 @@ impl TokenMetricsLayerBuilder {
 pub struct TokenMetricsLayer {
     capture: Capture,
     /// Whether another layer creates the records of spans.
-    has_company: AtomicBool,
+    others_create_records: AtomicBool,
     open: OpenSpans,
     counting: Counting,
     responses: Responses,
     pub(super) outlet: Outlet,
 }
 
-/// Reports what a layer left out, after the layer has become part of a subscriber.
+/// A handle to a layer's statistics, for use after the layer has become part of a subscriber.
 #[derive(Debug, Clone)]
 pub struct TokenMetricsHandle {
     counters: Arc<Counters>,
@@ -185,7 +185,7 @@ impl TokenMetricsLayer {
         TokenMetricsLayerBuilder::default()
     }
 
-    /// Returns what was left out so far.
+    /// Returns the numbers of omitted measurements.
     #[must_use]
     pub fn stats(&self) -> TokenMetricsStats {
         self.outlet.counters.snapshot()
@@ -218,11 +218,11 @@ impl TokenMetricsLayer {
                 &self.responses,
                 &self.outlet.counters,
             );
-            // The spans above come first, before anything that a sink does.
+            // The spans above get the report before any sink is called.
             ended.report().report_to_ancestors(parent, self.capture.owner());
             ended.measure(
                 &self.counting,
-                &OfSpan {
+                &SpanOutlet {
                     outlet: &self.outlet,
                     span: ended.seen.ids,
                     time: ended.seen.end,
@@ -287,15 +287,15 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if plan_of(attributes.metadata()).triggers {
             self.open.add(id);
-        } else if self.has_company.load(Ordering::Relaxed) {
+        } else if self.others_create_records.load(Ordering::Relaxed) {
             return; // another layer creates the records, and nothing here reads this one
         }
         if self.capture.is_recorded(id) {
             return;
         }
         let seen = self.capture.on_new_span(attributes, id, &context);
-        if seen && !self.capture.makes_records() && !self.has_company.load(Ordering::Relaxed) {
-            self.has_company.store(true, Ordering::Relaxed);
+        if seen && !self.capture.makes_records() && !self.others_create_records.load(Ordering::Relaxed) {
+            self.others_create_records.store(true, Ordering::Relaxed);
         }
     }
 

@@ -13,8 +13,8 @@
 //! are not layers, as [`MetricSink`]s of the [`TokenMetricsLayer`]: the token usage of model calls,
 //! which it reads from spans in all conventions ([`spanscope_model::semconv`]), the durations and
 //! calls of the GenAI conventions, and [`record`]ed ones. [`collect`] gathers measurements for a
-//! response. Nothing here aggregates or knows a text format: that is up to sinks, which
-//! [`buckets_of`] and [`LabelLimit`](spanscope_core::metrics::LabelLimit) help.
+//! response. Nothing here aggregates or knows a text format: that is left to sinks; [`buckets_of`]
+//! and [`LabelLimit`](spanscope_core::metrics::LabelLimit) help them.
 //!
 //! | field of a span | convention | where it ends up |
 //! |---|---|---|

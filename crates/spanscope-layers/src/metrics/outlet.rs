@@ -97,15 +97,15 @@ impl Outlet {
     }
 }
 
-/// The measurements of one span.
+/// Sends the measurements of one span.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OfSpan<'a> {
+pub(super) struct SpanOutlet<'a> {
     pub(super) outlet: &'a Outlet,
     pub(super) span: SpanIds,
     pub(super) time: Ticks,
 }
 
-impl OfSpan<'_> {
+impl SpanOutlet<'_> {
     /// Sends a counter of tokens.
     pub(super) fn count(&self, name: &str, count: u64, labels: &[Label<'_>]) {
         self.outlet

@@ -1,9 +1,9 @@
-//! The data about a callsite that are computed once: which of its fields matter here, and whether
-//! it measures.
+//! The data about a callsite that is computed once: which of its fields matter here, and whether
+//! its events are measurements.
 //!
 //! An ending span and an event read this in two or three nanoseconds, through a small table of the
-//! thread. A plan lives as long as its callsite, which is for ever: `tracing` uses `'static`
-//! metadata only, so nothing else can ever have its address.
+//! thread. A plan lives as long as its callsite, that is forever: `tracing` uses `'static` metadata
+//! only, so nothing else can ever have its address.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub(super) struct Plan {
     /// Whether a span of this callsite may carry usage, or an operation that is measured.
     pub(super) triggers: bool,
     /// Whether a span of this callsite can name its operation.
-    pub(super) tells_kind: bool,
+    pub(super) names_operation: bool,
     /// Set if an event of this callsite may be a measurement.
     pub(super) measures: Option<CallsiteInfo>,
 }
@@ -44,12 +44,12 @@ fn measured_row(name: &str) -> u8 {
 /// Returns whether a span with such an attribute is read when it ends: it reports usage, or names
 /// its operation.
 fn is_trigger(meaning: SemanticAttribute) -> bool {
-    meaning.is_usage() || tells_kind(meaning)
+    meaning.is_usage() || names_operation(meaning)
 }
 
 /// Returns whether it names what a span does: its operation, or its method of the Model Context
 /// Protocol.
-fn tells_kind(meaning: SemanticAttribute) -> bool {
+fn names_operation(meaning: SemanticAttribute) -> bool {
     meaning.is_operation() || meaning == SemanticAttribute::McpMethod
 }
 
@@ -70,7 +70,7 @@ impl Plan {
         Self {
             rows: fields.iter().map(|field| measured_row(field.name())).collect(),
             triggers: metadata.is_span() && meanings.iter().copied().any(is_trigger),
-            tells_kind: meanings.iter().copied().any(tells_kind),
+            names_operation: meanings.iter().copied().any(names_operation),
             measures: info,
         }
     }
@@ -87,7 +87,7 @@ impl Plan {
 
     /// Returns the row of a field that names an operation.
     pub(super) fn operation_row(&self, key: Key<'_>) -> Option<u8> {
-        let is_operation = |row: &u8| tells_kind(ATTRIBUTES[usize::from(*row)].meaning);
+        let is_operation = |row: &u8| names_operation(ATTRIBUTES[usize::from(*row)].meaning);
         self.row(key).filter(is_operation)
     }
 }

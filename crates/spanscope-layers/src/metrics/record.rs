@@ -10,9 +10,9 @@ use spanscope_core::capture::{Clock, RawValue, SpanIds, ids_of, is_suppressed};
 use spanscope_core::metrics::{Measurement, Number};
 
 /// Passes a measurement to the sinks of the [`TokenMetricsLayer`] on the current subscriber. No
-/// level and no filter applies to it. One without a span belongs to the current one.
+/// level and no filter applies to it. A measurement without a span belongs to the current span.
 ///
-/// Returns whether it was passed on. It is not without such a layer, within a layer's callback, for
+/// Returns whether it was passed on: `false` without such a layer, within a layer's callback, for
 /// NaN and infinities, and on a [suppressed](crate::suppress) thread.
 ///
 /// Use the classic names for the metrics that the conventions have renamed
@@ -47,7 +47,7 @@ pub fn record_all<'m>(measurements: impl IntoIterator<Item = Measurement<'m>>) -
 /// ```
 /// use spanscope_layers::metrics::record_value;
 /// use spanscope_model::MetricKind;
-/// // No layer takes it here, so nothing happens.
+/// // No layer receives it here, so nothing happens.
 /// assert!(!record_value("queue_length", 17_i64, "requests", MetricKind::Gauge, &[("queue", "embeddings")]));
 /// ```
 pub fn record_value(

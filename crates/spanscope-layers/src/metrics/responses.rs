@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_known_in_its_trace_until_many_others_came() {
+    fn a_response_is_remembered_in_its_trace_until_many_others_follow() {
         let trace = |number: u8| TraceId::from_bytes([number; 16]).unwrap();
         let responses = Responses::default();
         assert!(responses.is_first(trace(1), "a"));

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use spanscope_model::semconv::{CountError, UsageProblem};
 
-/// What a [`TokenMetricsLayer`](super::TokenMetricsLayer) left out or found inconsistent so far. A
-/// count that is left out is never replaced by a guess; the span's attributes keep the original
-/// value.
+/// The number of values that a [`TokenMetricsLayer`](super::TokenMetricsLayer) left out or found
+/// inconsistent, by reason. A count that is left out is never replaced by a guess; the span's
+/// attributes keep the original value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenMetricsStats {

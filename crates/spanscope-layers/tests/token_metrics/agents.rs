@@ -142,7 +142,7 @@ fn requests_of_the_model_context_protocol_are_timed_on_both_sides() {
 }
 
 #[test]
-fn a_tool_of_rig_that_failed_is_timed_with_its_error() {
+fn a_failed_tool_of_rig_is_timed_with_its_error() {
     let outcome = run(|| {
         let tool = info_span!(
             "execute_tool",
@@ -161,7 +161,7 @@ fn a_tool_of_rig_that_failed_is_timed_with_its_error() {
 }
 
 #[test]
-fn names_of_tools_agents_and_workflows_are_read_in_the_words_of_every_convention() {
+fn names_of_tools_agents_and_workflows_are_read_in_every_convention() {
     let outcome = run(|| {
         drop(info_span!(
             "tool",

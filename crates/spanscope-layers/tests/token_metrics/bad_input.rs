@@ -61,7 +61,7 @@ fn whole_numbers_count_whatever_their_type() {
 }
 
 #[test]
-fn of_missing_counts_nothing_is_made_up() {
+fn missing_counts_are_left_out() {
     let outcome = run(|| {
         drop(info_span!("c", prompt_tokens = 12, completion_tokens = Empty));
         drop(info_span!("c", prompt_tokens = Empty, completion_tokens = Empty));
@@ -86,7 +86,7 @@ fn a_reported_total_is_kept_and_its_difference_noted() {
 }
 
 #[test]
-fn a_bad_total_gives_way_to_the_sum() {
+fn an_invalid_total_is_replaced_by_the_sum() {
     let outcome = run(|| {
         drop(info_span!(
             "c",
@@ -128,14 +128,14 @@ fn a_model_with_a_very_long_name_gives_a_short_label() {
 }
 
 #[test]
-fn labels_reach_sinks_as_they_are_whatever_they_hold() {
+fn labels_reach_sinks_unchanged() {
     let model = "a \"quoted\"\nname with \0 and \u{202e}";
     let outcome = run(|| drop(info_span!("c", prompt_tokens = 1, model_id = model)));
     assert_eq!(outcome.one("prompt_tokens").label("model_id"), model);
 }
 
 #[test]
-fn labels_that_are_no_texts_are_labels_too() {
+fn labels_may_be_numbers_and_booleans() {
     let outcome = run(|| {
         drop(info_span!(
             "c",
@@ -152,7 +152,7 @@ fn labels_that_are_no_texts_are_labels_too() {
 }
 
 #[test]
-fn usage_behind_a_long_prompt_counts() {
+fn usage_after_a_long_prompt_counts() {
     // Small records are copied whole, of large ones only the measured fields.
     for len in [0, 1_000, 1_024, 5_000, 100_000] {
         let outcome = run(|| {
@@ -173,7 +173,7 @@ fn usage_behind_a_long_prompt_counts() {
 /// Vendors write one key in seconds, milliseconds, microseconds or nanoseconds. Spans of a test
 /// take microseconds.
 #[test]
-fn a_time_to_the_first_token_that_is_longer_than_its_span_is_in_a_smaller_unit_or_left_out_and_counted() {
+fn a_first_token_time_beyond_its_span_is_in_a_smaller_unit_or_counted_as_invalid() {
     for (written, is_kept) in [(1e-12, true), (1.0, true), (1e12, false)] {
         let outcome = run(|| {
             drop(info_span!(
@@ -201,7 +201,7 @@ fn a_time_to_the_first_token_that_is_longer_than_its_span_is_in_a_smaller_unit_o
 
 /// OpenLIT writes seconds, Copilot and Claude Code milliseconds.
 #[test]
-fn a_time_to_the_first_token_is_in_seconds_whichever_key_tells_it() {
+fn the_time_to_the_first_token_is_in_seconds_for_every_key() {
     let spans: [fn(); 3] = [
         || {
             drop(info_span!(

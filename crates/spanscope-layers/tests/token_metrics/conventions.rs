@@ -15,7 +15,7 @@ fn counts(input: i64, output: i64) -> [Option<i64>; 3] {
 }
 
 #[test]
-fn usage_is_read_in_the_words_of_every_convention() {
+fn usage_is_read_in_every_convention() {
     let cases: Vec<Case> = vec![
         (
             "the documented telemetry API",
@@ -235,7 +235,7 @@ fn aggregated_usage_is_not_usage() {
 }
 
 #[test]
-fn ambiguous_words_count_only_where_a_model_is_meant_or_the_builder_says_so() {
+fn ambiguous_keys_count_only_on_spans_about_models_or_if_configured() {
     let parser = || drop(info_span!("parse", input_tokens = 12, output_tokens = 5));
     assert!(run(parser).all.is_empty());
     let outcome = run_with(|builder| builder.bare_names(true), parser);
@@ -243,7 +243,7 @@ fn ambiguous_words_count_only_where_a_model_is_meant_or_the_builder_says_so() {
 }
 
 #[test]
-fn the_counters_names_take_a_prefix() {
+fn the_counters_names_can_have_a_prefix() {
     let outcome = run_with(
         |builder| builder.prefix("acme_"),
         || drop(info_span!("call", prompt_tokens = 12)),

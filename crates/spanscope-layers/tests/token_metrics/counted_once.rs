@@ -6,7 +6,7 @@ use tracing::info_span;
 use super::support::run;
 
 #[test]
-fn of_two_dialects_on_one_span_the_newer_one_is_read() {
+fn of_two_conventions_on_one_span_the_newer_one_is_read() {
     let outcome = run(|| {
         drop(info_span!(
             "chat",
@@ -74,7 +74,7 @@ fn retries_each_count_and_their_agent_never_does() {
 }
 
 #[test]
-fn totals_of_agents_and_workflows_count_only_where_they_name_a_model_and_nothing_below_them_does() {
+fn totals_of_agents_and_workflows_count_only_with_a_model_and_without_calls_below() {
     let makers: [fn() -> tracing::Span; 4] = [
         || {
             info_span!(
@@ -133,7 +133,7 @@ fn totals_of_agents_and_workflows_count_only_where_they_name_a_model_and_nothing
 }
 
 #[test]
-fn calls_below_one_another_count_once_or_each() {
+fn nested_calls_count_once_unless_they_differ() {
     let chat = |parent: Option<&tracing::Span>, model: &'static str, input: i64| {
         let parent = parent.and_then(tracing::Span::id);
         info_span!(parent: parent, "chat", gen_ai.operation.name = "chat", gen_ai.request.model = model, gen_ai.usage.input_tokens = input)

@@ -44,7 +44,7 @@ const NEW: [&str; 7] = [
 ];
 
 #[test]
-fn the_names_are_those_that_were_asked_for_and_the_counters_stay() {
+fn metrics_have_the_configured_names_and_the_counters_stay() {
     for (wanted, expected) in [
         (GenAiNames::Classic, CLASSIC.to_vec()),
         (GenAiNames::New, NEW.to_vec()),
@@ -94,7 +94,7 @@ fn a_calls_metrics_carry_the_conventions_labels() {
 }
 
 #[test]
-fn failed_calls_say_why() {
+fn failed_calls_have_an_error_type() {
     let outcome = run(|| {
         info_span!("a", gen_ai.operation.name = "chat").in_scope(|| tracing::error!("no answer"));
         info_span!("b", gen_ai.operation.name = "chat", otel.status_code = "ok")
@@ -119,7 +119,7 @@ fn failed_calls_say_why() {
 }
 
 #[test]
-fn a_call_that_a_panic_ends_failed() {
+fn a_call_that_ends_by_a_panic_has_failed() {
     let outcome = run(|| {
         let panicked = std::panic::catch_unwind(|| {
             let _call = info_span!("chat", gen_ai.operation.name = "chat").entered();

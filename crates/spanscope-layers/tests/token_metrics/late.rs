@@ -50,7 +50,7 @@ fn an_agent_known_late_still_counts_its_calls() {
 }
 
 #[test]
-fn a_streamed_call_tells_when_its_first_chunk_came() {
+fn a_streamed_call_has_the_time_to_its_first_chunk() {
     let outcome = run(|| {
         let call = info_span!(
             "chat",

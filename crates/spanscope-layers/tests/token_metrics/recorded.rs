@@ -35,7 +35,7 @@ async fn pause() {
 }
 
 #[test]
-fn metric_events_reach_sinks_that_are_no_layers() {
+fn metric_events_reach_sinks_that_are_not_layers() {
     let outcome = run(|| {
         info_span!("s").in_scope(|| {
             info!(
@@ -58,7 +58,7 @@ fn metric_events_reach_sinks_that_are_no_layers() {
 }
 
 #[test]
-fn what_is_recorded_belongs_to_the_current_span_and_needs_no_level() {
+fn recorded_measurements_belong_to_the_current_span_and_pass_every_level() {
     let mut ids = None;
     let outcome = run(|| {
         let span = info_span!("request");
@@ -91,7 +91,7 @@ fn without_the_layer_nothing_is_recorded() {
 }
 
 #[test]
-fn renamed_metrics_are_recorded_under_the_names_that_are_wanted() {
+fn renamed_metrics_are_recorded_under_the_configured_names() {
     let record = || {
         let chunk = 0.02;
         record_value(TIME_PER_OUTPUT_CHUNK, chunk, "s", MetricKind::Histogram, &[]);
@@ -154,7 +154,7 @@ fn a_future_collects_what_was_measured_while_it_ran() {
 }
 
 #[test]
-fn two_futures_polled_in_turns_collect_each_their_own() {
+fn two_futures_polled_in_turns_collect_separately() {
     run(|| {
         let of = |name: &'static str| {
             collect(async move {
@@ -195,7 +195,7 @@ fn a_future_that_panics_leaves_no_collection_behind() {
 }
 
 #[test]
-fn a_collection_is_bounded_and_what_it_lacks_is_counted() {
+fn a_collection_is_bounded_and_omitted_measurements_are_counted() {
     let outcome = run(|| {
         let ((), metrics) = block_on(collect(async {
             for _ in 0..MAX_COLLECTED + 7 {

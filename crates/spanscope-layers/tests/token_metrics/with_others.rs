@@ -153,7 +153,7 @@ fn a_span_that_its_category_hides_does_not_count() {
 }
 
 #[test]
-fn subscribers_on_one_thread_know_nothing_of_each_other() {
+fn subscribers_on_one_thread_are_independent() {
     let make = || info_span!("call", prompt_tokens = 12);
     for _ in 0..3 {
         // Their registries assign the same numbers, and the callsite is the same.
@@ -180,7 +180,7 @@ fn subscribers_on_one_thread_know_nothing_of_each_other() {
 }
 
 #[test]
-fn a_record_of_another_subscribers_span_is_not_taken_for_this_ones() {
+fn records_of_another_subscribers_span_are_not_mixed_up() {
     let (seen, call) = (|| info_span!("seen"), || info_span!("call", prompt_tokens = 12));
     let recorder = Recorder::default();
     let blind = Other::new().with_filter(filter_fn(|metadata| metadata.name() != "call"));
@@ -205,7 +205,7 @@ fn a_record_of_another_subscribers_span_is_not_taken_for_this_ones() {
 }
 
 #[test]
-fn two_token_layers_count_each_by_what_it_sees() {
+fn each_of_two_token_layers_counts_what_it_sees() {
     let (all, few) = (Recorder::default(), Recorder::default());
     let (first, second) = (all.layer().build(), few.layer().build());
     let (first_handle, second_handle) = (first.handle(), second.handle());
@@ -252,7 +252,7 @@ fn blind_for(name: &'static str) -> (Recorder, TokenMetricsHandle, Dispatch) {
 /// The cache of the most recently created span of a thread belongs to one subscriber: two assign
 /// the same numbers to their spans.
 #[test]
-fn a_span_of_the_same_number_on_another_subscriber_of_the_thread_counts_for_itself() {
+fn a_span_with_the_same_number_on_another_subscriber_counts_separately() {
     let (first, _, one) = blind_for("none");
     let (second, handle, other) = blind_for("chat");
     // Both layers find out which one creates the records.
@@ -276,7 +276,7 @@ fn a_span_of_the_same_number_on_another_subscriber_of_the_thread_counts_for_itse
 /// A closed span that was created last is not confused with the next one, which its layer doesn't
 /// see.
 #[test]
-fn a_span_after_one_that_was_never_entered_counts_for_itself() {
+fn a_span_after_one_that_was_never_entered_counts_separately() {
     let (recorder, handle, dispatch) = blind_for("chat");
     with_default(&dispatch, || {
         for _ in 0..3 {

@@ -395,8 +395,8 @@ fn wrap_line(text: &str, line: Line, width: usize, rows: &mut Vec<Row>) {
     }
 }
 
-/// Adds a word, in parts if it is longer than a line. `break_words` of textwrap would count a heart
-/// and the mark that makes it wide as one column.
+/// Adds a word, in parts if it is longer than a line. `break_words` of textwrap counts an emoji
+/// with its variation selector, which makes it wide, as one column.
 fn push_words<'a>(words: &mut Vec<Word<'a>>, word: Word<'a>, max_width: usize) {
     let text = word.word;
     let (mut start, mut width) = (0, 0);

@@ -56,7 +56,7 @@ pub enum EntryKind<'a> {
         /// Its text.
         message: &'a str,
         /// Whether the text is [`markup`](super::markup). A message is literal unless it requests
-        /// markup, because a text with data in it looks like a literal.
+        /// markup, because a literal can't be distinguished from a text with inserted data.
         markup: bool,
         /// Whether the application wrote the text: its lines are then kept. Line ends of other
         /// texts are escaped.
@@ -99,6 +99,6 @@ pub enum Outcome<'a> {
     Ok,
     /// Failure, with the reason if it is known.
     Failed(Option<&'a str>),
-    /// Its process ended before it.
+    /// The process ended before the span did.
     Abandoned,
 }

@@ -15,10 +15,10 @@ pub(super) fn highlight(text: &str, base: Ink, mut piece: impl FnMut(usize, Ink)
         bytes: text.as_bytes(),
         unclosed: [false; 2],
     };
-    let (mut at, mut told) = (0, 0);
+    let (mut at, mut painted) = (0, 0);
     while let Some(token) = scanner.token(at) {
         if let Some(ink) = token.ink {
-            if told < at {
+            if painted < at {
                 piece(at, base);
             }
             if let Some(file) = token.file {
@@ -27,11 +27,11 @@ pub(super) fn highlight(text: &str, base: Ink, mut piece: impl FnMut(usize, Ink)
             } else {
                 piece(token.end, ink);
             }
-            told = token.end;
+            painted = token.end;
         }
         at = token.end;
     }
-    if told < at {
+    if painted < at {
         piece(at, base);
     }
 }

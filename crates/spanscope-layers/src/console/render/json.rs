@@ -1,8 +1,8 @@
 //! An entry as one line of JSON.
 //!
 //! The escaping is our own because JSON's is not enough here: the line may be shown on a terminal,
-//! so what a terminal acts on or hides (`\u007f`, `\u009b`, marks of writing direction) is escaped
-//! too, which every parser reads back.
+//! so characters that a terminal interprets or hides (`\u007f`, `\u009b`, marks of writing
+//! direction) are escaped too; every parser reads them back.
 
 use std::fmt::Write as _;
 use std::time::Duration;

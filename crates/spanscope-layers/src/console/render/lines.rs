@@ -269,7 +269,7 @@ impl Lines {
     }
 
     /// Writes as many attributes of a span after its name as fit the line, and the number of the
-    /// others. If none fits the line of a start, they are written on the next one: a start says
+    /// others. If none fits the line of a start, they are written on the next one: a start shows
     /// what the span is about, an end only adds to it.
     fn write_attributes_inline(&mut self, options: &RenderOptions, entry: &Entry<'_>, hang: usize) {
         let room = self.room_left(options.width, hang);

@@ -80,13 +80,13 @@ enum Token<'a> {
         tag: TagPlace<'a>,
         style: Style,
         link: Option<&'a str>,
-        does: Does,
+        effect: TagEffect,
     },
 }
 
 /// The effect of a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Does {
+enum TagEffect {
     Nothing,
     Open,
     /// Closes the tag that this token opened.
@@ -94,7 +94,7 @@ enum Does {
 }
 
 /// Passes the pieces of a text in order. None of them is empty.
-pub(super) fn pieces<'a>(text: &'a str, mut tell: impl FnMut(Piece<'a>)) {
+pub(super) fn pieces<'a>(text: &'a str, mut emit: impl FnMut(Piece<'a>)) {
     let tokens = matched(text);
     let mut open: Vec<usize> = Vec::new();
     let (mut style, mut link) = (Style::new(), None);
@@ -103,22 +103,25 @@ pub(super) fn pieces<'a>(text: &'a str, mut tell: impl FnMut(Piece<'a>)) {
             Token::Text(text) => text,
             Token::Tag {
                 tag,
-                does: Does::Nothing,
+                effect: TagEffect::Nothing,
                 ..
             } => tag.source,
             Token::Tag { tag, .. } => &tag.source[..tag.backslashes / 2],
         };
         if !shown.is_empty() {
-            tell(Piece {
+            emit(Piece {
                 text: shown,
                 style,
                 link,
             });
         }
         match token {
-            Token::Tag { does: Does::Open, .. } => open.push(place),
             Token::Tag {
-                does: Does::Close(opened),
+                effect: TagEffect::Open,
+                ..
+            } => open.push(place),
+            Token::Tag {
+                effect: TagEffect::Close(opened),
                 ..
             } => open.retain(|open| open != opened),
             _ => continue,
@@ -153,14 +156,14 @@ fn matched(text: &str) -> Vec<Token<'_>> {
             continue;
         }
         let place = tokens.len();
-        let (mut style, mut link, mut does) = (Style::new(), None, Does::Nothing);
+        let (mut style, mut link, mut effect) = (Style::new(), None, TagEffect::Nothing);
         if let Some(name) = tag.content.strip_prefix('/') {
             let closed = closed_by(name.trim(), &tokens, &open).map(|at| open.remove(at));
             if let Some(opened) = closed
-                && let Some(Token::Tag { does: opens, .. }) = tokens.get_mut(opened)
+                && let Some(Token::Tag { effect: opens, .. }) = tokens.get_mut(opened)
             {
-                *opens = Does::Open;
-                does = Does::Close(opened);
+                *opens = TagEffect::Open;
+                effect = TagEffect::Close(opened);
             }
         } else if let Some(read) = style_of(tag.content)
             && open.len() < MAX_OPEN
@@ -172,7 +175,7 @@ fn matched(text: &str) -> Vec<Token<'_>> {
             tag,
             style,
             link,
-            does,
+            effect,
         });
     }
     tokens.push(Token::Text(&text[done..]));

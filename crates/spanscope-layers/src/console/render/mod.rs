@@ -7,8 +7,8 @@
 //! Guarantees for any input: an entry begins at the first column and every further line of it is
 //! indented, so data can't forge an entry; no data reaches the terminal as an escape code or a mark
 //! of writing direction (see `text.rs`); every style ends with its piece of text. Only messages
-//! that request it are [`markup`]. Letters that are written from right to left stay, so a terminal
-//! may reorder them and adjacent punctuation within their line.
+//! that request it are [`markup`]. Letters that are written from right to left are kept, so a
+//! terminal may reorder them and adjacent punctuation within their line.
 //!
 //! Styles are `anstyle`'s, widths `unicode-width`'s, and `textwrap` wraps lines. Written here are
 //! the hyperlink's escape code, the markup, the box and the highlighter, because no established

@@ -89,7 +89,7 @@ pub(super) fn coloured(width: usize, entry: &Entry<'_>) -> String {
 }
 
 /// Returns the text after the head, if it fits one line.
-pub(super) fn said(line: &str) -> &str {
+pub(super) fn after_head(line: &str) -> &str {
     line.split_once("agents: ").unwrap().1.trim_end_matches('\n')
 }
 
@@ -146,7 +146,7 @@ pub(super) fn check(columns: usize, entry: &Entry<'_>) {
 }
 
 #[test]
-fn the_checks_find_what_they_are_for() {
+fn the_helpers_remove_only_our_codes_and_measure_widths() {
     assert_eq!(
         without_codes("a\x1b[1;31mb\x1b[0m\x1b]8;;http://x\x1b\\c\x1b]8;;\x1b\\"),
         "abc"

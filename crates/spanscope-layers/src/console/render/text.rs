@@ -5,9 +5,9 @@ use spanscope_model::text::{first_chars, is_mark};
 pub(super) use spanscope_model::text::{is_hidden, is_printable_ascii, push_grouped, push_visible};
 use unicode_width::UnicodeWidthChar;
 
-/// Returns the columns of an escaped text: the sum of its characters' widths. Sequences (two women
-/// and a joiner are one family) may take less, but not on every terminal; for the one exception see
-/// [`pieces`].
+/// Returns the columns of an escaped text: the sum of its characters' widths. Emoji sequences
+/// (several people joined to a family) may take less, but not on every terminal; for the one
+/// exception see [`pieces`].
 pub(super) fn columns(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
@@ -16,8 +16,8 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// Returns where a text may be broken: before each of these positions, with the columns from there
-/// to the next. Marks stay with their base characters. The mark that requests an emoji makes a
-/// narrow heart wide.
+/// to the next. Marks stay with their base characters. The emoji variation selector makes a narrow
+/// character wide.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = (usize, usize)> {
     const AS_EMOJI: char = '\u{fe0f}';
     let mut chars = text.char_indices().peekable();

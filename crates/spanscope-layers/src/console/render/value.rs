@@ -172,8 +172,8 @@ fn is_bare(text: &str) -> bool {
     !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=') || super::text::is_hidden(c))
 }
 
-/// Appends the text in quotes. A backslash in the text is doubled, so that every escape was written
-/// here.
+/// Appends the text in quotes. A backslash in the text is doubled, so that it can't pass for an
+/// escape.
 fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     let mut done = 0;

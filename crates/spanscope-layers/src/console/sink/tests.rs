@@ -17,7 +17,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// Accepts this many bytes at each call; then it reports that it would block.
+/// Accepts these numbers of bytes at its first calls; then it reports a full disk.
 struct Room {
     calls: Vec<usize>,
     taken: Vec<u8>,
@@ -54,7 +54,7 @@ impl Write for Room {
 }
 
 #[test]
-fn the_folder_is_made_and_lines_are_appended() {
+fn the_folder_is_created_and_lines_are_appended() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/c.log");
     file(&path).write_lines("one\n").unwrap();
@@ -126,7 +126,7 @@ fn a_full_disk_is_an_error_each_time_and_never_a_panic() {
 
 #[test]
 #[cfg(unix)]
-fn a_renamed_file_is_left_to_the_one_who_renamed_it() {
+fn a_renamed_file_gets_no_further_lines() {
     let folder = tempfile::tempdir().unwrap();
     let (path, old) = (folder.path().join("x.log"), folder.path().join("x.log.1"));
     let mut sink = file(&path);
@@ -141,7 +141,7 @@ fn a_renamed_file_is_left_to_the_one_who_renamed_it() {
 }
 
 #[test]
-fn a_removed_file_and_a_removed_folder_are_made_again() {
+fn a_removed_file_and_a_removed_folder_are_created_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("logs/x.log");
     let mut sink = file(&path);
@@ -224,7 +224,7 @@ fn a_line_that_was_cut_short_is_never_continued() {
 }
 
 #[test]
-fn a_line_for_which_there_is_never_room_is_given_up() {
+fn a_line_that_never_fits_is_abandoned() {
     let mut torn = false;
     let mut room = Room::of(&[2, 0, 1, 3]);
     for text in ["li", "li\nlin"] {
@@ -264,7 +264,7 @@ fn a_writer_gets_everything_and_its_panic_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_an_error() {
+fn a_closed_pipe_is_an_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let error = Sink::Writer(Box::new(writer), Torn::default())
@@ -274,7 +274,7 @@ fn a_reader_that_went_away_is_an_error() {
 }
 
 #[test]
-fn a_receiver_that_takes_little_or_nothing_now_gets_the_rest_later() {
+fn a_slow_output_gets_everything_in_parts() {
     #[derive(Clone, Default)]
     struct Shy(Arc<Mutex<(u32, Vec<u8>)>>);
     impl Write for Shy {
@@ -330,7 +330,7 @@ impl Write for Stalling {
 }
 
 #[test]
-fn an_entry_that_is_given_up_in_the_middle_is_closed_before_the_next() {
+fn an_abandoned_entry_is_closed_before_the_next() {
     for (entry, closed) in [
         ("\x1b[1mfirst\x1b[0m\n", "\x1b[1mfi\x1b\\\x1b[0m\nnext\n"),
         ("first entry\n", "first \nnext\n"),

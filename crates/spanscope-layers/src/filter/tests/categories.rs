@@ -64,7 +64,7 @@ fn a_target_gets_its_category_by_the_first_rule_that_fits() {
 }
 
 #[test]
-fn without_rules_of_the_application_the_model_says_the_same() {
+fn without_application_rules_the_model_assigns_the_same_category() {
     let categories = Categories::new();
     for target in ["core::routers", "agents", "hyper::client", "my_app::agents", ""] {
         assert_eq!(
@@ -122,7 +122,7 @@ fn mapping_to_an_unknown_category_lists_the_known_ones() {
 }
 
 #[test]
-fn a_callsite_is_the_applications_own_by_crate_by_module_and_by_file() {
+fn crate_module_or_file_make_a_callsite_the_applications_own() {
     let by_file = Categories::of_caller();
     let by_crate = Categories::new().app_crate("spanscope-layers");
     let metadata_of = |span: tracing::Span| span.metadata();
@@ -148,7 +148,7 @@ fn a_callsite_is_the_applications_own_by_crate_by_module_and_by_file() {
 }
 
 #[test]
-fn of_caller_means_the_file_that_calls_it() {
+fn of_caller_uses_the_calling_file() {
     let here = Package::of_application(Location::caller().file());
     assert!(here.holds(file!()));
 }

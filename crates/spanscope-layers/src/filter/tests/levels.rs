@@ -121,7 +121,7 @@ fn levels_follow_llama_stacks_rules() {
 }
 
 #[test]
-fn a_root_level_set_in_code_is_that_of_third_party_targets() {
+fn a_root_level_set_in_code_applies_to_third_party_targets() {
     let mut levels = levels("", "debug");
     levels.set_root(LevelFilter::Error);
     assert_eq!(level_of(&levels, "sqlx"), LevelFilter::Error);
@@ -130,7 +130,7 @@ fn a_root_level_set_in_code_is_that_of_third_party_targets() {
 }
 
 #[test]
-fn web_targets_are_the_applications_choice() {
+fn the_application_can_choose_the_web_targets() {
     let categories = Categories::new().web_targets(["actix_web"]);
     let levels = Levels::new();
     let level_of = |target| levels.threshold(&categories, &categories.of_target(target), target);
@@ -168,7 +168,7 @@ fn setting_an_unknown_category_changes_nothing_and_lists_the_known_ones() {
 }
 
 #[test]
-fn what_can_be_reached_is_exactly_what_some_target_gets() {
+fn reachable_levels_are_those_that_some_target_has() {
     let highest = |pairs, directives| {
         let levels = levels(pairs, directives);
         levels.reachable(&application()).min()
@@ -205,7 +205,7 @@ fn a_long_target_is_looked_up_fast() {
 }
 
 #[test]
-fn a_threshold_is_shown_by_the_name_that_it_is_read_by() {
+fn a_level_is_displayed_by_a_name_that_is_parsed_back() {
     for threshold in [
         LevelFilter::Trace,
         LevelFilter::Debug,

@@ -75,7 +75,7 @@ fn each_bad_pair_is_reported_once_and_changes_nothing() {
 }
 
 #[test]
-fn nothing_between_separators_is_no_mistake() {
+fn empty_parts_are_ignored() {
     for input in ["", ",,;", " , ; ", ";;;"] {
         assert_eq!(read_pairs(input), (Levels::new(), vec![]));
         assert_eq!(read_directives(&input.replace(';', ",")), (Levels::new(), vec![]));
@@ -155,7 +155,7 @@ fn a_megabyte_takes_linear_time() {
 
 #[cfg(unix)]
 #[test]
-fn good_parts_of_a_value_that_is_no_unicode_still_count() {
+fn valid_parts_of_a_value_that_is_not_utf8_still_apply() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 

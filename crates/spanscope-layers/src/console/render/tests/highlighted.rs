@@ -17,7 +17,7 @@ fn painted(text: &str) -> Vec<(&str, Ink)> {
 }
 
 #[test]
-fn things_are_painted_as_rich_does() {
+fn values_are_highlighted_as_in_rich() {
     use Ink::*;
     for (text, pieces) in [
         (
@@ -52,7 +52,7 @@ fn things_are_painted_as_rich_does() {
 }
 
 #[test]
-fn words_that_only_hold_such_things_are_left_alone() {
+fn words_that_only_contain_values_are_not_highlighted() {
     for text in [
         "don't can't",
         "llama-3.2 v1.2.3 1.2.3",

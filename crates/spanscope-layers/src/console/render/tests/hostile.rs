@@ -73,7 +73,7 @@ fn values_and_foreign_messages_are_one_line_with_escapes() {
         ..foreign("a\nb\tc")
     };
     assert_eq!(
-        said(&plain(120, &entry)),
+        after_head(&plain(120, &entry)),
         r#"a\nb\tc v="two\nlines\x1b[0m \u{202e}x\\n""#
     );
 }
@@ -95,12 +95,15 @@ fn values_that_look_like_two_fields_are_quoted() {
             fields: &fields,
             ..own("m")
         };
-        assert_eq!(said(&plain(120, &entry)), format!("m k={shown} \"a b=c\"=true"));
+        assert_eq!(
+            after_head(&plain(120, &entry)),
+            format!("m k={shown} \"a b=c\"=true")
+        );
     }
 }
 
 #[test]
-fn a_tower_of_marks_is_cut_down_and_stays_bounded() {
+fn many_combining_marks_are_truncated() {
     let marks = "\u{301}".repeat(100_000);
     let fields = [("zalgo", text(&marks))];
     let entry = Entry {
@@ -114,7 +117,7 @@ fn a_tower_of_marks_is_cut_down_and_stays_bounded() {
 }
 
 #[test]
-fn long_values_are_cut_and_say_how_long_they_were() {
+fn long_values_are_truncated_and_show_their_length() {
     let long = "x".repeat(12_345);
     for (value, note) in [
         (text(&long), "x… (12,345 characters)"),
@@ -172,7 +175,7 @@ fn contents_follow_their_policy() {
         ..own("m")
     };
     let shown = |policy| {
-        said(&render(
+        after_head(&render(
             RenderOptions::new().width(10_000).content(policy),
             &entry,
         ))

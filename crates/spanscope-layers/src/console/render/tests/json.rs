@@ -65,7 +65,7 @@ fn spans_and_floods_have_their_times() {
 }
 
 #[test]
-fn any_text_comes_back_as_it_was_and_acts_on_no_terminal() {
+fn any_text_is_parsed_back_unchanged() {
     let all: String = (0..=0x1_ffff).filter_map(char::from_u32).collect::<String>() + "\u{e0041}\u{10ffff}";
     let fields = [(all.as_str(), text(&all))];
     let entry = Entry {
@@ -78,7 +78,7 @@ fn any_text_comes_back_as_it_was_and_acts_on_no_terminal() {
 }
 
 #[test]
-fn the_policy_on_contents_holds_here_too() {
+fn the_content_policy_applies_to_json() {
     let fields = [("input.value", text("secret"))];
     let entry = Entry {
         fields: &fields,

@@ -45,7 +45,7 @@ fn tags_are_read_as_rich_reads_them() {
 }
 
 #[test]
-fn broken_markup_and_what_only_looks_like_it_is_shown_as_it_is() {
+fn invalid_markup_and_lookalikes_are_shown_literally() {
     for text in [
         "[bold]never closed",
         "closed [/bold] never opened [/]",
@@ -69,7 +69,7 @@ fn broken_markup_and_what_only_looks_like_it_is_shown_as_it_is() {
 }
 
 #[test]
-fn one_broken_tag_does_not_spoil_the_others() {
+fn an_invalid_tag_does_not_affect_the_others() {
     assert_eq!(
         strip("[bold]a[/bold] [nosuch]b [dim]c[/] [red]d"),
         "a [nosuch]b c [red]d"
@@ -98,7 +98,7 @@ fn escaped_data_can_not_become_markup() {
 }
 
 #[test]
-fn very_much_markup_costs_no_more_than_its_length() {
+fn much_markup_is_rendered_in_bounded_time() {
     let started = std::time::Instant::now();
     for part in [
         "[",
@@ -117,9 +117,9 @@ fn very_much_markup_costs_no_more_than_its_length() {
 }
 
 #[test]
-fn links_are_sent_only_where_there_are_colours_and_only_to_harmless_schemes() {
+fn links_are_written_only_with_colours() {
     let entry = own("see [link=https://example.com/a;b]the page[/link]");
-    assert_eq!(said(&plain(80, &entry)), "see the page");
+    assert_eq!(after_head(&plain(80, &entry)), "see the page");
     assert!(coloured(80, &entry).contains("\x1b]8;;https://example.com/a;b\x1b\\the page\x1b]8;;\x1b\\"));
 }
 
@@ -134,7 +134,10 @@ fn sixteen_colours_get_the_nearest_one() {
 
 #[test]
 fn only_messages_of_the_application_carry_markup() {
-    assert_eq!(said(&plain(80, &foreign("[bold]x[/bold]"))), "[bold]x[/bold]");
+    assert_eq!(
+        after_head(&plain(80, &foreign("[bold]x[/bold]"))),
+        "[bold]x[/bold]"
+    );
     let held = entry(EntryKind::HeldBack {
         lines: 1,
         during: Duration::ZERO,

@@ -45,7 +45,7 @@ fn any_text(random: &mut fastrand::Rng) -> String {
 }
 
 #[test]
-fn whatever_is_logged_the_lines_fit_and_have_only_the_consoles_codes() {
+fn for_any_text_lines_fit_and_have_only_our_escape_codes() {
     let mut random = fastrand::Rng::with_seed(3);
     for _ in 0..3_000 {
         let texts: [String; 5] = std::array::from_fn(|_| any_text(&mut random));
@@ -72,7 +72,7 @@ fn whatever_is_logged_the_lines_fit_and_have_only_the_consoles_codes() {
 }
 
 #[test]
-fn any_characters_at_all_fit_too() {
+fn lines_of_any_characters_fit() {
     let mut random = fastrand::Rng::with_seed(6);
     for _ in 0..3_000 {
         let top = [0x80, 0x800, 0x3000, 0x1_0000, 0x10_ffff][random.usize(..5)];
@@ -109,7 +109,7 @@ fn no_word_is_lost_or_moved_by_wrapping() {
 }
 
 #[test]
-fn markup_that_is_stripped_is_what_plain_text_shows() {
+fn plain_text_shows_markup_stripped() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..2_000 {
         let text = any_text(&mut random).replace(['\n', '\t'], "");

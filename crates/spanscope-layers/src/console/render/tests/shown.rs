@@ -39,7 +39,7 @@ fn an_event_is_one_line_with_its_fields() {
 }
 
 #[test]
-fn every_level_has_its_look() {
+fn every_level_has_its_style() {
     let mut shown = String::new();
     for severity in [
         Severity::Verbose,
@@ -103,7 +103,7 @@ fn markup_styles_the_message_and_nothing_else() {
 }
 
 #[test]
-fn a_span_that_starts_shows_its_attributes_behind_its_name_as_far_as_they_fit() {
+fn a_span_start_shows_the_attributes_that_fit_after_its_name() {
     let long = "word ".repeat(300);
     let fields = [
         ("gen_ai.request.model", text("llama-3.2")),
@@ -137,7 +137,7 @@ fn a_verbose_span_shows_each_attribute_on_a_separate_line() {
 }
 
 #[test]
-fn a_line_that_names_its_trace_has_the_first_digits_of_it_behind_the_time() {
+fn a_line_shows_the_first_digits_of_its_trace_id_after_the_time() {
     let named = Entry {
         trace_id: "0123456789abcdef0123456789abcdef".parse().ok(),
         names_trace: true,
@@ -266,7 +266,7 @@ fn a_tree_indents_by_depth_and_a_service_precedes_the_target() {
 }
 
 #[test]
-fn dates_zones_and_missing_parts_are_as_the_look_says() {
+fn dates_time_zones_and_missing_parts_are_rendered() {
     let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
     let bare = Entry {
         target: "",
