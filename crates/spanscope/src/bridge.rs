@@ -82,7 +82,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     if let Some(name) = &settings.stored_in {
         builder = builder.stored_in(name);
     }
-    // The layer that counts them is always present.
+    // The layer that counts tokens is always present.
     builder = builder.categories(settings.categories).counts_tokens(true);
     builder = settings
         .report_to

@@ -1,5 +1,5 @@
-//! The builder: the settings of the environment and of the configuration file in code. Code has
-//! priority over the environment, and that over the file.
+//! The builder, which sets in code what the environment and the configuration file can set. Code
+//! has priority over the environment, and the environment over the file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,9 +112,9 @@ pub fn builder() -> Builder {
 }
 
 impl Builder {
-    /// Settings from the environment, as [`init`](crate::init) lists them, and from the file that
-    /// it names. An invalid value counts as not set: [`init`](Self::init) reports it, and
-    /// [`try_init`](Self::try_init) returns it as an error.
+    /// Creates a builder with the settings of the environment, as [`init`](crate::init) lists them,
+    /// and of the file that it names. An invalid value counts as not set: [`init`](Self::init)
+    /// reports it, and [`try_init`](Self::try_init) returns it as an error.
     #[track_caller]
     pub fn from_env() -> Self {
         let mut builder = builder();
@@ -125,8 +125,8 @@ impl Builder {
         builder
     }
 
-    /// Settings from the environment and from the file that it names, as
-    /// [`from_env`](Self::from_env), where all values are valid.
+    /// Creates a builder as [`from_env`](Self::from_env) does, if all values in the environment are
+    /// valid.
     ///
     /// # Errors
     /// A variable has a value that is not accepted. Levels are never an error: malformed parts are
@@ -141,7 +141,7 @@ impl Builder {
         }
     }
 
-    /// A YAML settings file, with the blocks `telemetry` (`service_name`, `sinks`,
+    /// Sets a YAML settings file, with the blocks `telemetry` (`service_name`, `sinks`,
     /// `sqlite_db_path`) and `logging_config` (`category_levels`, `log_file`, and under `sinks` the
     /// `category_levels` of a sink); Llama Stack's run.yaml works unchanged. `${env.NAME:=default}`
     /// is replaced in these blocks. Default: the file in `SPANSCOPE_CONFIG`, with
@@ -274,8 +274,8 @@ impl Builder {
     /// one. It writes the console and the log file before that one prints its message, so the lines
     /// are in the order of events. A hook that the program sets later without calling the previous
     /// one replaces it.
-    pub fn record_panics(mut self, does: bool) -> Self {
-        self.ends.record_panics = does;
+    pub fn record_panics(mut self, enabled: bool) -> Self {
+        self.ends.record_panics = enabled;
         self
     }
 
@@ -314,9 +314,9 @@ impl Builder {
         Ok(self)
     }
 
-    /// Adds a receiver of measurements besides the store: token counts and times of model calls,
-    /// metric events, requests. `spanscope-server`'s `PrometheusSink` is one. May be called more
-    /// than once. Default: the store alone.
+    /// Adds a receiver of measurements in addition to the store: token counts and times of model
+    /// calls, metric events, requests. `spanscope-server`'s `PrometheusSink` is one. May be called
+    /// more than once. Default: the store alone.
     pub fn metric_sink(mut self, sink: impl MetricSink + 'static) -> Self {
         self.metric_sinks.push(Arc::new(sink));
         self
@@ -364,8 +364,8 @@ impl Builder {
         self
     }
 
-    /// Opens the sinks and sets the global subscriber; records of the `log` crate come in too.
-    /// Never fails: what can't be set up is reported on the console, and the program goes on
+    /// Opens the sinks and sets the global subscriber; records of the `log` crate are captured too.
+    /// Never fails: what can't be set up is reported on the console, and the program continues
     /// without it.
     pub fn init(self) -> Guard {
         match self.init_as_far_as_possible() {
@@ -395,7 +395,7 @@ impl Builder {
         Ok(guard)
     }
 
-    /// Does the same as far as possible, and reports what failed.
+    /// Sets up as much as possible, and reports what failed.
     ///
     /// # Errors
     /// Fails if the program already has a global subscriber.
@@ -411,7 +411,7 @@ impl Builder {
 
     fn start(self, strict: bool) -> Result<(Guard, Vec<InitErrorKind>), InitErrorKind> {
         let mut problems = Vec::new();
-        let mut meet = |problem: InitErrorKind| {
+        let mut note_problem = |problem: InitErrorKind| {
             if strict {
                 return Err(problem);
             }
@@ -421,7 +421,7 @@ impl Builder {
         let file = match self.file.as_deref().map(Settings::from_file) {
             Some(Ok(settings)) => settings,
             Some(Err(problem)) => {
-                meet(problem)?;
+                note_problem(problem)?;
                 Settings::default()
             }
             None => Settings::default(),
@@ -432,7 +432,7 @@ impl Builder {
             // OpenTelemetry's specification: propagation between processes continues.
             #[cfg(feature = "otlp")]
             for problem in crate::bridge::set_propagators(reads_env) {
-                meet(problem)?;
+                note_problem(problem)?;
             }
             return Ok((Guard::disabled(self.categories), problems));
         }
@@ -454,7 +454,7 @@ impl Builder {
             Some(CategoryFilter::new(categories.clone(), own.levels))
         };
         let own = LEVEL_SINKS.map(&mut own_filter);
-        let is_asked = base != Levels::new() || own.iter().any(Option::is_some);
+        let sets_levels = base != Levels::new() || own.iter().any(Option::is_some);
         let base = CategoryFilter::new(categories.clone(), base);
         // A sink's own filter may pass what the others don't, so the first filter then passes what
         // any of them does, and every sink has its own.
@@ -473,9 +473,9 @@ impl Builder {
             event_filter,
         ] = own;
         if let Some(first) = wrong.into_iter().next() {
-            meet(InitErrorKind::Levels(first))?;
+            note_problem(InitErrorKind::Levels(first))?;
         }
-        let compiled_out = if is_asked {
+        let compiled_out = if sets_levels {
             compiled_out(&global)
         } else {
             Vec::new()
@@ -493,7 +493,7 @@ impl Builder {
         };
         let missing = SINKS.iter().filter(|sink| has(sink));
         for (sink, feature) in missing.filter_map(|sink| Some((*sink, missing_feature(sink)?))) {
-            meet(without_feature("sinks", sink, feature))?;
+            note_problem(without_feature("sinks", sink, feature))?;
         }
         let categories = Arc::new(categories);
         let max_value_len = code.max_value_len.or(env.max_value_len);
@@ -529,7 +529,7 @@ impl Builder {
             match path.and_then(|path| store.open(path).map_err(InitErrorKind::Store)) {
                 Ok(opened) => Some(opened),
                 Err(problem) => {
-                    meet(problem)?;
+                    note_problem(problem)?;
                     None
                 }
             }
@@ -563,7 +563,7 @@ impl Builder {
             match console.build() {
                 Ok(built) => Some(built),
                 Err(error) => {
-                    meet(InitErrorKind::Thread(error))?;
+                    note_problem(InitErrorKind::Thread(error))?;
                     None
                 }
             }
@@ -585,7 +585,7 @@ impl Builder {
                 match log_file.open(path) {
                     Ok(opened) => Some(opened),
                     Err(error) => {
-                        meet(InitErrorKind::Thread(error))?;
+                        note_problem(InitErrorKind::Thread(error))?;
                         None
                     }
                 }
@@ -597,9 +597,9 @@ impl Builder {
         #[cfg(not(feature = "console"))]
         if let Some(path) = file.log_file {
             let path = path.to_string_lossy();
-            meet(without_feature("logging_config.log_file", path, "console"))?;
+            note_problem(without_feature("logging_config.log_file", path, "console"))?;
         }
-        // Each is for some of the sinks.
+        // Unused if the sinks that need them are not built in.
         let _ = (&categories, max_value_len);
 
         #[cfg(feature = "otlp")]
@@ -632,12 +632,12 @@ impl Builder {
                 set: self.otlp,
             });
             for problem in wrong {
-                meet(problem)?;
+                note_problem(problem)?;
             }
             let otlp = match builder.map(spanscope_otlp::OtlpLayerBuilder::build).transpose() {
                 Ok(built) => built,
                 Err(error) => {
-                    meet(InitErrorKind::Otlp(error))?;
+                    note_problem(InitErrorKind::Otlp(error))?;
                     None
                 }
             };
@@ -646,7 +646,7 @@ impl Builder {
                 let (read, wrong) = crate::bridge::propagators(reads_env);
                 propagators = read;
                 for problem in wrong {
-                    meet(problem)?;
+                    note_problem(problem)?;
                 }
             }
             (otlp, propagators)

@@ -16,15 +16,15 @@
 //! | `otlp` | the sinks `otel_trace`, `otel_metric` and `otel_log`, over HTTP | no |
 //! | `otlp-grpc` | the same over gRPC too | no |
 //!
-//! A variable that asks for a sink which the program is built without names the feature to switch
-//! on.
+//! If a variable asks for a sink that the program is built without, the message names the feature
+//! to switch on.
 //!
-//! A program that composes subscribers by hand takes [`CategoryFilter`], [`ConsoleLayer`],
-//! [`LogFileLayer`], [`SqliteLayer`] and `OtlpLayer` alone, and misses only the settings file
-//! and the hooks for the end of a program (exit, panics, signals). This crate is the only one of
-//! the libraries that reads the environment by itself, and only in [`init`], [`try_init`],
-//! [`Builder::from_env`], [`Builder::try_from_env`], `default_db_path`, and where a settings
-//! file names a variable.
+//! A program that composes subscribers by hand uses [`CategoryFilter`], [`ConsoleLayer`],
+//! [`LogFileLayer`], [`SqliteLayer`] and `OtlpLayer` alone, and misses only the settings file and
+//! the hooks for the end of a program (exit, panics, signals). This crate is the only one of the
+//! libraries that reads the environment by itself, and only in [`init`], [`try_init`],
+//! [`Builder::from_env`], [`Builder::try_from_env`], `default_db_path`, and where a settings file
+//! names a variable.
 
 #[cfg(not(all(feature = "console", feature = "sqlite")))]
 mod absent;

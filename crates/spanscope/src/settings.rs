@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) max_value_len: Option<usize>,
     pub(crate) console: Option<ConsoleStyle>,
-    /// What the environment says of the console.
+    /// The console's settings in the environment.
     #[cfg(feature = "console")]
     pub(crate) console_env: Option<ConsoleEnv>,
     /// Whether every message of the application is markup.
@@ -205,7 +205,7 @@ impl LevelSources<'_> {
             return None;
         }
         let mut levels = Levels::new();
-        // The common levels have been warned about once.
+        // `of_all` returns the warnings about the common levels.
         self.set(&mut levels, FILE_LEVELS, &self.file.levels);
         let mut warnings = self.set(&mut levels, "logging_config.sinks", &from_file);
         if self.env.is_some() {

@@ -2,8 +2,7 @@
 
 use crate::InitErrorKind;
 
-/// The sinks that there are. Each needs a feature: `console`, `sqlite`, and `otlp` for the three
-/// that send.
+/// All sinks. Each needs a feature: `console`, `sqlite`, and `otlp` for the three that send.
 pub const SINKS: [&str; 5] = ["console", "sqlite", "otel_trace", "otel_metric", "otel_log"];
 
 /// The sinks that are on by default, where the program is built with their features.
@@ -13,7 +12,7 @@ pub const DEFAULT_SINKS: [&str; 2] = ["console", "sqlite"];
 /// file.
 pub const LEVEL_SINKS: [&str; 5] = ["console", "sqlite", "log_file", "otel_trace", "otel_log"];
 
-/// The feature that a sink needs, where the program is built without it.
+/// Returns the feature that a sink needs, if the program is built without it.
 pub(crate) fn missing_feature(sink: &str) -> Option<&'static str> {
     match sink {
         "console" | "log_file" if !cfg!(feature = "console") => Some("console"),
@@ -23,7 +22,7 @@ pub(crate) fn missing_feature(sink: &str) -> Option<&'static str> {
     }
 }
 
-/// The error of a setting that needs a feature which the program is built without.
+/// Creates the error of a setting that needs a feature which the program is built without.
 pub(crate) fn without_feature(
     place: impl Into<std::borrow::Cow<'static, str>>,
     input: impl Into<String>,

@@ -44,7 +44,7 @@ fn program() {
 }
 
 #[test]
-fn sinks_that_are_not_built_in_are_errors_in_code_that_name_the_feature() {
+fn a_missing_sink_in_code_is_an_error_that_names_the_feature() {
     for (sink, feature, _) in SINKS.into_iter().filter(|(_, _, is_there)| !is_there) {
         let built = spanscope::builder().sinks(&[sink]).unwrap().try_init();
         let error = built.unwrap_err();
@@ -61,17 +61,17 @@ fn sinks_that_are_not_built_in_are_errors_in_code_that_name_the_feature() {
 
 #[test]
 fn the_default_sinks_are_those_that_are_built_in() {
-    let said = stderr(&run(&[]));
-    assert!(!said.contains("switch on the feature"), "{said}");
+    let printed = stderr(&run(&[]));
+    assert!(!printed.contains("switch on the feature"), "{printed}");
     assert_eq!(
-        said.contains("the program goes on"),
+        printed.contains("the program goes on"),
         cfg!(feature = "console"),
-        "{said}"
+        "{printed}"
     );
 }
 
 #[test]
-fn variables_of_sinks_that_are_not_built_in_name_the_feature_and_the_program_goes_on() {
+fn variables_of_missing_sinks_are_reported_with_the_feature() {
     let folder = std::env::temp_dir();
     let folder = folder.to_str().unwrap();
     let mut cases: Vec<(&str, &str, &str)> = SINKS
@@ -88,10 +88,10 @@ fn variables_of_sinks_that_are_not_built_in_name_the_feature_and_the_program_goe
         cases.push(("SQLITE_STORE_DIR", folder, "sqlite"));
     }
     for (variable, value, feature) in cases {
-        let said = stderr(&run(&[(variable, value)]));
+        let printed = stderr(&run(&[(variable, value)]));
         let fix = format!("switch on the feature `{feature}` of the crate `spanscope`");
         // The console wraps its lines.
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains(&fix), "{variable}={value}: {said}");
+        let printed = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(printed.contains(&fix), "{variable}={value}: {printed}");
     }
 }

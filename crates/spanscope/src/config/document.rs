@@ -1,9 +1,9 @@
 //! A YAML text as a tree with line numbers.
 //!
 //! Scalars stay text, because their meaning depends on the key: `off` is a level here and not
-//! `false`. That, the line numbers and aliases that can't multiply are why this reads the events of
-//! a parser instead of deserializing: `serde-saphyr` is this parser below a dozen more crates, and
-//! `yaml_serde` uses C that was translated to unsafe Rust.
+//! `false`. For that, for line numbers, and so that aliases can't multiply, this reads the events
+//! of a parser instead of deserializing. `serde-saphyr` would add a dozen crates on top of this
+//! parser, and `yaml_serde` uses C that was translated to unsafe Rust.
 
 use std::collections::HashMap;
 use std::rc::Rc;

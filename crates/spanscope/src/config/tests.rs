@@ -80,7 +80,7 @@ logging_config:
 }
 
 #[test]
-fn the_list_of_providers_of_the_guide_is_read() {
+fn a_list_of_providers_as_in_llama_stacks_guide_is_read() {
     let config = settings(
         r#"
 telemetry:
@@ -137,7 +137,7 @@ server: { port: 8321 }
 }
 
 #[test]
-fn the_sinks_own_block_wins_over_that_of_the_providers() {
+fn the_top_level_telemetry_block_has_priority_over_that_of_the_providers() {
     let config = settings(
         "telemetry: { service_name: new }
 providers: { telemetry: [ { config: { service_name: older, sinks: sqlite } } ] }",
@@ -147,7 +147,7 @@ providers: { telemetry: [ { config: { service_name: older, sinks: sqlite } } ] }
 }
 
 #[test]
-fn nothing_sets_nothing() {
+fn empty_documents_set_nothing() {
     for text in [
         "",
         "\n# only a comment\n",
@@ -324,7 +324,7 @@ fn a_value_of_the_wrong_kind_is_an_error_that_says_which() {
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_an_error_in_what_is_ours() {
+fn a_repeated_key_in_our_blocks_is_an_error() {
     for (text, message) in [
         (
             "telemetry:\n  sinks: sqlite\n  sinks: console",
@@ -341,7 +341,7 @@ fn a_key_that_is_there_twice_is_an_error_in_what_is_ours() {
 }
 
 #[test]
-fn a_home_that_is_not_known_is_an_error() {
+fn an_unknown_home_folder_is_an_error() {
     let parse = |env: fn(&str) -> Option<String>| {
         parse("logging_config: { log_file: ~/x.log }", "run.yaml", &SINKS, env)
     };
@@ -361,7 +361,7 @@ fn a_home_that_is_not_known_is_an_error() {
 }
 
 #[test]
-fn what_is_no_yaml_is_an_error_that_names_the_line() {
+fn invalid_yaml_is_an_error_that_names_the_line() {
     for text in [
         "telemetry:\n  sinks: [console",
         "telemetry:\n  'x",
@@ -382,7 +382,7 @@ fn what_is_no_yaml_is_an_error_that_names_the_line() {
 }
 
 #[test]
-fn hostile_documents_end_soon() {
+fn hostile_documents_are_read_in_bounded_time() {
     let start = Instant::now();
     let mut bomb = "a0: &a0 [x, x]\n".to_owned();
     for level in 1..60 {
@@ -417,7 +417,7 @@ fn hostile_documents_end_soon() {
 }
 
 #[test]
-fn shared_levels_are_no_mistake() {
+fn levels_may_be_shared_by_an_alias() {
     let config = settings(
         "logging_config:
   category_levels: &levels { server: debug }

@@ -14,7 +14,7 @@ const MAX_TRIES: u64 = 1_000;
 pub(super) struct TestFolder(PathBuf);
 
 impl TestFolder {
-    /// Creates a new one.
+    /// Creates a new folder.
     pub(super) fn new() -> Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let mut builder = DirBuilder::new();
@@ -22,7 +22,7 @@ impl TestFolder {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         for _ in 0..MAX_TRIES {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            // An earlier process with this number may have died and left its own behind.
+            // An earlier process with this number may have died and left its folder behind.
             let name = format!("spanscope-test-{}-{number}", std::process::id());
             let path = std::env::temp_dir().join(name);
             match builder.create(&path) {

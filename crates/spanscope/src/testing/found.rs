@@ -75,7 +75,7 @@ impl<T> Found<T> {
         self
     }
 
-    /// Returns the only one.
+    /// Returns the only record.
     ///
     /// # Panics
     /// Panics if there is none, or more than one.

@@ -174,7 +174,7 @@ impl TestStore {
     #[track_caller]
     pub fn spans(&self) -> Spans {
         let filter = SpanFilter::default().limit(MAX_RECORDS);
-        let mut spans = answer(self.store().list_spans(filter));
+        let mut spans = run_query(self.store().list_spans(filter));
         spans.sort_by_key(|span| (span.start_time, span.span_id));
         Spans::of_spans(spans)
     }
@@ -188,7 +188,7 @@ impl TestStore {
     #[track_caller]
     pub fn events(&self) -> Events {
         let filter = LogFilter::default().limit(MAX_RECORDS);
-        Events::of_events(answer(self.store().list_logs(filter)))
+        Events::of_events(run_query(self.store().list_logs(filter)))
     }
 
     /// Returns all measurements made so far: of events, of model calls, of requests. Those of one
@@ -201,18 +201,18 @@ impl TestStore {
     pub fn measurements(&self) -> Measurements {
         let store = self.store();
         let (now, minute, hour) = (Timestamp::now(), 60_000_000_000, Duration::from_secs(3600));
-        let series = answer(store.list_metrics()).into_iter().flat_map(|metric| {
+        let series = run_query(store.list_metrics()).into_iter().flat_map(|metric| {
             let mut query = MetricQuery::range(metric.metric, now.before(24 * hour))
                 // Includes measurements of a clock that is slightly ahead.
                 .end(Timestamp::from_nanos(now.as_nanos() + minute));
             query.granularity = None;
-            answer(store.query_metrics(query))
+            run_query(store.query_metrics(query))
         });
         Measurements::of_measurements(series.flat_map(Measured::of_series).collect())
     }
 }
 
 #[track_caller]
-fn answer<T>(future: StoreFuture<'_, T>) -> T {
+fn run_query<T>(future: StoreFuture<'_, T>) -> T {
     block_on(future).unwrap_or_else(|error| panic!("the test's store: {error}"))
 }
