@@ -53,8 +53,8 @@ pub(crate) fn watch() -> io::Result<()> {
         unsafe_code,
         reason = "the standard library has no wrapper of `pthread_atfork`"
     )]
-    // SAFETY: the three functions belong to this program and don't unwind; the child's does what is
-    // allowed there.
+    // SAFETY: the three functions belong to this program and don't unwind; the child's does only
+    // what is allowed there.
     let result = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     if result == 0 {
         Ok(())

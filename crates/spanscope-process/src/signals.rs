@@ -2,10 +2,10 @@
 //! keep working.
 //!
 //! Our handler is installed only if the signal would end the process. It writes a byte into a pipe;
-//! a thread reads it and works where everything is allowed. What can be known about other handlers
-//! of the same signal:
+//! a thread reads the byte and does the work, which a handler may not do. What can be known about
+//! other handlers of the same signal:
 //!
-//! - Ours calls one that was there before, with its flags, and leaves the signal to it.
+//! - Ours calls one that was installed before, with its flags, and leaves the signal to it.
 //! - One that was installed later and calls ours, as those of `tokio` and `signal-hook` do, is
 //!   detected when the signal arrives: the process's handler is no longer ours. The signal is left
 //!   to it too.
@@ -239,8 +239,8 @@ fn install(signal: i32) -> io::Result<()> {
         return Ok(());
     };
     let found = current(signal).ok_or_else(io::Error::last_os_error)?;
-    // One that is called once and then removed can't be wrapped; in the child of a fork ours is
-    // installed already.
+    // A handler that is called once and then removed can't be wrapped. In the child of a fork ours
+    // is installed already.
     let is_left_alone = found.sa_sigaction == libc::SIG_IGN
         || found.sa_flags & libc::SA_RESETHAND != 0
         || found.sa_sigaction == ours();
@@ -284,15 +284,15 @@ extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc
     let other = before(signal).filter(|before| is_handler(before));
     let is_shared = other.is_some() || !is_ours(signal);
     if signal == SIGABRT {
-        abort_is_near();
+        wait_before_abort();
     } else if is_shared {
-        tell(encode(Caught::Shared(signal)));
+        notify_thread(encode(Caught::Shared(signal)));
     } else if (PIPE.load(Ordering::Acquire) < 0 || IS_ENDING.swap(true, Ordering::AcqRel))
         && ENDS.load(Ordering::Relaxed)
     {
         die(signal);
     } else {
-        tell(encode(Caught::Alone(signal)));
+        notify_thread(encode(Caught::Alone(signal)));
     }
     match other {
         Some(other) => call(other, signal, info, context),
@@ -313,8 +313,8 @@ fn die(signal: i32) {
 }
 
 /// Waits until recorded data is written. The aborting thread can't do more: it may hold any lock.
-fn abort_is_near() {
-    if IS_ABORTING.swap(true, Ordering::AcqRel) || !tell(encode(Caught::Abort)) {
+fn wait_before_abort() {
+    if IS_ABORTING.swap(true, Ordering::AcqRel) || !notify_thread(encode(Caught::Abort)) {
         return;
     }
     let pause = libc::timespec {
@@ -337,7 +337,7 @@ fn abort_is_near() {
 }
 
 /// Writes a byte to the thread; returns `false` if there is none.
-fn tell(byte: u8) -> bool {
+fn notify_thread(byte: u8) -> bool {
     let pipe = PIPE.load(Ordering::Acquire);
     if pipe < 0 {
         return false;
@@ -416,7 +416,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_handler_writes_is_what_the_thread_reads() {
+    fn the_thread_decodes_what_a_handler_encodes() {
         for caught in [
             Caught::Abort,
             Caught::Alone(SIGTERM),
