@@ -1,4 +1,4 @@
--- Questions to the tables that the collector's `clickhouse` exporter makes. In this folder:
+-- Queries for the tables that the collector's `clickhouse` exporter creates. In this folder:
 --   docker compose exec -T clickhouse clickhouse-client --user otel --password otel --database otel < queries.sql
 
 -- Tokens per model in the last 24 hours, exactly: metrics are never sampled. The counters are cumulative, so a process used what

@@ -1,7 +1,7 @@
 //! What the examples share: where their store is, printing what is in it, and sending requests to a
 //! server.
 //!
-//! Start with the examples themselves, in `src/bin/`; `README.md` says which one to read for which
+//! Start with the examples themselves, in `src/bin/`; `README.md` lists which one to read for which
 //! purpose.
 
 mod book;
@@ -18,8 +18,8 @@ use spanscope_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The store that an example writes: in the folder that `SQLITE_STORE_DIR` names, else in one of
-/// the examples' own among the system's temporary files.
+/// Returns the path of the store that an example writes: in the folder that `SQLITE_STORE_DIR`
+/// names, else in `spanscope-examples` among the system's temporary files.
 #[must_use]
 pub fn store_path() -> PathBuf {
     std::env::var_os("SQLITE_STORE_DIR")

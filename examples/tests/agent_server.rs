@@ -12,7 +12,7 @@ use spanscope_tests::{program_without_settings, wait_for};
 use tempfile::TempDir;
 
 const PATH: &str = "/agents/librarian/completions/trace";
-/// Something for the library, something for each of the two tools.
+/// A question that needs the library and both tools.
 const QUESTION: &str = "What is a checkpoint, how much is 6 * 7, and what is the weather in Oslo?";
 
 /// `agent_server --serve` on a free port, with a store in a temporary folder.
@@ -59,14 +59,15 @@ impl Server {
         post(self.addr, PATH, &body.to_string()).unwrap()
     }
 
-    /// The response to a body; it is JSON and has this status.
+    /// Sends a body and returns the response, which must be JSON and have this status.
     fn whole(&self, body: &Value, status: u16) -> Value {
         let answer = self.post(body);
         assert_eq!(answer.status, status, "{}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// The events of a streamed response, as names and data, without the end of the stream.
+    /// Sends a body and returns the events of the streamed response, as names and data, without the
+    /// end of the stream.
     fn streamed(&self, body: &Value) -> Vec<(String, Value)> {
         let answer = self.post(body);
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -88,14 +89,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has gone either way.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The text of the pieces, and the names of the other events.
-fn told(events: &[(String, Value)]) -> (String, Vec<&str>) {
+/// Returns the text of the pieces, and the names of the other events.
+fn text_and_others(events: &[(String, Value)]) -> (String, Vec<&str>) {
     let is_piece = |(name, _): &&(String, Value)| name == "message";
     let pieces = events.iter().filter(is_piece);
     let text = pieces.map(|(_, data)| data["content"].as_str().unwrap());
@@ -104,7 +105,7 @@ fn told(events: &[(String, Value)]) -> (String, Vec<&str>) {
 }
 
 #[test]
-fn a_whole_answer_has_the_trace_of_the_runs_route() {
+fn a_whole_answer_has_the_same_trace_as_the_runs_route() {
     let server = Server::start(&[]);
     let ask = json!({"question": QUESTION, "session_id": "s-1", "user_id": "ada", "stream": false});
     let answer = server.whole(&ask, 200);
@@ -137,9 +138,9 @@ fn a_whole_answer_has_the_trace_of_the_runs_route() {
         ),
         (&json!("librarian"), &json!("ada"), &json!("standard"))
     );
-    let told = run.to_string();
+    let run_text = run.to_string();
     for text in [QUESTION, content] {
-        assert!(told.contains(text), "{run:#}");
+        assert!(run_text.contains(text), "{run:#}");
     }
     let session = server.get("/sessions/s-1/traces");
     assert_eq!(session["total"], 1, "{session:#}");
@@ -150,7 +151,7 @@ fn a_streamed_answer_comes_in_pieces_then_its_trace_then_the_end() {
     let server = Server::start(&[]);
     let whole = server.whole(&json!({"question": QUESTION, "stream": false}), 200);
     let events = server.streamed(&json!({"question": QUESTION}));
-    let (text, others) = told(&events);
+    let (text, others) = text_and_others(&events);
     assert_eq!(whole["data"]["content"], text);
     assert_eq!(others, ["trace"]);
     assert!(events.len() > 10, "{events:?}");
@@ -173,7 +174,7 @@ fn a_streamed_answer_comes_in_pieces_then_its_trace_then_the_end() {
 }
 
 #[test]
-fn how_much_of_the_trace_comes_along_is_as_it_was_wished() {
+fn the_request_decides_how_much_of_the_trace_is_returned() {
     let server = Server::start(&[]);
     let steps = |level: &str| {
         let ask = json!({"question": QUESTION, "stream": false, "trace_level": level});
@@ -193,7 +194,7 @@ fn how_much_of_the_trace_comes_along_is_as_it_was_wished() {
     );
     assert_eq!(answer.get("trace"), None);
     let events = server.streamed(&json!({"question": QUESTION, "include_trace": false}));
-    assert!(told(&events).1.is_empty(), "{events:?}");
+    assert!(text_and_others(&events).1.is_empty(), "{events:?}");
 }
 
 #[test]
@@ -236,10 +237,10 @@ fn a_run_is_visible_while_running_and_ends_when_its_client_disconnects() {
 }
 
 #[test]
-fn an_endpoint_that_fails_fails_the_run_and_the_response_says_so() {
+fn a_failing_endpoint_fails_the_run_and_the_response_reports_it() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::start(&[("AGENT_MODEL_URL", &format!("http://{closed}/v1"))]);
-    let says_so = |error: &Value, trace: &Value| {
+    let check_failure = |error: &Value, trace: &Value| {
         assert_eq!(error["code"], "agent_failed");
         let message = error["message"].as_str().unwrap();
         let expected = format!("can't connect to {closed}: Connection refused");
@@ -248,10 +249,10 @@ fn an_endpoint_that_fails_fails_the_run_and_the_response_says_so() {
         assert!(trace["error"].as_str().unwrap().contains("refused"), "{trace:#}");
     };
     let answer = server.whole(&json!({"question": QUESTION, "stream": false}), 502);
-    says_so(&answer["error"], &answer["trace"]);
+    check_failure(&answer["error"], &answer["trace"]);
     let events = server.streamed(&json!({"question": QUESTION}));
-    assert_eq!(told(&events), (String::new(), vec!["error", "trace"]));
-    says_so(&events[0].1, &events[1].1);
+    assert_eq!(text_and_others(&events), (String::new(), vec!["error", "trace"]));
+    check_failure(&events[0].1, &events[1].1);
     let failed = server.get("/traces?status=failed");
     assert_eq!(failed["total"], 2, "{failed:#}");
 }
@@ -261,7 +262,7 @@ fn invalid_requests_are_refused_in_json_with_a_message() {
     let server = Server::start(&[]);
     let long = "x".repeat(16 * 1024 + 1);
     let question = |question: &str| json!({"question": question}).to_string();
-    for (body, status, said) in [
+    for (body, status, expected) in [
         (question(""), 400, "`question` is missing or empty"),
         (question(" \n"), 400, "`question` is missing or empty"),
         ("{}".to_owned(), 400, "`question` is missing or empty"),
@@ -306,7 +307,7 @@ fn invalid_requests_are_refused_in_json_with_a_message() {
         assert_eq!(answer.status, status, "{shown}: {}", answer.body);
         let answer: Value = serde_json::from_str(&answer.body).unwrap();
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.contains(said), "{shown}: {message}");
+        assert!(message.contains(expected), "{shown}: {message}");
     }
     for agent in ["unknown", "librarian%20", "%ff"] {
         let path = format!("/agents/{agent}/completions/trace");
@@ -322,8 +323,8 @@ fn invalid_requests_are_refused_in_json_with_a_message() {
 }
 
 #[test]
-fn settings_that_can_not_be_used_end_the_program_with_words() {
-    for (name, value, said) in [
+fn invalid_settings_end_the_program_with_a_message() {
+    for (name, value, expected) in [
         (
             "AGENT_MODEL_URL",
             "https://api.example.com/v1",
@@ -341,6 +342,6 @@ fn settings_that_can_not_be_used_end_the_program_with_words() {
         let output = command(&folder, &[(name, value)]).output().unwrap();
         assert!(!output.status.success(), "{name}={value}");
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.contains(said), "{name}={value}: {stderr}");
+        assert!(stderr.contains(expected), "{name}={value}: {stderr}");
     }
 }

@@ -10,7 +10,7 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tests::receiver::{Receiver, hex, number_of, text_of};
 use spanscope_tests::{program_without_settings, wait_for};
 
-/// A span, as the client's or the server's file has it.
+/// A span, as the store or the collector has it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     trace: String,
@@ -42,7 +42,7 @@ fn in_the_store(folder: &Path) -> Vec<Seen> {
     seen.collect()
 }
 
-/// With the process that sent each.
+/// Returns the collector's spans, each with the id of the process that sent it.
 fn in_the_collector(receiver: &Receiver) -> Vec<(Seen, i64)> {
     let sent = receiver.spans().into_iter().map(|sent| {
         let pid = number_of(&sent.resource.attributes, "process.pid").unwrap();
@@ -67,7 +67,7 @@ fn in_the_collector(receiver: &Receiver) -> Vec<(Seen, i64)> {
     sent.collect()
 }
 
-/// The spans from the root on, each the parent of the next.
+/// Returns the spans in the order from the root, each the parent of the next.
 fn as_a_chain(mut spans: Vec<Seen>) -> Vec<Seen> {
     let mut chain: Vec<Seen> = Vec::new();
     while !spans.is_empty() {
@@ -107,7 +107,7 @@ fn is_one_trace_of_three_processes(spans: Vec<Seen>) -> Vec<Seen> {
     chain
 }
 
-/// Its output.
+/// Runs the example and returns its output.
 fn run(folder: &Path, variables: &[(&str, &str)]) -> String {
     let output = program_without_settings(env!("CARGO_BIN_EXE_distributed"))
         .env("SQLITE_STORE_DIR", folder)
@@ -122,7 +122,7 @@ fn run(folder: &Path, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn three_processes_in_a_row_end_in_one_trace_in_the_store_and_in_the_collector() {
+fn three_processes_make_one_trace_in_the_store_and_in_the_collector() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
     let variables = [
@@ -147,7 +147,7 @@ fn three_processes_in_a_row_end_in_one_trace_in_the_store_and_in_the_collector()
 }
 
 #[test]
-fn they_do_so_in_the_store_alone() {
+fn three_processes_make_one_trace_in_the_store_alone() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &[]);
     is_one_trace_of_three_processes(in_the_store(folder.path()));

@@ -14,7 +14,7 @@ fn messages(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_program_that_ends_with_an_exit_code_has_all_that_it_recorded_in_its_store() {
+fn a_program_that_ends_with_an_exit_code_has_stored_all_its_records() {
     for (arguments, code, message) in [
         (&["1", "2"][..], 0, "added"),
         (&["1", "two"], 1, "invalid digit found in string"),

@@ -81,12 +81,12 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let said = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
+        let read = BufReader::new(child.stdout.take().unwrap()).read_line(&mut line);
         let address = line.trim().strip_prefix("listening on http://");
         let address = address.and_then(|address| address.parse().ok());
         let Some(address) = address else {
             let _ = child.kill();
-            panic!("the server said {line:?}: {said:?}");
+            panic!("the server read {line:?}: {read:?}");
         };
         Self {
             child,

@@ -43,7 +43,7 @@ fn run(program: &str, arguments: &[&str]) -> Output {
     output
 }
 
-/// The text blocks in the head of an example, without what follows `#`.
+/// Returns whether the module documentation of an example contains this text.
 fn head_shows(source: &str, text: &str) -> bool {
     let head: String = source
         .lines()
@@ -53,8 +53,8 @@ fn head_shows(source: &str, text: &str) -> bool {
     head.contains(text)
 }
 
-/// Runs an example and compares all that it prints with what its own head promises.
-fn prints_what_its_head_says(program: &str, source: &str) -> Output {
+/// Runs an example and checks that its module documentation contains all that it prints.
+fn prints_what_its_head_shows(program: &str, source: &str) -> Output {
     let output = run(program, &[]);
     let printed = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(!printed.is_empty());
@@ -64,7 +64,7 @@ fn prints_what_its_head_says(program: &str, source: &str) -> Output {
 
 #[test]
 fn one_layer() {
-    prints_what_its_head_says(
+    prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_one_layer"),
         include_str!("../src/bin/one_layer.rs"),
     );
@@ -80,7 +80,7 @@ fn hello() {
 
 #[test]
 fn tutorial_server() {
-    prints_what_its_head_says(
+    prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_tutorial_server"),
         include_str!("../src/bin/tutorial_server.rs"),
     );
@@ -88,7 +88,7 @@ fn tutorial_server() {
 
 #[test]
 fn tutorial_agent() {
-    prints_what_its_head_says(
+    prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_tutorial_agent"),
         include_str!("../src/bin/tutorial_agent.rs"),
     );
@@ -96,7 +96,7 @@ fn tutorial_agent() {
 
 #[test]
 fn init() {
-    let output = prints_what_its_head_says(env!("CARGO_BIN_EXE_init"), include_str!("../src/bin/init.rs"));
+    let output = prints_what_its_head_shows(env!("CARGO_BIN_EXE_init"), include_str!("../src/bin/init.rs"));
     let console = String::from_utf8(output.stderr).unwrap();
     assert!(
         console.contains("[END] refund (") && console.contains("[ERROR]"),
@@ -106,7 +106,7 @@ fn init() {
 
 #[test]
 fn builder() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_builder"),
         include_str!("../src/bin/builder.rs"),
     );
@@ -115,7 +115,7 @@ fn builder() {
 
 #[test]
 fn several_layers() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_several_layers"),
         include_str!("../src/bin/several_layers.rs"),
     );
@@ -130,7 +130,7 @@ fn several_layers() {
 
 #[test]
 fn axum_server() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_axum_server"),
         include_str!("../src/bin/axum_server.rs"),
     );
@@ -139,7 +139,7 @@ fn axum_server() {
 
 #[test]
 fn graceful_server() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_graceful_server"),
         include_str!("../src/bin/graceful_server.rs"),
     );
@@ -148,7 +148,7 @@ fn graceful_server() {
 
 #[test]
 fn metrics_server() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_metrics_server"),
         include_str!("../src/bin/metrics_server.rs"),
     );
@@ -157,7 +157,7 @@ fn metrics_server() {
 
 #[test]
 fn telemetry_api() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_telemetry_api"),
         include_str!("../src/bin/telemetry_api.rs"),
     );
@@ -166,7 +166,7 @@ fn telemetry_api() {
 
 #[test]
 fn agent_server() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_agent_server"),
         include_str!("../src/bin/agent_server.rs"),
     );
@@ -175,7 +175,7 @@ fn agent_server() {
 
 #[test]
 fn distributed() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_distributed"),
         include_str!("../src/bin/distributed.rs"),
     );
@@ -184,7 +184,7 @@ fn distributed() {
 
 #[test]
 fn chat_client() {
-    let output = prints_what_its_head_says(
+    let output = prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_chat_client"),
         include_str!("../src/bin/chat_client.rs"),
     );
@@ -193,7 +193,7 @@ fn chat_client() {
 
 #[test]
 fn multi_process() {
-    prints_what_its_head_says(
+    prints_what_its_head_shows(
         env!("CARGO_BIN_EXE_multi_process"),
         include_str!("../src/bin/multi_process.rs"),
     );
@@ -205,7 +205,7 @@ fn multi_process() {
     );
 }
 
-/// What `categories` shows under these levels, set up in both ways, which make no difference.
+/// Returns what `categories` shows with these levels, and checks that both set-ups show the same.
 fn categories(variables: &[(&str, &str)]) -> String {
     let shown = [&[][..], &["--by-hand"]].map(|arguments| {
         let folder = tempfile::tempdir().unwrap();
@@ -232,7 +232,7 @@ fn categories(variables: &[(&str, &str)]) -> String {
     shown.into_iter().next().unwrap()
 }
 
-/// The line without when it was and how long it took.
+/// Returns the line without its time and duration.
 fn without_times(line: &str) -> String {
     let Some((head, rest)) = line.split_once(':').filter(|_| !line.starts_with(' ')) else {
         return line.to_owned();
@@ -243,8 +243,8 @@ fn without_times(line: &str) -> String {
         Some((id, rest)) if id.len() == 12 && id.chars().all(|c| c.is_ascii_hexdigit()) => rest,
         _ => rest,
     };
-    let said = rest.split_once(" (").map_or(rest, |(said, _)| said);
-    format!("{} {said}", &head[..head.len() - 2])
+    let text = rest.split_once(" (").map_or(rest, |(text, _)| text);
+    format!("{} {text}", &head[..head.len() - 2])
 }
 
 fn shows(shown: &str, all: &[&str], none: &[&str]) {
@@ -280,7 +280,7 @@ fn categories_are_at_info_and_other_crates_at_warn_by_default() {
 }
 
 #[test]
-fn categories_all_is_a_base_for_one_that_is_wanted() {
+fn one_category_can_have_a_level_other_than_all() {
     let shown = categories(&[("LLAMA_STACK_LOGGING", "all=warn,tools=info")]);
     shows(
         &shown,
@@ -305,7 +305,7 @@ fn categories_all_is_a_base_for_one_that_is_wanted() {
 }
 
 #[test]
-fn categories_go_down_to_debug_and_off_and_a_bad_pair_is_reported() {
+fn categories_can_be_set_to_debug_and_off_and_an_invalid_pair_is_reported() {
     let levels = [(
         "LLAMA_STACK_LOGGING",
         "inference=debug; core::routers=off; retreival=debug",
@@ -350,7 +350,7 @@ fn picture_keeps_text_and_colours() {
     );
 }
 
-/// What the console of the agent server shows of one request that succeeds, in this style.
+/// Returns what the agent server's console shows of one successful request in this style.
 fn console_of_a_request(style: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_agent_server"));
@@ -391,7 +391,7 @@ fn console_of_a_request(style: &str) -> String {
 }
 
 #[test]
-fn a_request_of_the_agent_is_a_third_of_the_lines_that_it_was_with_each_attribute_on_its_own() {
+fn the_lines_style_needs_a_third_of_the_lines_of_the_verbose_style() {
     let lines = console_of_a_request("lines");
     let verbose = console_of_a_request("verbose");
     let [few, many] = [&lines, &verbose].map(|shown| shown.lines().count());

@@ -19,7 +19,7 @@
 //! | `AGENT_MODEL_KEY` | the API key | none |
 //! | `AGENT_MODEL_DELAY_MS` | how long the tiny model takes for a token: with 50 one can watch | 1 |
 //!
-//! You see the questions, the answers, the trace in each response, and what the run's routes say
+//! You see the questions, the answers, the trace in each response, and what the run's routes return
 //! afterwards:
 //!
 //! ```text
@@ -90,7 +90,7 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8090";
 const MAX_QUESTION: usize = 16 * 1024;
 /// A character of a question can take six bytes in JSON.
 const MAX_BODY: usize = 8 * MAX_QUESTION;
-/// The store cuts longer ids.
+/// The store truncates longer ids.
 const MAX_ID: usize = 256;
 /// The last event of a streamed response.
 const DONE: &str = "[DONE]";
@@ -188,7 +188,7 @@ impl Ask {
         Ok(())
     }
 
-    /// Begins the run: this is all it takes to have one.
+    /// Starts the run. The code here is all that a run needs.
     fn run(&self, session: &str) -> RunningAgent {
         let run = AgentRun::new(AGENT)
             .session(session)
@@ -217,7 +217,7 @@ async fn complete(
     }
     let Json(ask) = body?;
     ask.check()?;
-    // A conversation that has no id yet gets one, to be gone on with.
+    // A conversation without an id gets one, so that its client can continue it.
     let session = ask
         .session_id
         .clone()
@@ -262,14 +262,14 @@ fn streamed(agent: Agent, ask: &Ask, session: &str) -> Response {
         .in_conversation(session)
         .answer_in_pieces(&ask.question);
     let mut answer = run.stream(stream! {
-        let mut said = String::new();
+        let mut reply = String::new();
         for await piece in pieces {
             if let Ok(piece) = &piece {
-                said += piece;
+                reply += piece;
             }
             yield piece.map_err(|error| format!("{error:#}"));
         }
-        handle.output(&said);
+        handle.output(&reply);
         // The run does not end while a handle is held.
         drop(handle);
     });
@@ -314,7 +314,7 @@ fn router(agent: Agent) -> Router {
     local_only(answers.merge(runs))
 }
 
-/// A variable that is set and not empty.
+/// Returns a variable's value, if it is set and not empty.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
@@ -323,7 +323,7 @@ fn variable(name: &str) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// The agent with the model that the environment names, or with the tiny model's server.
+/// Returns the agent with the model that the environment names, or with the tiny model's server.
 async fn librarian() -> anyhow::Result<(Librarian, Option<ModelServer>)> {
     let model = variable("AGENT_MODEL")?;
     let model = model.as_deref().unwrap_or(ModelServer::MODEL);
@@ -373,24 +373,24 @@ async fn ask_itself(server: &str) -> anyhow::Result<()> {
     let counts = ["retrievals", "llm_calls", "tool_calls", "tokens"];
     let answer = ask(json!({"question": "What is sampling?", "stream": false})).await?;
     let answer: Value = serde_json::from_str(&answer)?;
-    let said = answer["data"]["content"].as_str();
-    println!("  {}", said.context("there is no answer")?);
+    let reply = answer["data"]["content"].as_str();
+    println!("  {}", reply.context("there is no answer")?);
     print_counts(&answer["trace"], &counts);
 
     let question = "When does a checkpoint start, how much is 1000 * 4096, and what is the weather in Oslo?";
     let stream = ask(json!({"question": question})).await?;
-    let (mut said, mut trace) = (String::new(), Value::Null);
+    let (mut reply, mut trace) = (String::new(), Value::Null);
     for data in stream.lines().filter_map(|line| line.strip_prefix("data: ")) {
         if data == DONE {
             break;
         }
         let mut event: Value = serde_json::from_str(data)?;
         match event["event"].as_str() {
-            Some("message") => said += event["data"]["content"].as_str().unwrap_or_default(),
+            Some("message") => reply += event["data"]["content"].as_str().unwrap_or_default(),
             _ => trace = event["data"].take(),
         }
     }
-    println!("  {said}");
+    println!("  {reply}");
     print_counts(&trace, &counts);
     for step in trace["timeline"].as_array().context("there is no timeline")? {
         let text = |name: &str| step[name].as_str().unwrap_or_default();

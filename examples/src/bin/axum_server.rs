@@ -1,4 +1,4 @@
-//! An axum server with one span a request, made by plain `tracing` in a small middleware.
+//! An axum server with one span per request, created by plain `tracing` in a small middleware.
 //!
 //! ```text
 //! cargo run -p spanscope-examples --bin axum_server              # asks itself three times and ends

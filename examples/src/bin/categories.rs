@@ -18,7 +18,7 @@
 //! | `safety` | by a field of the event |
 //! | `inference` | by a mapped target, because the module has another name |
 //! | `retrieval` | by its module; the category is the program's own |
-//! | none | other crates, here `http_pool`: the root level, WARN, holds for them |
+//! | none | other crates, here `http_pool`: the root level, WARN, applies to them |
 //!
 //! `main` shows both set-ups: all sinks at once from the environment, or two layers on a registry.
 

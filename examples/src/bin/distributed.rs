@@ -20,8 +20,8 @@
 //! 5 spans of 3 processes in 1 trace
 //! ```
 //!
-//! No line of it reads or writes a header of the trace: the layers of `spanscope-tower` do, on both
-//! sides.
+//! The program has no code for the trace's headers: the layers of `spanscope-tower` read and write
+//! them, on both sides.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -53,12 +53,12 @@ fn telemetry(service: &str) -> anyhow::Result<spanscope::Guard> {
 
 /// A client of the servers.
 #[derive(Clone)]
-struct Asker {
+struct TracedClient {
     client: reqwest::Client,
     requests: ClientLayer,
 }
 
-impl Asker {
+impl TracedClient {
     fn new() -> anyhow::Result<Self> {
         let template_of = |request: &ClientRequest<'_>| {
             let (collection, _) = request.path().strip_prefix('/')?.split_once('/')?;
@@ -87,18 +87,21 @@ fn requests() -> RequestMetricsLayer {
 
 #[derive(Clone)]
 struct Front {
-    asker: Asker,
+    traced_client: TracedClient,
     back: String,
 }
 
 async fn order(State(front): State<Front>, Path(item): Path<String>) -> Result<String, StatusCode> {
-    let answer = front.asker.ask(&front.back, &format!("/stock/{item}")).await;
+    let answer = front
+        .traced_client
+        .ask(&front.back, &format!("/stock/{item}"))
+        .await;
     answer.map_err(|_| StatusCode::BAD_GATEWAY)
 }
 
 fn front(back: &str) -> anyhow::Result<Router> {
     let state = Front {
-        asker: Asker::new()?,
+        traced_client: TracedClient::new()?,
         back: back.to_owned(),
     };
     Ok(Router::new()
@@ -170,12 +173,12 @@ impl Server {
 }
 
 #[instrument(skip_all)]
-async fn buy(asker: &Asker, front: &str) -> anyhow::Result<(TraceId, String)> {
+async fn buy(traced_client: &TracedClient, front: &str) -> anyhow::Result<(TraceId, String)> {
     let span = tracing::Span::current();
     let (trace, _) = span.ids().context("no sink is on")?;
     // Every request below this span carries it.
     propagation::add_baggage(&span, "tenant", "acme")?;
-    let answer = asker.ask(front, "/orders/bolts").await?;
+    let answer = traced_client.ask(front, "/orders/bolts").await?;
     Ok((trace, answer))
 }
 
@@ -218,12 +221,12 @@ fn main() -> anyhow::Result<()> {
         ["--serve", "front", "--back", url] => return runtime.block_on(serve(front(url)?)),
         _ => {}
     }
-    let behind = Server::start(&["--serve", "back"])?;
-    let ahead = Server::start(&["--serve", "front", "--back", &behind.url])?;
-    let (trace, answer) = runtime.block_on(buy(&Asker::new()?, &ahead.url))?;
+    let back_server = Server::start(&["--serve", "back"])?;
+    let front_server = Server::start(&["--serve", "front", "--back", &back_server.url])?;
+    let (trace, answer) = runtime.block_on(buy(&TracedClient::new()?, &front_server.url))?;
     println!("{answer}");
-    ahead.end()?;
-    behind.end()?;
+    front_server.end()?;
+    back_server.end()?;
     guard.flush(Duration::from_secs(5))?;
     print_trace(trace)
 }

@@ -83,11 +83,11 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let told = async {
+    let stop_requested = async {
         HAS_BEGUN.notified().await;
         println!("the server is stopping");
     };
-    let server = axum::serve(listener, router()).with_graceful_shutdown(told);
+    let server = axum::serve(listener, router()).with_graceful_shutdown(stop_requested);
     let server = tokio::spawn(server.into_future());
     let answer = tokio::spawn(async move { ask(addr, "GET", "/report", "").await });
     server.await??;

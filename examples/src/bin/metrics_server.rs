@@ -1,4 +1,4 @@
-//! An axum server that measures requests, model calls and tools, and answers `/metrics` for
+//! An axum server that measures requests, model calls and tools, and serves `/metrics` for
 //! Prometheus.
 //!
 //! ```text
@@ -33,7 +33,7 @@
 //! llama_stack_tokens_total{model_id="small",provider_id="ollama"} 20
 //! ```
 //!
-//! `spanscope metrics` shows the same numbers from the store. `monitoring/` says how to start
+//! `spanscope metrics` shows the same numbers from the store. `monitoring/` explains how to start
 //! Prometheus and Grafana.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The picture of the README: makes an SVG of coloured text, as a terminal gets it. Reads stdin,
+//! Renders the picture of the README: an SVG of coloured text, as a terminal shows it. Reads stdin,
 //! writes stdout.
 //!
 //! ```text
@@ -52,7 +52,7 @@ fn main() -> anyhow::Result<()> {
         .fg_color(TEXT.into())
         .bg_color(BACKGROUND.into())
         .render_svg(&text)
-        // Browsers and viewers know no opacity of a piece of text, but one of its fill.
+        // Browsers and viewers support no opacity of a piece of text, but that of its fill.
         .replace(".dimmed { opacity: 0.4", ".dimmed { fill-opacity: 0.6");
     io::stdout()
         .write_all(picture.as_bytes())
