@@ -33,7 +33,7 @@ impl fmt::Display for CalculatorError {
 
 impl std::error::Error for CalculatorError {}
 
-/// The value of an expression.
+/// Returns the value of an expression.
 pub(crate) fn evaluate(expression: &str) -> Result<f64, CalculatorError> {
     let mut parser = Parser {
         rest: expression.chars().peekable(),
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn precedence_parentheses_and_signs_hold() {
+    fn precedence_parentheses_and_signs_are_respected() {
         assert_eq!(evaluate("1000 * 4096"), Ok(4_096_000.0));
         assert_eq!(evaluate("2+3*4-1"), Ok(13.0));
         assert_eq!(evaluate("-(2 + 3) * --4 / 8"), Ok(-2.5));

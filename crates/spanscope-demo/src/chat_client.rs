@@ -24,11 +24,11 @@ use crate::wire::{
 /// How long a server may be silent: before its response begins, and between the pieces of a
 /// streamed one. A longer silence fails the call.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(120);
-/// The provider's default name in spans: the API's.
+/// The provider's default name in spans: the name of the API.
 pub const DEFAULT_PROVIDER: &str = "openai";
 /// Maximum size of a response in bytes. A larger one fails its call.
 pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
-/// How many bytes of a refusal the error quotes.
+/// How many characters of a refusal the error quotes.
 const MAX_REFUSAL: usize = 1_000;
 
 /// One model on one server, and the conversation with it. It connects on first use.
@@ -44,11 +44,12 @@ pub struct ChatClient {
 }
 
 impl ChatClient {
-    /// A client of the server at this base URL, such as `http://localhost:11434/v1`. It supports
-    /// only `http`: for a server that needs TLS, name a gateway on this machine that speaks it.
+    /// Creates a client of the server at this base URL, such as `http://localhost:11434/v1`. It
+    /// supports only `http`: for a server that needs TLS, name a gateway on this machine that
+    /// speaks it.
     ///
     /// # Errors
-    /// The URL is invalid; the message says why.
+    /// The URL is invalid; the message explains why.
     pub fn new(base_url: &str, model: &str) -> Result<Self, Error> {
         Ok(Self {
             endpoint: Endpoint::parse(base_url)?,
@@ -60,7 +61,8 @@ impl ChatClient {
         })
     }
 
-    /// Sends this key with each request, unencrypted like everything else. Default: none.
+    /// Sets the key that is sent with each request, unencrypted like everything else. Default:
+    /// none.
     ///
     /// # Errors
     /// The key has characters that no header can have.
@@ -72,21 +74,21 @@ impl ChatClient {
         Ok(self)
     }
 
-    /// The model's provider, in spans and metrics. Default: [`DEFAULT_PROVIDER`].
+    /// Sets the model's provider in spans and metrics. Default: [`DEFAULT_PROVIDER`].
     #[must_use]
     pub fn provider(mut self, name: &str) -> Self {
         name.clone_into(&mut self.provider);
         self
     }
 
-    /// The id of the conversation, in spans. Default: none.
+    /// Sets the id of the conversation in spans. Default: none.
     #[must_use]
     pub fn conversation(mut self, id: &str) -> Self {
         self.conversation = Some(id.to_owned());
         self
     }
 
-    /// How long the server may be silent. Default: [`DEFAULT_PATIENCE`].
+    /// Sets how long the server may be silent. Default: [`DEFAULT_PATIENCE`].
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -217,9 +219,9 @@ impl ChatClient {
                 .map_err(Error::because("can't read the refusal"))?
                 .to_bytes();
             let refusal = String::from_utf8_lossy(&body);
-            let told = first_chars(&refusal, MAX_REFUSAL);
+            let quoted = first_chars(&refusal, MAX_REFUSAL);
             return Err(Error::new(format!(
-                "the server refused with {}: {told}",
+                "the server refused with {}: {quoted}",
                 head.status
             )));
         }
@@ -227,7 +229,7 @@ impl ChatClient {
     }
 }
 
-/// An incomplete message, and what the chunks have said about it so far.
+/// An incomplete message, and the information that the chunks have provided about it so far.
 #[derive(Debug, Default)]
 struct StreamedAnswer {
     message: Message,
@@ -263,9 +265,9 @@ impl StreamedAnswer {
         (!text.is_empty()).then_some(text)
     }
 
-    /// A call arrives whole or in fragments. A fragment belongs to the call with its index, or to
-    /// the last one if it has none; an id that is not that call's begins another, because some
-    /// servers give all calls the same index.
+    /// Adds a tool call, which arrives whole or in fragments. A fragment belongs to the call with
+    /// its index, or to the last one if it has none; an id that is not that call's begins another,
+    /// because some servers give all calls the same index.
     fn add_call(&mut self, fragment: ToolCall) {
         let calls = &mut self.message.tool_calls;
         let begun = calls
@@ -282,7 +284,8 @@ impl StreamedAnswer {
         call.function.arguments.push_str(&fragment.function.arguments);
     }
 
-    /// The message, once the stream has reported its end.
+    /// Records the answer in the call's span and returns the message; an error if the stream ended
+    /// without `[DONE]`.
     fn end(mut self, call: &ModelCall) -> Result<Message, Error> {
         if let Some(about) = &self.about {
             note_answer(call, about, self.finish_reason.as_deref());
@@ -303,19 +306,20 @@ impl StreamedAnswer {
     }
 }
 
-/// Some servers send 200 and then an error, even in the middle of a stream.
+/// Returns the error of a response that reports one: some servers send 200 and then an error, even
+/// in the middle of a stream.
 fn fail_on_reported_error(completion: &Completion) -> Result<(), Error> {
     match &completion.error {
         None => Ok(()),
         Some(error) => {
             let error = error.to_string();
-            let told = first_chars(&error, MAX_REFUSAL);
-            Err(Error::new(format!("the server failed: {told}")))
+            let quoted = first_chars(&error, MAX_REFUSAL);
+            Err(Error::new(format!("the server failed: {quoted}")))
         }
     }
 }
 
-/// Records what a response, or the last chunks of one, says about itself.
+/// Records the id, model, finish reason and usage of a response, or of the last chunks of one.
 fn note_answer(call: &ModelCall, completion: &Completion, finish_reason: Option<&str>) {
     call.response(&completion.id, &completion.model);
     if let Some(reason) = finish_reason {

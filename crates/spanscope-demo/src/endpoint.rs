@@ -55,7 +55,7 @@ impl Endpoint {
     }
 }
 
-/// The URL without user, password and query, which can be secret.
+/// Returns the URL without user, password and query, which can be secret.
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_says_where_to_connect_and_what_to_ask() {
+    fn a_base_url_determines_the_host_and_the_request_target() {
         for (url, place, target) in [
             (
                 "http://127.0.0.1:8080/v1",
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_invalid_base_url_is_reported_with_a_fix_and_without_secrets() {
-        for (url, said) in [
+        for (url, expected) in [
             ("https://api.example.com/v1?key=hunter2", "speaks http only"),
             ("https://me:hunter2@example.com/v1", "\"https://example.com/v1\""),
             ("localhost:8080", "does not begin with http://"),
@@ -116,7 +116,7 @@ mod tests {
             ("http://:80/v1", "no host and port"),
         ] {
             let error = Endpoint::parse(url).unwrap_err().to_string();
-            assert!(error.contains(said), "{url}: {error}");
+            assert!(error.contains(expected), "{url}: {error}");
             assert!(!error.contains("hunter2"), "{url}: {error}");
         }
     }

@@ -26,7 +26,7 @@ impl Error {
         }
     }
 
-    /// For `map_err`: an error that has a cause.
+    /// For `map_err`: creates an error with a cause.
     pub(crate) fn because<E: Into<Box<dyn StdError + Send + Sync>>>(
         what: &'static str,
     ) -> impl FnOnce(E) -> Self {

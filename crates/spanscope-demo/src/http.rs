@@ -42,7 +42,7 @@ impl fmt::Display for Place {
 }
 
 /// Sends a request and returns the response before its body has arrived. Neither the connection nor
-/// the response's head may take longer than this.
+/// the response's head may take longer than `patience`.
 pub(crate) async fn send(
     place: &Place,
     request: Request<Full<Bytes>>,
@@ -63,7 +63,7 @@ pub(crate) async fn send(
         .map_err(Error::because("the HTTP exchange failed"))
 }
 
-/// The output of this future, if it does not take longer.
+/// Returns the future's output, or an error if it takes longer than `patience`.
 pub(crate) async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Result<T, Error> {
     let in_time = tokio::time::timeout(patience, future).await;
     in_time.map_err(|_| Error::new(format!("the server was silent for {patience:?}")))

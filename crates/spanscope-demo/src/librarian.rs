@@ -33,7 +33,7 @@ pub struct Librarian {
 }
 
 impl Librarian {
-    /// An agent that calls the client's model.
+    /// Creates an agent that calls the client's model.
     ///
     /// # Errors
     /// The loopback interface has no free port for the service that is down.
@@ -47,7 +47,7 @@ impl Librarian {
         })
     }
 
-    /// The same agent with another conversation id, which its model calls record.
+    /// Returns the same agent with another conversation id, which its model calls record.
     #[must_use]
     pub fn in_conversation(&self, id: &str) -> Self {
         Self {
@@ -75,8 +75,8 @@ impl Librarian {
         self.work_on(question, None).await
     }
 
-    /// The same as a stream of its pieces. They include what a model says before it requests tools,
-    /// which [`answer`](Self::answer) leaves out.
+    /// Answers one question as a stream of pieces. They include the text that a model sends before
+    /// it requests tools, which [`answer`](Self::answer) leaves out.
     #[must_use]
     pub fn answer_in_pieces(&self, question: &str) -> Pieces {
         let librarian = self.clone();

@@ -33,7 +33,7 @@ pub(crate) fn answer(request: &ChatRequest) -> Answer {
     let calls = if tools_ran {
         Vec::new()
     } else {
-        wanted_calls(request, question)
+        needed_calls(request, question)
     };
     let (message, finish_reason) = if calls.is_empty() {
         (Message::assistant(compose(&request.messages, question)), "stop")
@@ -81,8 +81,8 @@ fn last_of<'a>(messages: &'a [Message], role: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// The tools that the question needs, in the order in which they are offered.
-fn wanted_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
+/// Returns calls of the tools that the question needs, in the order in which they are offered.
+fn needed_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
     let mut calls = Vec::new();
     for tool in &request.tools {
         let arguments = match tool.function.name.as_str() {
@@ -105,7 +105,7 @@ fn wanted_calls(request: &ChatRequest, question: &str) -> Vec<ToolCall> {
     calls
 }
 
-/// The longest arithmetic expression in the text.
+/// Returns the longest arithmetic expression in the text.
 fn arithmetic_in(text: &str) -> Option<&str> {
     text.split(|sign: char| !(sign.is_ascii_digit() || " +-*/().".contains(sign)))
         .map(|stretch| stretch.trim_matches(|sign: char| sign == ' ' || sign == '.'))
@@ -117,14 +117,15 @@ fn arithmetic_in(text: &str) -> Option<&str> {
         .max_by_key(|stretch| stretch.len())
 }
 
-/// The name after "weather in".
+/// Returns the name after "weather in".
 fn city_in(text: &str) -> Option<&str> {
     let (_, after) = text.split_once("weather in ")?;
     let city = after.split(|sign: char| !sign.is_alphabetic()).next()?;
     (!city.is_empty()).then_some(city)
 }
 
-/// The sentence of each passage that has most in common with the question, then the tools' results.
+/// Returns the sentence of each passage that has most in common with the question, then the tools'
+/// results.
 fn compose(messages: &[Message], question: &str) -> String {
     let telling = |text: &str| -> HashSet<String> {
         tokens::words(text)
@@ -141,7 +142,7 @@ fn compose(messages: &[Message], question: &str) -> String {
         else {
             continue;
         };
-        // The first of the best, so that the answer is the same each time.
+        // Takes the first of the best, so that the answer is the same each time.
         let best = passage
             .split_terminator('.')
             .map(|sentence| (telling(sentence).intersection(&asked).count(), sentence.trim()))
@@ -152,19 +153,19 @@ fn compose(messages: &[Message], question: &str) -> String {
         }
     }
     sentences.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
-    let mut said: Vec<String> = sentences
+    let mut answer: Vec<String> = sentences
         .into_iter()
         .take(SENTENCES)
         .map(|(_, sentence)| sentence)
         .collect();
-    said.extend(tool_sentences(messages));
-    if said.is_empty() {
-        said.push("The passages say nothing about this.".to_owned());
+    answer.extend(tool_sentences(messages));
+    if answer.is_empty() {
+        answer.push("The passages say nothing about this.".to_owned());
     }
-    said.join(" ")
+    answer.join(" ")
 }
 
-/// One sentence for each tool result.
+/// Returns one sentence for each tool result.
 fn tool_sentences(messages: &[Message]) -> Vec<String> {
     let calls: HashMap<&str, &FunctionCall> = messages
         .iter()
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_for_the_tools_that_the_question_needs() {
+    fn it_requests_the_tools_that_the_question_needs() {
         let answer = answer(&request(vec![Message::user(
             "What is (2 + 3) * 4, and the weather in Oslo?",
         )]));
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_without_anything_gets_an_answer_too() {
+    fn an_empty_conversation_gets_an_answer() {
         assert_eq!(text(&request(Vec::new())), "The passages say nothing about this.");
     }
 }

@@ -40,7 +40,7 @@ type ResponseBody = Either<Full<Bytes>, EventBody>;
 /// streamed and not, with tools. Its model is a set of rules: the same conversation gives the same
 /// answer.
 ///
-/// Dropping the server stops listening; [`stop`](Self::stop) also waits.
+/// A dropped server stops listening; [`stop`](Self::stop) also waits for requests in progress.
 #[derive(Debug)]
 pub struct ModelServer {
     addr: SocketAddr,
@@ -63,7 +63,7 @@ impl ModelServer {
     /// [`ChatClient::provider`](crate::ChatClient::provider).
     pub const PROVIDER: &str = "spanscope-demo";
 
-    /// Starts the server. The model takes [`PER_TOKEN`].
+    /// Starts the server with a model that takes [`PER_TOKEN`] per token.
     ///
     /// # Errors
     /// The loopback interface has no free port.
@@ -86,19 +86,19 @@ impl ModelServer {
         Ok(Self { addr, stop, all_done })
     }
 
-    /// The address of the server.
+    /// Returns the address of the server.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The base URL for OpenAI's clients: `http://127.0.0.1:34567/v1`.
+    /// Returns the base URL for OpenAI's clients, such as `http://127.0.0.1:34567/v1`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
 
-    /// Stops listening and waits until the spans of all requests have ended, for a second at most.
+    /// Stops listening and waits at most a second until the spans of all requests have ended.
     pub async fn stop(mut self) {
         // It fails only if the server has stopped already.
         let _ = self.stop.send(());

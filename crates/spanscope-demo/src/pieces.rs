@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 
-/// `Sync` too, so that a future that borrows the stream can be sent.
+/// The future that produces the answer; `Sync` too, so that a future that borrows the stream can be
+/// sent.
 type Work = Pin<Box<dyn Future<Output = Result<String, Error>> + Send + Sync>>;
 
 /// The pieces of an answer as they arrive, and at the end the error, if it failed.
@@ -24,7 +25,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The work gets the channel's sender, and drops it when it is done.
+    /// Creates a stream of the pieces that the work sends. It must drop its sender when it is done.
     pub(crate) fn of<F>(work: impl FnOnce(mpsc::Sender<String>) -> F) -> Self
     where
         F: Future<Output = Result<String, Error>> + Send + Sync + 'static,

@@ -7,7 +7,8 @@ use tracing::{Span, info, instrument};
 
 use crate::tokens;
 
-/// The weights of a word's repetition and of a passage's length; the values of the literature.
+/// The weights of a word's repetition and of a passage's length; the values usual in the
+/// literature.
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
@@ -109,7 +110,7 @@ impl Library {
         }
     }
 
-    /// The passages that match a question best.
+    /// Returns the passages that match a question best.
     #[instrument(
         target = "vector_io", name = "retrieval", skip_all,
         fields(
@@ -135,7 +136,7 @@ impl Library {
         hits
     }
 
-    /// The passages for the model's prompt: one numbered line each.
+    /// Returns the model's prompt: an instruction, and the passages as one numbered line each.
     pub(crate) fn prompt(&self, hits: &[Hit]) -> String {
         let mut prompt = String::from("Answer from these passages and from the tools' results only.");
         for (number, hit) in hits.iter().enumerate() {
@@ -162,8 +163,8 @@ impl Library {
                 .iter()
                 .filter_map(|word| {
                     let count = f64::from(*words.get(word)?);
-                    let have_it = f64::from(*self.document_frequency.get(word)?);
-                    let rarity = (1.0 + (passages - have_it + 0.5) / (have_it + 0.5)).ln();
+                    let containing = f64::from(*self.document_frequency.get(word)?);
+                    let rarity = (1.0 + (passages - containing + 0.5) / (containing + 0.5)).ln();
                     let length = 1.0 - B + B * lengths[passage] / average;
                     Some(rarity * count * (K1 + 1.0) / (count + K1 * length))
                 })
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_fall_and_top_k_holds() {
+    fn hits_are_sorted_by_score_and_limited_to_top_k() {
         let hits = Library::new().rank("the log of a reader and a writer", 4);
         assert_eq!(hits.len(), 4);
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));

@@ -38,11 +38,11 @@ impl SseParser {
                 }
             }
         }
-        // Comments, ids and event names mean nothing to a chat completion.
+        // Comments, ids and event names have no meaning in a chat completion.
     }
 }
 
-/// One event.
+/// Returns one event in the wire format.
 pub(crate) fn event(data: &str) -> String {
     format!("data: {data}\n\n")
 }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_found_however_the_body_is_cut() {
+    fn events_are_found_wherever_the_body_is_split() {
         let body = format!(
             ": hello\r\n\r\n{}id: 7\ndata: two\ndata: lines\r\n\r\n{}",
             event("größer"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_its_end_is_not_there_yet() {
+    fn an_incomplete_event_is_not_returned() {
         let mut parser = SseParser::default();
         assert!(parser.push(b"data: half\n").is_empty());
         assert_eq!(parser.push(b"\n"), ["half"]);

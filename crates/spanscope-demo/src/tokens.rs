@@ -1,13 +1,13 @@
-//! A tokenizer: small, but its counts are real.
+//! A small tokenizer with realistic counts.
 
-/// Longest piece of a word that is one token; real tokenizers come to about four letters a token
-/// too.
+/// Longest piece of a word that is one token; real tokenizers also average about four letters a
+/// token.
 const PIECE: usize = 4;
 /// Words up to this length are one token.
 const SHORT: usize = 6;
 
-/// How many tokens a text has: each short word, each piece of a long one, and each other character
-/// that is not white space.
+/// Returns the number of tokens of a text: one for each short word, each piece of a long one, and
+/// each other character that is not white space.
 ///
 /// ```text
 /// "a checkpoint, then" -> a | chec kpoi nt | , | then
@@ -37,7 +37,7 @@ fn pieces(letters: usize) -> usize {
     }
 }
 
-/// The lower-case words of a text, for search and comparison.
+/// Returns the lower-case words of a text, for search and comparison.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|sign: char| !sign.is_alphanumeric())
         .filter(|word| !word.is_empty())

@@ -90,7 +90,7 @@ impl Toolbox {
         })
     }
 
-    /// The tools' definitions for the model.
+    /// Returns the tools' definitions for the model.
     pub(crate) fn definitions(&self) -> Vec<Tool> {
         let tool = |name: &str, description: &str, argument: &str| Tool {
             kind: "function".to_owned(),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_makes_no_sense_is_an_error() {
+    async fn an_invalid_call_is_an_error() {
         let toolbox = Toolbox::new().unwrap();
         for (call, message) in [
             (call("oracle", json!({})), r#"there is no tool named "oracle""#),

@@ -16,7 +16,7 @@ async fn the_answer_uses_the_passages_the_calculator_and_admits_the_missing_weat
 }
 
 #[tokio::test]
-async fn pieces_come_while_the_answer_is_made_and_are_all_of_it() {
+async fn the_pieces_together_are_the_whole_answer() {
     let server = ModelServer::start().await.unwrap();
     let librarian = librarian(&server);
     let pieces: Vec<String> = librarian
@@ -29,7 +29,7 @@ async fn pieces_come_while_the_answer_is_made_and_are_all_of_it() {
 }
 
 #[tokio::test]
-async fn an_answer_without_tools_comes_at_once_or_streamed_as_it_is_wished() {
+async fn an_answer_without_tools_is_streamed_only_if_configured() {
     let server = ModelServer::start().await.unwrap();
     let count = async |librarian: Librarian| librarian.answer_in_pieces(PLAIN_QUESTION).count().await;
     assert_eq!(count(librarian(&server)).await, 1);

@@ -8,9 +8,11 @@ use spanscope_demo::{ChatClient, Librarian, MAX_ANSWER, MAX_CALLS, ModelServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{PLAIN_QUESTION, Scripted, answer, calculation, delta, says, streams};
+use crate::support::{
+    PLAIN_QUESTION, Scripted, answer, calculation, completion_with, delta, streamed_completion,
+};
 
-/// The error of a run with these responses, with all causes.
+/// Returns the error of a run with these responses, with all causes.
 async fn failure_of(answers: Vec<String>) -> String {
     let server = Scripted::start(answers).await;
     let failed = server.librarian().answer(PLAIN_QUESTION).await;
@@ -19,7 +21,7 @@ async fn failure_of(answers: Vec<String>) -> String {
 
 #[tokio::test]
 async fn an_invalid_response_fails_with_a_message() {
-    for (given, said) in [
+    for (given, expected) in [
         (
             answer("401 Unauthorized", "{\"error\":\"no such key\"}"),
             "refused with 401 Unauthorized: {\"error\":\"no such key\"}",
@@ -37,11 +39,11 @@ async fn an_invalid_response_fails_with_a_message() {
             "the server failed: {\"message\":\"overloaded\"}",
         ),
         (
-            says(&json!({ "role": "assistant", "content": "" })),
+            completion_with(&json!({ "role": "assistant", "content": "" })),
             "response is empty",
         ),
         (
-            says(&json!({ "role": "assistant", "content": null })),
+            completion_with(&json!({ "role": "assistant", "content": null })),
             "response is empty",
         ),
         (
@@ -60,7 +62,7 @@ async fn an_invalid_response_fails_with_a_message() {
         ),
     ] {
         let failure = failure_of(vec![given]).await;
-        assert!(failure.contains(said), "{failure:?} has no {said:?}");
+        assert!(failure.contains(expected), "{failure:?} has no {expected:?}");
     }
 }
 
@@ -72,10 +74,10 @@ async fn a_long_refusal_is_truncated() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_fails_with_words() {
-    let begin = says(&json!({ "tool_calls": [calculation("1", "1+1")] }));
+async fn a_broken_stream_fails_with_a_message() {
+    let begin = completion_with(&json!({ "tool_calls": [calculation("1", "1+1")] }));
     let half = delta(json!({ "content": "It is" }));
-    for (stream, said) in [
+    for (stream, expected) in [
         (format!("data: {half}\n\n"), "ended after 1 chunks without [DONE]"),
         ("data: nonsense\n\n".to_owned(), "an invalid chunk"),
         (
@@ -88,12 +90,12 @@ async fn a_stream_that_breaks_fails_with_words() {
         ),
     ] {
         let failure = failure_of(vec![begin.clone(), answer("200 OK", &stream)]).await;
-        assert!(failure.contains(said), "{failure:?} has no {said:?}");
+        assert!(failure.contains(expected), "{failure:?} has no {expected:?}");
     }
 }
 
 #[tokio::test]
-async fn pieces_come_as_the_server_sends_them_and_the_failure_comes_last() {
+async fn pieces_arrive_as_the_server_sends_them_and_a_failure_comes_last() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let client = ChatClient::new(&url, "some-model").unwrap();
@@ -138,18 +140,22 @@ async fn dropping_the_pieces_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn a_model_that_only_asks_for_tools_is_stopped() {
-    let wish = json!([calculation("1", "1+1")]);
-    let whole = says(&json!({ "tool_calls": wish }));
-    let failure = failure_of(vec![whole, streams(&[delta(json!({ "tool_calls": wish }))])]).await;
+async fn a_model_that_only_requests_tools_is_stopped() {
+    let call = json!([calculation("1", "1+1")]);
+    let whole = completion_with(&json!({ "tool_calls": call }));
+    let failure = failure_of(vec![
+        whole,
+        streamed_completion(&[delta(json!({ "tool_calls": call }))]),
+    ])
+    .await;
     assert_eq!(failure, "the model still calls tools after 4 turns");
-    let wishes = vec![calculation("1", "1+1"); MAX_CALLS + 1];
-    let failure = failure_of(vec![says(&json!({ "tool_calls": wishes }))]).await;
+    let calls = vec![calculation("1", "1+1"); MAX_CALLS + 1];
+    let failure = failure_of(vec![completion_with(&json!({ "tool_calls": calls }))]).await;
     assert_eq!(failure, "the model calls 17 tools at once");
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_or_not_there_fails_the_call() {
+async fn a_silent_or_unreachable_server_fails_the_call() {
     let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = silent.local_addr().unwrap();
     let client = ChatClient::new(&format!("http://{addr}/v1"), "some-model").unwrap();
@@ -187,15 +193,15 @@ async fn tool_calls_in_fragments_and_missing_fields_are_understood() {
         delta(json!({ "content": "All " })),
         json!({ "choices": [{ "delta": { "content": "done" } }], "usage": { "completion_tokens": 1 } }),
     ];
-    let server = Scripted::start(vec![streams(&first), streams(&last)]).await;
+    let server = Scripted::start(vec![streamed_completion(&first), streamed_completion(&last)]).await;
     let librarian = server.librarian().streams_every_call();
     assert_eq!(librarian.answer(PLAIN_QUESTION).await.unwrap(), "All done");
 
-    let second = &server.got()[1].body["messages"];
+    let second = &server.received()[1].body["messages"];
     let oracle =
         json!({ "id": "c", "type": "function", "function": { "name": "oracle", "arguments": "{}" } });
-    let wishes = json!([calculation("a", "6*7"), calculation("b", "1+1"), oracle]);
-    assert_eq!(second[2]["tool_calls"], wishes);
+    let calls = json!([calculation("a", "6*7"), calculation("b", "1+1"), oracle]);
+    assert_eq!(second[2]["tool_calls"], calls);
     assert_eq!(second[2]["role"], "assistant");
     let results = [
         "{\"value\":42.0}",
@@ -204,13 +210,13 @@ async fn tool_calls_in_fragments_and_missing_fields_are_understood() {
     ];
     for (index, result) in results.into_iter().enumerate() {
         assert_eq!(second[3 + index]["content"], result);
-        assert_eq!(second[3 + index]["tool_call_id"], wishes[index]["id"]);
+        assert_eq!(second[3 + index]["tool_call_id"], calls[index]["id"]);
     }
 }
 
 #[tokio::test]
-async fn the_key_and_the_model_go_along_and_the_key_is_not_shown() {
-    let server = Scripted::start(vec![says(&json!({ "content": "Yes." }))]).await;
+async fn requests_carry_the_key_and_the_model_and_debug_hides_the_key() {
+    let server = Scripted::start(vec![completion_with(&json!({ "content": "Yes." }))]).await;
     let client = server.client().api_key("hunter2").unwrap();
     assert!(!format!("{client:?}").contains("hunter2"), "{client:?}");
     Librarian::new(client)
@@ -220,24 +226,28 @@ async fn the_key_and_the_model_go_along_and_the_key_is_not_shown() {
         .unwrap();
     server.librarian().answer(PLAIN_QUESTION).await.unwrap();
 
-    let got = server.got();
+    let received = server.received();
     assert!(
-        got[0].head.starts_with("POST /v1/chat/completions HTTP/1.1"),
+        received[0].head.starts_with("POST /v1/chat/completions HTTP/1.1"),
         "{}",
-        got[0].head
+        received[0].head
     );
     assert!(
-        got[0].head.contains("authorization: Bearer hunter2"),
+        received[0].head.contains("authorization: Bearer hunter2"),
         "{}",
-        got[0].head
+        received[0].head
     );
     assert!(
-        got[0].head.contains(&format!("host: {}", server.addr)),
+        received[0].head.contains(&format!("host: {}", server.addr)),
         "{}",
-        got[0].head
+        received[0].head
     );
-    assert_eq!(got[0].body["model"], "some-model");
-    assert!(!got[1].head.contains("authorization"), "{}", got[1].head);
+    assert_eq!(received[0].body["model"], "some-model");
+    assert!(
+        !received[1].head.contains("authorization"),
+        "{}",
+        received[1].head
+    );
 
     let refused = server.client().api_key("two\nlines").unwrap_err();
     assert!(

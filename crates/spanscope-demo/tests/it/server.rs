@@ -1,4 +1,4 @@
-//! The bundled server, called by hand.
+//! The bundled server, called without the agent's client.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{PLAIN_QUESTION, QUESTION, librarian};
 
-/// The status and the body of the response.
+/// Sends a request and returns the response's status and body.
 async fn ask(addr: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let body = body.to_string();
@@ -36,28 +36,28 @@ fn request(stream: bool) -> Value {
 async fn unsupported_requests_are_refused_with_a_message() {
     let server = ModelServer::start().await.unwrap();
     let path = "/v1/chat/completions";
-    for (method, path, body, status, said) in [
+    for (method, path, body, status, expected) in [
         ("POST", path, json!({}), 400, "missing field `model`"),
         ("POST", path, json!("text"), 400, "not a chat request"),
         ("GET", path, request(false), 405, "POST"),
         ("POST", "/v1/models", request(false), 404, path),
     ] {
-        let (got, answer) = ask(server.addr(), method, path, &body).await;
-        assert_eq!(got, status, "{answer}");
+        let (received_status, answer) = ask(server.addr(), method, path, &body).await;
+        assert_eq!(received_status, status, "{answer}");
         let answer: Value = serde_json::from_str(&answer).unwrap();
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.contains(said), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn tool_calls_are_the_same_whole_and_streamed_but_for_their_index() {
+async fn tool_calls_are_the_same_whole_and_streamed_except_for_their_index() {
     let server = ModelServer::start().await.unwrap();
     let path = "/v1/chat/completions";
     let (_, whole) = ask(server.addr(), "POST", path, &request(false)).await;
     let whole: Value = serde_json::from_str(&whole).unwrap();
-    let wishes = whole["choices"][0]["message"]["tool_calls"]
+    let calls = whole["choices"][0]["message"]["tool_calls"]
         .as_array()
         .unwrap()
         .clone();
@@ -68,18 +68,18 @@ async fn tool_calls_are_the_same_whole_and_streamed_but_for_their_index() {
         .as_array()
         .unwrap()
         .clone();
-    assert_eq!(wishes.len(), 2);
-    for (index, wish) in streamed.iter_mut().enumerate() {
+    assert_eq!(calls.len(), 2);
+    for (index, call) in streamed.iter_mut().enumerate() {
         assert_eq!(
-            wish.as_object_mut().unwrap().shift_remove("index"),
+            call.as_object_mut().unwrap().shift_remove("index"),
             Some(json!(index))
         );
     }
-    assert_eq!(streamed, wishes);
+    assert_eq!(streamed, calls);
 }
 
 #[tokio::test]
-async fn a_server_that_was_stopped_or_dropped_listens_no_more() {
+async fn a_stopped_or_dropped_server_no_longer_listens() {
     for stop in [true, false] {
         let server = ModelServer::start().await.unwrap();
         let librarian = librarian(&server);

@@ -1,4 +1,4 @@
-//! What a subscriber sees of a run: the spans of `spanscope demo`, below the caller's.
+//! The spans that a subscriber gets from a run: those of `spanscope demo`, below the caller's.
 
 use std::sync::{Arc, Mutex};
 
@@ -74,7 +74,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Watch {
 }
 
 #[test]
-fn a_run_is_its_search_its_calls_and_its_tools_below_the_callers_span() {
+fn a_run_has_its_search_model_calls_and_tools_below_the_callers_span() {
     let watch = Watch::default();
     let subscriber = tracing_subscriber::registry().with(watch.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()

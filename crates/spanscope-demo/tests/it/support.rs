@@ -14,7 +14,7 @@ pub(crate) const QUESTION: &str =
 /// A question for the library only.
 pub(crate) const PLAIN_QUESTION: &str = "When does a checkpoint start?";
 
-/// The agent, with the bundled server's model.
+/// Returns the agent with the bundled server's model.
 pub(crate) fn librarian(server: &ModelServer) -> Librarian {
     let client = ChatClient::new(&server.base_url(), ModelServer::MODEL).unwrap();
     Librarian::new(client).unwrap()
@@ -22,24 +22,24 @@ pub(crate) fn librarian(server: &ModelServer) -> Librarian {
 
 /// A request as a [`Scripted`] server received it.
 #[derive(Debug, Clone)]
-pub(crate) struct Got {
+pub(crate) struct Received {
     pub(crate) head: String,
     pub(crate) body: Value,
 }
 
-/// Sends the next of its responses to each request, and the last one to the rest.
+/// A server that sends the next of its responses to each request, and the last one to the rest.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     pub(crate) addr: SocketAddr,
-    got: Arc<Mutex<Vec<Got>>>,
+    received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Scripted {
     pub(crate) async fn start(answers: Vec<String>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let got = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&got);
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&received);
         tokio::spawn(async move {
             for turn in 0.. {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -50,7 +50,7 @@ impl Scripted {
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
-        Self { addr, got }
+        Self { addr, received }
     }
 
     pub(crate) fn client(&self) -> ChatClient {
@@ -61,12 +61,12 @@ impl Scripted {
         Librarian::new(self.client()).unwrap()
     }
 
-    pub(crate) fn got(&self) -> Vec<Got> {
-        self.got.lock().unwrap().clone()
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Got {
+async fn read_request(stream: &mut TcpStream) -> Received {
     let mut bytes = Vec::new();
     loop {
         assert!(
@@ -81,7 +81,7 @@ async fn read_request(stream: &mut TcpStream) -> Got {
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "));
         if body.len() == length.unwrap().parse::<usize>().unwrap() {
-            return Got {
+            return Received {
                 head: head.to_owned(),
                 body: serde_json::from_str(body).unwrap(),
             };
@@ -89,31 +89,31 @@ async fn read_request(stream: &mut TcpStream) -> Got {
     }
 }
 
-/// A response with a status, and with a body that ends with its connection.
+/// Returns a response with a status, and with a body that ends with its connection.
 pub(crate) fn answer(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}")
 }
 
-/// A whole completion with this message.
-pub(crate) fn says(message: &Value) -> String {
+/// Returns a whole completion with this message.
+pub(crate) fn completion_with(message: &Value) -> String {
     answer(
         "200 OK",
         &json!({ "choices": [{ "message": message }] }).to_string(),
     )
 }
 
-/// A streamed completion of these chunks, and its end.
-pub(crate) fn streams(chunks: &[Value]) -> String {
+/// Returns a streamed completion of these chunks, and its end.
+pub(crate) fn streamed_completion(chunks: &[Value]) -> String {
     let events: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     answer("200 OK", &format!("{events}data: [DONE]\n\n"))
 }
 
-/// The chunk with this delta.
+/// Returns the chunk with this delta.
 pub(crate) fn delta(delta: Value) -> Value {
     json!({ "choices": [{ "delta": delta }] })
 }
 
-/// A call of the calculator.
+/// Returns a call of the calculator.
 pub(crate) fn calculation(id: &str, expression: &str) -> Value {
     let arguments = json!({ "expression": expression }).to_string();
     json!({ "id": id, "type": "function", "function": { "name": "calculator", "arguments": arguments } })
