@@ -86,7 +86,7 @@ impl Server {
         let address = address.and_then(|address| address.parse().ok());
         let Some(address) = address else {
             let _ = child.kill();
-            panic!("the server read {line:?}: {read:?}");
+            panic!("the server printed {line:?}: {read:?}");
         };
         Self {
             child,
