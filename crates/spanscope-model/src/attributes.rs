@@ -61,7 +61,7 @@ impl Value {
     }
 }
 
-/// Strings without quotes, everything else as JSON.
+/// Writes strings without quotes, lists and objects as JSON.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,8 +175,8 @@ impl Attributes {
         self.0.iter_mut().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// Changes the keys for which `change` returns another one. Of keys that become the same the
-    /// first keeps its place and the last its value.
+    /// Renames the keys for which `change` returns a new key. If two keys become equal, the first
+    /// keeps its position and the last its value.
     pub(crate) fn change_keys(&mut self, change: impl Fn(&str) -> Option<String>) {
         if self.0.iter().all(|(key, _)| change(key).is_none()) {
             return;
@@ -195,7 +195,7 @@ impl Attributes {
         }
     }
 
-    /// Keys and borrowed values in order; lists, objects and null are left out.
+    /// Iterates over keys and borrowed values in order; lists, objects and null are left out.
     pub fn raw(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> + Clone {
         self.0.iter().filter_map(|(key, value)| {
             let value = RawValue::try_from(value).ok()?;
@@ -270,8 +270,8 @@ impl<'de> Deserialize<'de> for Attributes {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
-                // Comparing a few keys one by one is faster than hashing. A hostile map with very
-                // many keys must not cost its square.
+                // Comparing a few keys one by one is faster than hashing. With many keys it would
+                // take quadratic time, which a hostile sender could exploit.
                 const FEW: usize = 16;
                 let mut index = std::collections::HashMap::new();
                 let mut pairs: Vec<(String, Value)> = Vec::new();
@@ -306,7 +306,7 @@ impl<'a> TryFrom<&'a Value> for RawValue<'a> {
     /// Borrows the value.
     ///
     /// # Errors
-    /// Fails for a list or an object.
+    /// Fails for a list, an object or null.
     fn try_from(value: &'a Value) -> Result<Self, NotScalarError> {
         match value {
             Value::Bool(value) => Ok(Self::Bool(*value)),
@@ -324,8 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_read_twice_keeps_its_place_and_its_last_value_however_many_there_are() -> serde_json::Result<()>
-    {
+    fn a_repeated_key_keeps_its_first_position_and_its_last_value() -> serde_json::Result<()> {
         for keys in [1, 15, 16, 17, 40] {
             let pair = |key: usize, value: usize| format!("\"k{key}\":{value}");
             let mut pairs: Vec<String> = (0..keys).map(|key| pair(key, 0)).collect();

@@ -34,7 +34,7 @@ pub struct Capabilities {
     pub order: StoreOrder,
     /// How far back a query without `since` looks; `None`: to the first record.
     pub longest_without_since: Option<Duration>,
-    /// How long records are kept; `None`: for ever, or unknown.
+    /// How long records are kept; `None`: forever, or unknown.
     pub retention: Option<Duration>,
 }
 

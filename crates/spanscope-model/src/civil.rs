@@ -1,8 +1,7 @@
 //! Calendar and clock of a time in UTC, and the reading of RFC 3339.
 //!
-//! By hand, because this is all that is needed of a library of dates, which would be a sixteenth of
-//! the time that the smallest program takes to build. The console and the command have a library,
-//! for time zones.
+//! Written by hand, because a date library would add a sixteenth to the build time of the smallest
+//! program. The console and the command use such a library, for time zones.
 
 const NANOS: i64 = 1_000_000_000;
 const DAY_SECONDS: i64 = 24 * 3600;
@@ -37,7 +36,7 @@ impl Civil {
     }
 }
 
-/// Years of 365 days, and the leap days before a year that begins in March, from year 0.
+/// Returns the days from March 1 of year 0 to March 1 of this year.
 const fn days_before(year: i64) -> i64 {
     365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400)
 }
@@ -56,7 +55,7 @@ const fn days_of(year: i64, month: i64, day: i64) -> i64 {
 /// Returns year, month and day of the days since 1970: the reverse of [`days_of`].
 const fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH;
-    // The mean length of a year finds the year, or the one after it in its last days.
+    // The mean length of a year gives an upper bound.
     let mut year = (days * 400).div_euclid(146_097) + 1;
     while days_before(year) > days {
         year -= 1;
@@ -71,16 +70,16 @@ const fn date_of(days: i64) -> (i64, i64, i64) {
     }
 }
 
-/// Parses RFC 3339, with any offset or none, which is UTC; minutes, seconds, or the whole time of
-/// day may be missing. Returns nanoseconds since 1970; `None` if it is anything else, or out of
-/// range.
+/// Parses a time in RFC 3339. Without an offset it is UTC. Minutes, seconds, or the whole time of
+/// day may be missing. Returns nanoseconds since 1970; `None` if the text is invalid or the time
+/// out of range.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let mut rest = Rest(text.as_bytes());
     let year = rest.number(4)?;
     let month = rest.after(b"-")?.number(2)?;
     let day = rest.after(b"-")?.number(2)?;
     let days = days_of(year, month, day);
-    // A day that its month does not have would be one of another month.
+    // The conversion turns a day that its month lacks into one of another month.
     if date_of(days) != (year, month, day) {
         return None;
     }
@@ -101,11 +100,11 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     rest.0.is_empty().then(|| i64::try_from(nanos).ok()).flatten()
 }
 
-/// What is not yet read of a text.
+/// The unread rest of a text.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
-    /// Reads one of these bytes.
+    /// Reads and returns one of these bytes.
     fn one_of(&mut self, bytes: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         bytes.contains(first).then(|| {
@@ -114,7 +113,7 @@ impl Rest<'_> {
         })
     }
 
-    /// Reads one of these bytes and goes on behind it.
+    /// Skips one of these bytes.
     fn after(&mut self, bytes: &[u8]) -> Option<&mut Self> {
         self.one_of(bytes).map(|_| self)
     }
@@ -128,8 +127,8 @@ impl Rest<'_> {
         Some(number)
     }
 
-    /// Reads hours, and minutes and seconds if they follow, as seconds. The second 60 of a leap
-    /// second is the one before it.
+    /// Reads hours, and minutes and seconds if they follow. Returns their sum in seconds. Second
+    /// 60, a leap second, counts as 59.
     fn clock(&mut self, max_hour: i64) -> Option<i64> {
         let hour = self.number(2).filter(|hour| *hour <= max_hour)?;
         let has_colon = self.0.first() == Some(&b':');
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
     use crate::Timestamp;
 
-    /// Numbers that look random and are the same in each run.
+    /// Pseudo-random numbers, the same in each run.
     fn numbers() -> impl Iterator<Item = u64> {
         std::iter::successors(Some(0x9E37_79B9_7F4A_7C15_u64), |state| {
             let mut next = *state;
@@ -204,9 +203,9 @@ mod tests {
         }
     }
 
-    /// What is not RFC 3339, and what differs from it by a letter, is accepted or refused alike.
+    /// The combinations include texts that almost are times.
     #[test]
-    fn texts_are_times_where_jiff_has_times() {
+    fn our_parser_accepts_the_texts_that_jiff_accepts() {
         let dates = [
             "2026-11-21",
             "2024-02-29",

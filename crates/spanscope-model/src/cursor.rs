@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_is_written_and_nothing_else_is() {
+    fn the_text_of_a_cursor_parses_to_that_cursor_and_other_texts_are_errors() {
         for cursor in [
             Cursor::START,
             Cursor::END,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_covers_what_is_nowhere_beyond_it() {
+    fn a_cursor_covers_another_if_none_of_its_numbers_is_smaller() {
         let here = Cursor::new([3, 2, 1]);
         assert!(here.covers(&here) && here.covers(&Cursor::START) && Cursor::END.covers(&here));
         for beyond in [[4, 0, 0], [0, 3, 0], [0, 0, 2]] {

@@ -1,9 +1,10 @@
 //! Statistics of a histogram's observations: count, mean and percentiles.
 //!
 //! A program reports observations one by one or counted in buckets. Within a bucket they are
-//! assumed to be spread evenly, as Prometheus does. A bucket without an end reaches to the reported
-//! minimum or maximum, else from zero, or to its own bound. Memory is bounded: with more than
-//! [`MAX_EXACT`] different positions, a position is accurate to 0.4 %.
+//! assumed to be spread evenly, as Prometheus does. The reported minimum and maximum limit the
+//! first and the last bucket. If they are missing, the first bucket begins at zero, and the last
+//! counts as its lower bound. Memory is bounded: with more than [`MAX_EXACT`] different positions,
+//! a position is accurate to 0.4 %.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +60,7 @@ pub struct Observations {
     count: u64,
     sum: f64,
     has_no_sum: bool,
-    /// The number of observations without a bucket.
+    /// The number of observations without a position: without a bucket, or not finite.
     unplaced: u64,
     interpolated: bool,
     /// The number of observations between two values, which are equal for a single observation.
@@ -103,8 +104,8 @@ pub struct ObservedBuckets {
 }
 
 impl ObservedBuckets {
-    /// Returns the increase since an earlier total of the same observations, or everything where
-    /// `self` is not a later total of these.
+    /// Returns the increase since an earlier total of the same stream. Returns `self` if it can't
+    /// be a later total, because the stream restarted or changed its buckets.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let has_fallen = self.count < earlier.count || self.buckets.len() < earlier.buckets.len();
@@ -141,20 +142,22 @@ impl Observations {
     }
 
     /// Adds observations that were counted in buckets.
-    pub fn add_buckets(&mut self, told: &ObservedBuckets) {
-        self.count = self.count.saturating_add(told.count);
-        match told.sum {
+    pub fn add_buckets(&mut self, reported: &ObservedBuckets) {
+        self.count = self.count.saturating_add(reported.count);
+        match reported.sum {
             Some(sum) => self.sum += sum,
-            None => self.has_no_sum |= told.count > 0,
+            None => self.has_no_sum |= reported.count > 0,
         }
         let mut placed: u64 = 0;
-        for (lower, upper, count) in told.buckets.iter().filter(|(_, _, count)| *count > 0) {
-            let (lower, upper) = ends(*lower, *upper, told);
+        for (lower, upper, count) in reported.buckets.iter().filter(|(_, _, count)| *count > 0) {
+            let (lower, upper) = ends(*lower, *upper, reported);
             self.interpolated |= lower < upper;
             self.place(lower, upper, *count);
             placed = placed.saturating_add(*count);
         }
-        self.unplaced = self.unplaced.saturating_add(told.count.saturating_sub(placed));
+        self.unplaced = self
+            .unplaced
+            .saturating_add(reported.count.saturating_sub(placed));
     }
 
     fn place(&mut self, lower: f64, upper: f64, count: u64) {
@@ -162,8 +165,8 @@ impl Observations {
             true => (rounded(lower), rounded(upper)),
             false => (Number(lower), Number(upper)),
         };
-        let there = self.places.entry(key).or_default();
-        *there = there.saturating_add(count);
+        let total = self.places.entry(key).or_default();
+        *total = total.saturating_add(count);
         if !self.is_rounded && self.places.len() > MAX_EXACT {
             self.is_rounded = true;
             for ((lower, upper), count) in std::mem::take(&mut self.places) {
@@ -223,7 +226,7 @@ impl Observations {
         let (mut below, mut slope, mut from) = (0.0, 0.0, f64::NAN);
         for (at, (here, change)) in edges {
             let grown: f64 = if from.is_nan() { 0.0 } else { slope * (at.0 - from) };
-            // A little less is enough: the sums are rounded.
+            // The tolerance allows for rounded sums.
             let reaches = |rank: f64, sum: f64| sum >= rank - placed as f64 * 1e-12;
             while wanted < N && reaches(ranks[wanted], below + grown) {
                 let inside = match slope > 0.0 {
@@ -245,11 +248,11 @@ impl Observations {
     }
 }
 
-/// The ends of a bucket, narrowed by the reported minimum and maximum.
-fn ends(lower: f64, upper: f64, told: &ObservedBuckets) -> (f64, f64) {
+/// Returns the bounds of a bucket, narrowed by the reported minimum and maximum.
+fn ends(lower: f64, upper: f64, reported: &ObservedBuckets) -> (f64, f64) {
     let is_value = |value: &f64| value.is_finite();
-    let min = told.min.filter(is_value);
-    let max = told.max.filter(is_value);
+    let min = reported.min.filter(is_value);
+    let max = reported.max.filter(is_value);
     let mut first = match (lower.is_finite(), min) {
         (true, Some(min)) => lower.max(min),
         (true, None) => lower,
@@ -270,7 +273,7 @@ fn ends(lower: f64, upper: f64, told: &ObservedBuckets) -> (f64, f64) {
     (first.min(last), last)
 }
 
-/// The middle of the numbers that differ from this one in dropped bits only.
+/// Returns the middle of the numbers that differ from this one in dropped bits only.
 fn rounded(value: f64) -> Number {
     if value == 0.0 {
         return Number(0.0);
@@ -298,14 +301,14 @@ mod tests {
         }
     }
 
-    fn of(told: &ObservedBuckets) -> MetricDistribution {
+    fn distribution_of(reported: &ObservedBuckets) -> MetricDistribution {
         let mut seen = Observations::default();
-        seen.add_buckets(told);
+        seen.add_buckets(reported);
         seen.distribution(Vec::new())
     }
 
     #[test]
-    fn single_observations_are_exact_by_rank() {
+    fn percentiles_of_single_observations_are_exact() {
         let mut seen = Observations::default();
         for value in (1..=200).rev() {
             seen.add(f64::from(value));
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn many_different_ones_are_within_half_a_percent() {
+    fn percentiles_of_many_different_values_are_within_half_a_percent() {
         let mut seen = Observations::default();
         for value in 1..=100_000 {
             seen.add(f64::from(value) * 1e-3);
@@ -341,38 +344,54 @@ mod tests {
     #[test]
     fn buckets_are_interpolated_as_prometheus_does() {
         // 10 up to 1, 10 up to 2, 20 up to 4.
-        let found = of(&buckets(&[1.0, 2.0, 4.0], &[10, 10, 20, 0]));
+        let found = distribution_of(&buckets(&[1.0, 2.0, 4.0], &[10, 10, 20, 0]));
         assert_eq!((found.p50, found.p95), (Some(2.0), Some(3.8)));
         assert!(found.interpolated);
-        // Half of the first one lies between zero and half of its bound.
-        assert_eq!(of(&buckets(&[1.0], &[10, 0])).p50, Some(0.5));
-        // The last one has no end: its lower bound, or the maximum where it was reported.
-        assert_eq!(of(&buckets(&[1.0], &[0, 10])).p99, Some(1.0));
-        let told = ObservedBuckets {
+        // The first bucket begins at zero.
+        assert_eq!(distribution_of(&buckets(&[1.0], &[10, 0])).p50, Some(0.5));
+        // The last bucket has no upper bound: it counts as its lower bound, or ends at the reported
+        // maximum.
+        assert_eq!(distribution_of(&buckets(&[1.0], &[0, 10])).p99, Some(1.0));
+        let reported = ObservedBuckets {
             min: Some(3.0),
             max: Some(5.0),
             ..buckets(&[1.0], &[0, 10])
         };
-        assert_eq!((of(&told).p50, of(&told).p99), (Some(4.0), Some(4.98)));
-        assert_eq!(of(&buckets(&[-4.0, -2.0], &[0, 4, 0])).p50, Some(-3.0));
+        assert_eq!(
+            (distribution_of(&reported).p50, distribution_of(&reported).p99),
+            (Some(4.0), Some(4.98))
+        );
+        assert_eq!(
+            distribution_of(&buckets(&[-4.0, -2.0], &[0, 4, 0])).p50,
+            Some(-3.0)
+        );
     }
 
     #[test]
     fn without_buckets_there_are_no_percentiles() {
-        let told = ObservedBuckets {
+        let reported = ObservedBuckets {
             count: 4,
             sum: Some(10.0),
             ..ObservedBuckets::default()
         };
-        let found = of(&told);
+        let found = distribution_of(&reported);
         assert_eq!((found.count, found.mean, found.p50), (4, Some(2.5), None));
         assert!(!found.interpolated);
-        let without_sum = ObservedBuckets { sum: None, ..told };
-        assert_eq!((of(&without_sum).sum, of(&without_sum).mean), (None, None));
+        let without_sum = ObservedBuckets {
+            sum: None,
+            ..reported
+        };
+        assert_eq!(
+            (
+                distribution_of(&without_sum).sum,
+                distribution_of(&without_sum).mean
+            ),
+            (None, None)
+        );
     }
 
     #[test]
-    fn of_totals_what_they_grew_by_counts() {
+    fn of_two_totals_the_increase_counts() {
         let earlier = buckets(&[1.0, 2.0], &[5, 5, 0]);
         let later = ObservedBuckets {
             sum: Some(4.0),

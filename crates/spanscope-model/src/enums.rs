@@ -42,8 +42,8 @@ impl fmt::Display for ParseEnumError {
 
 impl std::error::Error for ParseEnumError {}
 
-/// Finds a text among those of an enum, for [`text_enum`]: its position. All enums share it, where
-/// serde's derive would compile a visitor for each.
+/// Deserializes a text of an enum as its position in the list, for [`text_enum`]. All enums share
+/// this visitor; serde's derive would compile one for each.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct EnumTextVisitor(pub &'static [&'static str]);

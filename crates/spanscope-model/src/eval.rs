@@ -96,7 +96,7 @@ fn session(span: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
         if let Some(session) = first(&span.attributes, SESSIONS) {
             return session;
         }
-        // A cycle ends where it started.
+        // In a cycle of parents, stop at the first span that was visited before.
         next = match seen.insert(span.span_id) {
             true => span.parent_span_id.and_then(|parent| by_id.get(&parent).copied()),
             false => None,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_from_the_names_of_all_conventions_and_the_session_from_above() {
+    fn rows_use_the_attribute_names_of_all_conventions_and_the_session_of_an_ancestor() {
         let text = |text: &str| Value::from(text);
         let spans = [
             span(1, 0, &[("session.id", text("s-1"))]),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_under_all_names_that_runs_read() {
+    fn rows_use_the_attribute_names_that_runs_use() {
         let text = |text: &str| Value::from(text);
         let spans = [
             span(1, 0, &[("langfuse.session.id", text("s-2"))]),

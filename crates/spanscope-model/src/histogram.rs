@@ -1,14 +1,14 @@
-//! [`Histogram`]: how many records there are over time; [`Completion`]: texts that are stored under
-//! a key.
+//! [`Histogram`]: the number of records over time; [`Completion`]: stored texts that complete a
+//! user's input; [`DurationRank`]: a duration among others.
 
 use crate::{Timestamp, setters, text_enum};
 
-/// The time that a [`Histogram`] covers, and in how many parts.
+/// The time range of a [`Histogram`], and its number of buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistogramRange {
-    /// The first moment.
+    /// The start of the range (included).
     pub from: Timestamp,
-    /// The moment after the last.
+    /// The end of the range (excluded).
     pub to: Timestamp,
     /// The number of buckets, 1 to [`MAX_BUCKETS`](Self::MAX_BUCKETS).
     pub buckets: u32,
@@ -18,7 +18,7 @@ impl HistogramRange {
     /// The largest number of buckets.
     pub const MAX_BUCKETS: u32 = 1000;
 
-    /// Nanoseconds of a bucket: the same for all but the last, which may end after `to`.
+    /// Returns the width of each bucket in nanoseconds. The last bucket may end after `to`.
     ///
     /// ```
     /// use spanscope_model::{HistogramRange, Timestamp};
@@ -35,13 +35,14 @@ impl HistogramRange {
     }
 }
 
-/// Counts of records by time and by a word, such as a status or a severity.
+/// Counts of records by time and by a property, such as the status or the severity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Histogram {
-    /// For each word the count of each bucket.
+    /// For each value of the property the count of each bucket.
     pub series: Vec<(&'static str, Vec<u64>)>,
-    /// Every k-th record was looked at, and the counts were multiplied by k; 1 is exact.
+    /// The sampling interval k: every k-th record was counted, and the counts were multiplied by k.
+    /// With 1 the counts are exact.
     pub every: u64,
 }
 
@@ -51,7 +52,7 @@ setters!(Histogram {
 });
 
 text_enum!(
-    /// What a text completes.
+    /// The kind of text to complete.
     CompletionOf, "kind of completion",
     /// The key of an attribute.
     Key = "key",
@@ -65,22 +66,22 @@ text_enum!(
     Category = "category",
 );
 
-/// Asks for texts that begin or go on like a given one.
+/// A query for stored texts that contain a given part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompletionQuery {
-    /// What is completed.
+    /// The kind of text.
     pub of: CompletionOf,
-    /// The attribute whose values are asked for; only for [`CompletionOf::Value`].
+    /// The attribute whose values are requested; only for [`CompletionOf::Value`].
     pub key: String,
-    /// A part of the text; upper and lower case of ASCII are alike. Empty fits all.
+    /// A part of the text; ASCII case is ignored. An empty part matches every text.
     pub part: String,
     /// Maximum number of texts.
     pub limit: u64,
 }
 
 impl CompletionQuery {
-    /// Creates a query that every text fits.
+    /// Creates a query that every text matches.
     #[must_use]
     pub fn new(of: CompletionOf, limit: u64) -> Self {
         Self {
@@ -97,16 +98,16 @@ setters!(CompletionQuery {
     part: into[String],
 });
 
-/// A text that is stored.
+/// A stored text that completes the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completion {
-    /// The text; of a number or a truth value what a filter would have.
+    /// The text; a number or a boolean is written as in a filter.
     pub text: String,
-    /// How many of the spans that were looked at have it.
+    /// The number of examined spans that have it.
     pub count: u64,
-    /// The type of the values: `s` text, `i` integer, `f` float, `b` truth value, `j` JSON. Of a
-    /// key that has values of several types, that of the most.
+    /// The type of the values: `s` text, `i` integer, `f` float, `b` boolean, `j` JSON. For a key
+    /// with values of several types, the most frequent type.
     pub kind: char,
 }
 
@@ -125,9 +126,9 @@ impl Completion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DurationRank {
-    /// The spans of that name that ended.
+    /// The number of ended spans of that name.
     pub count: u64,
-    /// Those of them that took less time.
+    /// The number of them that took less time.
     pub faster: u64,
     /// Nanoseconds that half of them do not exceed, within one percent.
     pub p50_nanos: u64,

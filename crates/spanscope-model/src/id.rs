@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_all_digits_and_nothing_else_are_an_id() {
+    fn only_sixteen_hexadecimal_digits_that_are_not_all_zero_are_a_span_id() {
         let good = "00f067AA0ba902b7";
         let shown = good.parse::<SpanId>().map(|id| id.to_string());
         assert_eq!(shown.as_deref(), Ok("00f067aa0ba902b7"));

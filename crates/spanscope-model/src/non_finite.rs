@@ -1,5 +1,5 @@
-//! How JSON represents numbers that it has no notation for. All our readers and writers use these
-//! names.
+//! The JSON strings for not-a-number and the infinities, for which JSON has no notation. All
+//! readers and writers of this workspace use them.
 
 const NAN: &str = "NaN";
 const INFINITY: &str = "Infinity";

@@ -1,5 +1,5 @@
-//! [`PriceTable`]: what the tokens of models cost, from a table that the user keeps, because prices
-//! change and providers differ.
+//! [`PriceTable`]: the prices of models' tokens. Users maintain it, because prices change and
+//! providers differ.
 //!
 //! The command and the server read it from TOML:
 //!
@@ -14,13 +14,13 @@
 //! cached_write = 0.15    # for tokens that were written to the cache; by default the same
 //! ```
 //!
-//! A model that no pattern fits has no price, which is not the price zero.
+//! The cost of a model that matches no pattern is unknown, not zero.
 
 use serde::Deserialize;
 
 use crate::UsageRow;
 
-/// Prices of models. Read it with `serde`, and [check](Self::check) it.
+/// Prices of models. Deserialize it, then [check](Self::check) it.
 ///
 /// ```
 /// use spanscope_model::{PriceTable, UsageRow};
@@ -48,10 +48,10 @@ fn dollars() -> String {
     DOLLARS.to_owned()
 }
 
-/// The currency of what programs report.
+/// The currency of reported costs.
 const DOLLARS: &str = "USD";
 
-/// The price of a million tokens of the models that fit a pattern.
+/// The prices of a million tokens of the models that match a pattern.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Price {
@@ -63,7 +63,7 @@ struct Price {
     cached_write: Option<f64>,
 }
 
-/// A number of a [`PriceTable`] that can't be a price.
+/// The error for a number in a [`PriceTable`] that is not a valid price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongPriceError(String);
 
@@ -80,10 +80,10 @@ impl std::fmt::Display for WrongPriceError {
 impl std::error::Error for WrongPriceError {}
 
 impl PriceTable {
-    /// Checks that every number is a price.
+    /// Checks that every number is a valid price.
     ///
     /// # Errors
-    /// A number is negative or not finite.
+    /// Fails if a number is negative or not finite.
     pub fn check(&self) -> Result<(), WrongPriceError> {
         for price in &self.models {
             let optional = [price.cached_read, price.cached_write];
@@ -100,8 +100,8 @@ impl PriceTable {
         Ok(())
     }
 
-    /// The cost of what a row counts, in [`currency`](Self::currency); none where the table has no
-    /// price for the model.
+    /// Returns the cost of a row's tokens, in [`currency`](Self::currency); `None` if the table has
+    /// no price for the model.
     #[must_use]
     pub fn cost_of(&self, row: &UsageRow) -> Option<f64> {
         let price = self
@@ -113,9 +113,9 @@ impl PriceTable {
 }
 
 impl UsageRow {
-    /// What a row cost, by the table; where that has no price for the model, or there is no table,
-    /// what the program reported, if that is in the same currency. None where the cost is not
-    /// known, which is not zero.
+    /// Returns the cost of a row by the table. Without a table, or a price for the model in it,
+    /// returns the reported cost, unless the table's currency is not the US dollar. `None` means
+    /// unknown, not zero.
     ///
     /// ```
     /// use spanscope_model::UsageRow;
@@ -127,14 +127,14 @@ impl UsageRow {
     /// ```
     #[must_use]
     pub fn cost(&self, prices: Option<&PriceTable>) -> Option<f64> {
-        // Dollars can't be added to other money.
+        // Amounts in dollars can't be added to amounts in another currency.
         let is_in_dollars = prices.is_none_or(|prices| prices.currency == DOLLARS);
         prices
             .and_then(|prices| prices.cost_of(self))
             .or(self.reported_cost.filter(|_| is_in_dollars))
     }
 
-    /// Whether its calls used tokens. Calls that used none cost nothing.
+    /// Returns whether the calls used tokens. Calls without tokens cost nothing.
     #[must_use]
     pub const fn has_tokens(&self) -> bool {
         self.total > 0 || self.input > 0 || self.output > 0
@@ -142,7 +142,7 @@ impl UsageRow {
 }
 
 impl Price {
-    /// The cost of these tokens. The cached ones are parts of the input.
+    /// Returns the cost of these tokens. Cached tokens are part of the input.
     #[expect(
         clippy::cast_precision_loss,
         reason = "beyond 2^53 tokens a cent does not matter"
@@ -164,8 +164,8 @@ impl Price {
     }
 }
 
-/// Whether a text fits a pattern, in which `*` stands for anything. Linear in both, however many
-/// stars there are: each piece between two stars is looked for once.
+/// Returns whether a text matches a pattern, in which `*` matches any text. The time is linear
+/// for any number of stars: each piece between two stars is searched once.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pattern_that_fits_gives_the_price() {
+    fn the_first_matching_pattern_gives_the_price() {
         let table = table();
         assert_eq!(table.currency, "USD");
         let mini = row("gpt-4o-mini-2024-07-18", 1_000_000, 500_000);
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(
             table.cost_of(&row("gpt-4o", 1, 1)),
             None,
-            "a model that no pattern fits has no price"
+            "a model that matches no pattern has no price"
         );
     }
 
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_table_names_what_is_wrong() {
+    fn the_error_of_an_invalid_table_names_the_invalid_part() {
         let wrong = |text: &str| match serde_json::from_str::<PriceTable>(text) {
             Ok(table) => table.check().unwrap_err().to_string(),
             Err(error) => error.to_string(),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_stand_for_anything() {
+    fn a_star_matches_any_text() {
         for (pattern, text, expected) in [
             ("a", "a", true),
             ("a", "ab", false),
@@ -284,6 +284,9 @@ mod tests {
             assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
         }
         let many = "*a".repeat(1_000);
-        assert!(!fits(&many, &"a".repeat(500)), "no blow-up");
+        assert!(
+            !fits(&many, &"a".repeat(500)),
+            "many stars must not take exponential time"
+        );
     }
 }

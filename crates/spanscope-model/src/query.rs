@@ -336,10 +336,10 @@ pub struct TraceFilter {
     pub service: Option<String>,
     /// Only traces with a failed span.
     pub errors: bool,
-    /// Only traces of which a span runs.
+    /// Only traces with a running span.
     pub running: bool,
-    /// Only traces that follow the trace of this start and id where the newest come first: the next
-    /// page after that trace.
+    /// Only traces that come after the trace with this start and id in the order newest first: the
+    /// next page.
     pub before: Option<(Timestamp, TraceId)>,
     /// Newest first if empty; ties are broken by the trace id, so that pages neither overlap nor
     /// skip.
@@ -466,7 +466,7 @@ pub struct LogFilter {
     /// Only events stored after this. To follow a store, use
     /// [`stored_after`](crate::TraceStore::stored_after), which reports how far it has read.
     pub after: Option<Cursor>,
-    /// Chooses the oldest events in place of the newest where there are more than `limit`.
+    /// Whether to choose the oldest events instead of the newest if more than `limit` match.
     pub oldest: bool,
     /// Maximum number of events. The newest are chosen unless `oldest` is set, and are returned
     /// oldest first.

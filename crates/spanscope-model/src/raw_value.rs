@@ -38,7 +38,7 @@ impl<'a> From<&'a str> for RawValue<'a> {
 }
 
 impl fmt::Display for RawValue<'_> {
-    /// Writes the value as plain text; of a truncated string what remains.
+    /// Writes the value as plain text. Of a truncated string, it writes the part that was kept.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => value.fmt(f),
@@ -50,7 +50,7 @@ impl fmt::Display for RawValue<'_> {
     }
 }
 
-/// The error for a list or an object, which a [`RawValue`] can't hold.
+/// The error for a list, an object or null, which a [`RawValue`] can't hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotScalarError;
 
@@ -68,7 +68,7 @@ mod tests {
     use crate::Value;
 
     #[test]
-    fn single_values_are_borrowed_and_shown_and_others_are_refused() {
+    fn scalars_are_borrowed_and_displayed_and_other_values_are_errors() {
         let json = |text: &str| Value::Json(serde_json::from_str(text).unwrap_or_default());
         let shown = [
             (Value::from(true), "true"),

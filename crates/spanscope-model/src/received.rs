@@ -1,8 +1,8 @@
-//! How OpenTelemetry's records become the model's: the fields that a record has no place for, and
-//! what is concluded from the rest.
+//! Conversion of OpenTelemetry's records to the model: fields that a sender has put into
+//! attributes, and values that are inferred because the record lacks them.
 //!
-//! A receiver of OTLP and a store that reads a collector's tables use the same functions, so a
-//! record is shown the same whichever way it took. Wire formats and tables do not belong here.
+//! The OTLP receiver and the store that reads a collector's tables use the same functions, so a
+//! record looks the same whether it was sent or read. Wire formats and tables do not belong here.
 
 use crate::semconv::{SemanticAttribute, is_exception_event, tells_failure};
 use crate::{
@@ -17,7 +17,7 @@ pub fn take_text(attributes: &mut Attributes, key: &str) -> Option<String> {
     Some(text)
 }
 
-/// Removes and returns what one of our programs has added under this key, or under the
+/// Removes and returns the text that Spanscope's exporter added under this key, or under the
 /// [alternative key](wire::fallback_key) if the record has its own attribute there.
 pub fn take_ours(attributes: &mut Attributes, key: &str) -> Option<String> {
     take_text(attributes, &wire::fallback_key(key)).or_else(|| take_text(attributes, key))
@@ -30,7 +30,7 @@ pub fn take_category(attributes: &mut Attributes) -> Option<String> {
     (!category.is_empty()).then(|| category.to_owned())
 }
 
-/// Removes and returns the level of a span that one of our programs sent.
+/// Removes and returns the level of a span that Spanscope's exporter sent.
 pub fn take_level(attributes: &mut Attributes) -> Option<Severity> {
     let level = attributes.get(wire::LEVEL)?.as_str()?.parse().ok()?;
     attributes.retain(|key, _| key != wire::LEVEL);
@@ -47,7 +47,7 @@ pub fn take_state(attributes: &mut Attributes, state: SpanState) {
 
 /// Returns the status of a span. One that ended without a status succeeded, unless it
 /// [names its failure](names_failure): many instrumentations leave the status unset then. A running
-/// span can only have failed, and its program says so.
+/// span has a status only if its program reported an error.
 #[must_use]
 pub fn span_status(sent: Option<SpanStatus>, has_ended: bool, names_failure: bool) -> Option<SpanStatus> {
     match sent {
@@ -66,7 +66,7 @@ pub fn names_failure<'a>(attributes: &Attributes, events: impl IntoIterator<Item
         || reports_no_success(attributes)
 }
 
-/// Claude Code's spans of model calls and tools say whether they succeeded.
+/// Returns whether a span of Claude Code, for a model call or a tool, reports that it failed.
 fn reports_no_success(attributes: &Attributes) -> bool {
     let kind = attributes.get("span.type").and_then(Value::as_str);
     let is_step = matches!(kind, Some("llm_request" | "tool"));
@@ -93,8 +93,8 @@ pub struct SpanOrigin<'a> {
 
 /// Returns an event of a span as a log event.
 ///
-/// Our own bridge sends the severity and the target of every event, because they were events of
-/// `tracing`. Other events have a name, and a message only by the conventions for exceptions.
+/// Spanscope's exporter sends the severity and the target of every event, because `tracing` defines
+/// them. Other events have a name, and a message only by the conventions for exceptions.
 #[must_use]
 pub fn event_of_span(
     name: String,
@@ -103,7 +103,7 @@ pub fn event_of_span(
     span: &SpanOrigin<'_>,
 ) -> LogEvent {
     let category = take_category(&mut attributes);
-    let head = match take_bridged(&mut attributes) {
+    let head = match take_severity_and_target(&mut attributes) {
         Some((severity, target)) => {
             let category = category_of(&target).to_owned();
             // Named events of `tracing` keep their name, all others have their message as the name.
@@ -122,7 +122,7 @@ pub fn event_of_span(
                 message,
             }
         }
-        None => foreign(name, &mut attributes, span.scope),
+        None => foreign_head(name, &mut attributes, span.scope),
     };
     LogEvent {
         id: String::new(),
@@ -149,8 +149,8 @@ struct EventHead {
     message: String,
 }
 
-/// Removes severity and target if both are present: our bridge has then sent them.
-fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
+/// Removes severity and target if both are present: Spanscope's exporter has then sent them.
+fn take_severity_and_target(attributes: &mut Attributes) -> Option<(Severity, String)> {
     let fallback = wire::fallback_key(wire::SEVERITY);
     let (key, word) = match attributes.get(&fallback) {
         Some(word) => (fallback.as_str(), word),
@@ -162,9 +162,9 @@ fn take_bridged(attributes: &mut Attributes) -> Option<(Severity, String)> {
     Some((severity, target))
 }
 
-fn foreign(name: String, attributes: &mut Attributes, scope: &str) -> EventHead {
+fn foreign_head(name: String, attributes: &mut Attributes, scope: &str) -> EventHead {
     let message = take_text(attributes, wire::MESSAGE).unwrap_or_else(|| {
-        // This one stays: users of the conventions filter by its name.
+        // `exception.message` stays an attribute, because users filter by it.
         let of_exception = attributes
             .get(SemanticAttribute::ExceptionMessage.name())
             .and_then(Value::as_str);
@@ -198,7 +198,7 @@ pub fn log_name(field: String, attributes: &mut Attributes) -> String {
 }
 
 /// Returns the severity of a log record by its number; if that is missing or unknown, by the text,
-/// by the number of pino and bunyan, else by an attribute in which some libraries write it.
+/// by the numbers of pino and bunyan, else by an attribute that some libraries set.
 #[must_use]
 pub fn log_severity(number: i32, text: &str, attributes: &Attributes) -> Severity {
     if let Ok(number @ 1..=24) = u8::try_from(number) {
@@ -216,7 +216,7 @@ pub fn log_severity(number: i32, text: &str, attributes: &Attributes) -> Severit
     word.unwrap_or(Severity::Info)
 }
 
-/// Notes a record's own text for its severity where that is more specific than the severity.
+/// Sets an attribute with a record's own text for its severity, if that text differs from ours.
 pub fn note_severity_text(text: String, severity: Severity, attributes: &mut Attributes) {
     if !text.is_empty() && !text.eq_ignore_ascii_case(severity.as_str()) {
         attributes.set(wire::SEVERITY_TEXT, text);

@@ -248,9 +248,9 @@ pub struct RunRecords {
     pub upto: Cursor,
     /// Whether there are more records after `upto`.
     pub more: bool,
-    /// The current number of spans in its traces without an end.
+    /// The current number of spans in its traces that have no end.
     pub open: u64,
-    /// Whether a program that runs one of them is alive.
+    /// Whether the program of one of these spans is alive.
     pub alive: bool,
     /// Whether a program sent a span of the range, rather than writing it to the file; such a
     /// program may hold back further spans in a batch.
@@ -258,7 +258,7 @@ pub struct RunRecords {
 }
 
 impl RunRecords {
-    /// Creates the records of a run, with none so far.
+    /// Creates an empty set of records of a run.
     #[must_use]
     pub fn new(info: RunInfo) -> Self {
         Self {

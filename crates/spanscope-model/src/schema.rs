@@ -72,7 +72,7 @@ pub(crate) fn with_ids_of_spans(schema: &mut Schema) {
     }
 }
 
-/// Booleans have no order.
+/// Excludes `gt` and `lt` with a boolean, because booleans have no order.
 pub(crate) fn with_order(schema: &mut Schema) {
     schema.insert(
         "anyOf".to_owned(),

@@ -4,8 +4,8 @@
 //! can't write it as a struct expression, not even with `..Default::default()`.
 
 /// Declares setters that consume and return the struct, named like its fields. A field marked
-/// `into` takes whatever converts to its type: a `&str` for a `String`, a value or an option for an
-/// `Option`.
+/// `into` accepts any value that converts to its type: a `&str` for a `String`, a value or an
+/// option for an `Option`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! setters {

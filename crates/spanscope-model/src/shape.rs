@@ -2,8 +2,8 @@
 
 use crate::{Cursor, Severity, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceId, setters};
 
-/// What a drawing of a trace needs of each span, and nothing else: the attributes of a large trace
-/// are a hundred times as many bytes, and are read span by span.
+/// The data that a drawing of a trace needs. It lacks attributes: those of a large trace are a
+/// hundred times as many bytes, so that clients request them span by span.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TraceShape {
@@ -13,13 +13,13 @@ pub struct TraceShape {
     pub services: Vec<String>,
     /// The spans, in the order of storing.
     pub spans: Vec<ShapeSpan>,
-    /// The calls of models that reported tokens, by span.
+    /// The tokens that model calls reported, by span.
     pub usage: Vec<SpanUsage>,
-    /// The log events of the spans, in the order of storing, up to the limit that was asked for.
+    /// The log events of the spans, in the order of storing, up to the requested limit.
     pub events: Vec<ShapeEvent>,
     /// The number of events beyond that limit.
     pub more_events: u64,
-    /// All of this was stored at or before this cursor.
+    /// The cursor at or before which all of these records were stored.
     pub upto: Cursor,
 }
 
@@ -37,8 +37,8 @@ setters!(TraceShape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShapeSpan {
-    /// Tells it from every other row of the trace, also where a client sent an id twice. It never
-    /// changes.
+    /// Identifies the span among all stored spans of the trace, even if a client sent an id twice.
+    /// It never changes.
     pub number: u64,
     /// Its id.
     pub span_id: SpanId,
@@ -50,15 +50,15 @@ pub struct ShapeSpan {
     pub service: u32,
     /// When it began.
     pub start: Timestamp,
-    /// Nanoseconds that it took; none while it runs.
+    /// The duration in nanoseconds; `None` while it runs.
     pub duration_nanos: Option<i64>,
-    /// Whether it failed; none while it runs.
+    /// Its status; `None` while it runs.
     pub status: Option<SpanStatus>,
     /// Whether it runs.
     pub state: SpanState,
     /// Its kind.
     pub kind: SpanKind,
-    /// What it does, in the words of `spanscope_runs::StepKind`.
+    /// What it does: the text of a `spanscope_runs::StepKind`.
     pub step: &'static str,
 }
 
@@ -146,7 +146,7 @@ setters!(SpanUsage {
 pub struct ShapeEvent {
     /// The span that it happened in.
     pub span_id: SpanId,
-    /// When.
+    /// When it happened.
     pub time: Timestamp,
     /// How serious it is.
     pub severity: Severity,
@@ -156,9 +156,9 @@ pub struct ShapeEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct FoundSpans {
-    /// The [numbers](ShapeSpan::number) of the first of them, by start.
+    /// The [numbers](ShapeSpan::number) of the first of them, by start, up to the requested limit.
     pub numbers: Vec<u64>,
-    /// How many there are.
+    /// The number of matching spans.
     pub total: u64,
 }
 
@@ -189,13 +189,14 @@ setters!(SpanNeighbours {
     next_call: into [Option<SpanId>],
 });
 
-/// What a list of traces shows beyond a [`TraceSummary`](crate::TraceSummary).
+/// The data of a trace that a list of traces shows in addition to its
+/// [`TraceSummary`](crate::TraceSummary).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TraceOverview {
     /// The trace.
     pub trace_id: TraceId,
-    /// What its model calls used, a row for each model and provider.
+    /// The usage of its model calls, a row for each model and provider.
     pub usage: Vec<crate::UsageRow>,
     /// Its first span that failed.
     pub error: Option<TraceError>,
@@ -249,7 +250,7 @@ setters!(TraceError {
     message: into[String],
 });
 
-/// The run that a trace belongs to. A name that no span has is empty.
+/// The run that a trace belongs to. A field that no span names is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TraceRun {
@@ -259,7 +260,7 @@ pub struct TraceRun {
     pub agent_id: String,
     /// The session or conversation.
     pub session_id: String,
-    /// The user who asked.
+    /// The user.
     pub user_id: String,
 }
 

@@ -1,5 +1,5 @@
-//! The source of records: a program, and the part of it. Spans show the part, and a store keeps
-//! both once for all records of a source.
+//! The source of records: a program and one of its parts, which OpenTelemetry calls resource and
+//! scope. A store keeps both once for all records of a source.
 
 use serde::{Deserialize, Serialize};
 

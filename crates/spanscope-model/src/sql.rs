@@ -37,7 +37,7 @@ pub trait SqlStore: Send + Sync {
     /// Runs one `SELECT` of the user, and returns up to `limit` rows. Blocks until it is done.
     ///
     /// # Errors
-    /// Fails with invalid input if it is wrong, if it is more than one statement, or if it does
+    /// Fails with invalid input if the query is not valid SQL, is more than one statement, or does
     /// anything but read.
     fn sql(&self, query: &str, limit: usize) -> Result<SqlResult, StoreError>;
 }

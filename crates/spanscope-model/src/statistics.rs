@@ -134,7 +134,8 @@ setters!(FileStats {
     free_bytes: [u64],
 });
 
-/// The fate of the records that programs offered to a store: spans, events and measurements.
+/// The counts of the records that programs offered to a store (spans, events and measurements), by
+/// outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Account {
@@ -143,7 +144,7 @@ pub struct Account {
     /// Records of these that were written, and not removed by a tail rule since.
     pub stored: u64,
     /// Records of these that were dropped, by cause; `offered = stored + dropped.total() + lost`
-    /// when all is flushed.
+    /// once all records are flushed.
     pub dropped: DropCounts,
     /// Records that were in flight when their program was killed.
     #[serde(default)]

@@ -27,8 +27,8 @@ pub enum IdMatch {
     Span(TraceId, SpanId),
 }
 
-/// What the methods of [`TraceStore`] return. Boxed, so that servers can hold any store as `dyn
-/// TraceStore`.
+/// The future that the methods of [`TraceStore`] return. It is boxed, so that servers can hold any
+/// store as `dyn TraceStore`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A store of spans with queries.
@@ -73,13 +73,13 @@ pub trait TraceStore: Send + Sync {
         max_depth: Option<u32>,
     ) -> StoreFuture<'_, BTreeMap<SpanId, SpanNode>>;
 
-    /// Returns the spans, down to `max_depth` below their root, of the traces that have a matching
-    /// span, if they carry all `attributes_to_return`; their attributes are limited to these,
+    /// Returns spans of the traces that have a matching span: those down to `max_depth` below their
+    /// root that have all `attributes_to_return`. Their attributes are limited to these keys,
     /// unless the list is empty. A span matches if all conditions and all terms of the filter match
     /// it.
     ///
     /// # Errors
-    /// Invalid input for a condition that makes no sense.
+    /// Invalid input for an invalid condition.
     fn query_spans(
         &self,
         attribute_filters: Vec<Condition>,
@@ -98,13 +98,13 @@ pub trait TraceStore: Send + Sync {
     /// Returns the entries of a list of traces.
     ///
     /// # Errors
-    /// Invalid input for a condition that makes no sense.
+    /// Invalid input for an invalid condition.
     fn list_traces(&self, filter: TraceFilter) -> StoreFuture<'_, Vec<TraceSummary>>;
 
     /// Returns spans across all traces.
     ///
     /// # Errors
-    /// Invalid input for a condition that makes no sense.
+    /// Invalid input for an invalid condition.
     fn list_spans(&self, filter: SpanFilter) -> StoreFuture<'_, Vec<Span>>;
 
     /// Returns all spans of a trace, ordered by start.
@@ -136,25 +136,26 @@ pub trait TraceStore: Send + Sync {
         until: Option<Timestamp>,
     ) -> StoreFuture<'_, Vec<NameStats>>;
 
-    /// Returns the attribute keys of the `newest` spans that were stored last, and of the resources
-    /// of programs, sorted. They distinguish a typo in a filter from a rare key.
+    /// Returns the attribute keys of the last `newest` stored spans, and of the resources of
+    /// programs, sorted. They distinguish a typo in a filter from a rare key.
     ///
     /// # Errors
     /// Only the store's own failures.
     fn attribute_keys(&self, newest: u64) -> StoreFuture<'_, Vec<String>>;
 
-    /// What a list of traces shows beyond [`list_traces`](Self::list_traces), in the order of
-    /// `ids`; traces that are not stored are left out.
+    /// Returns the data that a list of traces shows in addition to
+    /// [`list_traces`](Self::list_traces), in the order of `ids`; traces that are not stored are
+    /// left out.
     ///
     /// # Errors
-    /// Unsupported by default, as the other methods that pages are made of.
+    /// Unsupported by default, like the other methods that only the web pages need.
     fn trace_overviews(&self, ids: Vec<TraceId>) -> StoreFuture<'_, Vec<TraceOverview>> {
         let _ = ids;
         unsupported("overviews of traces")
     }
 
-    /// Counts the traces that the filter lets through, by start, as `ok`, `error` and `running`.
-    /// Its order, limit and pages do not matter.
+    /// Counts the traces that match the filter, by start and by status: `ok`, `error` and
+    /// `running`. Order, limit and pages of the filter are ignored.
     ///
     /// # Errors
     /// As [`list_traces`](Self::list_traces), and unsupported by default.
@@ -163,8 +164,8 @@ pub trait TraceStore: Send + Sync {
         unsupported("histograms")
     }
 
-    /// Counts the log events that the filter lets through, by time and severity. Its limit does not
-    /// matter.
+    /// Counts the log events that match the filter, by time and severity. The limit of the filter
+    /// is ignored.
     ///
     /// # Errors
     /// As [`list_logs`](Self::list_logs), and unsupported by default.
@@ -173,7 +174,8 @@ pub trait TraceStore: Send + Sync {
         unsupported("histograms")
     }
 
-    /// All spans of a trace without their attributes, and up to `max_events` of their events.
+    /// Returns all spans of a trace without their attributes, and up to `max_events` of their
+    /// events.
     ///
     /// # Errors
     /// Not found; the trace may be too large for this store; unsupported by default.
@@ -182,7 +184,7 @@ pub trait TraceStore: Send + Sync {
         unsupported("shapes of traces")
     }
 
-    /// The tokens that each span of a trace reported; none where the trace is not stored.
+    /// Returns the tokens that each span of a trace reported; empty if the trace is not stored.
     ///
     /// # Errors
     /// Unsupported by default.
@@ -191,7 +193,7 @@ pub trait TraceStore: Send + Sync {
         unsupported("usage by span")
     }
 
-    /// The spans of a trace that a filter matches.
+    /// Returns the spans of a trace that a filter matches.
     ///
     /// # Errors
     /// Not found; unsupported by default.
@@ -200,7 +202,7 @@ pub trait TraceStore: Send + Sync {
         unsupported("a search in a trace")
     }
 
-    /// The failed spans and the model calls that are next to a span in its trace.
+    /// Returns the failed spans and the model calls that are next to a span in its trace.
     ///
     /// # Errors
     /// Not found; unsupported by default.
@@ -209,8 +211,8 @@ pub trait TraceStore: Send + Sync {
         unsupported("neighbours of spans")
     }
 
-    /// Up to `limit` spans that have a link to this one, those that were stored last first. Spans
-    /// that were stored before its trace began are not looked at.
+    /// Returns up to `limit` spans that have a link to this one, most recently stored first. Spans
+    /// that were stored before its trace began are not searched.
     ///
     /// # Errors
     /// Not found; unsupported by default.
@@ -227,9 +229,9 @@ pub trait TraceStore: Send + Sync {
         Box::pin(async move { Ok(self.statistics().await?.oldest) })
     }
 
-    /// Texts that are stored, to complete what a user types: those that begin with the part first,
-    /// then the most frequent. Keys, values, names and categories are those of the spans that were
-    /// stored last.
+    /// Returns stored texts that complete what a user types: first those that begin with the part,
+    /// then the most frequent. Keys, values, names and categories are those of the most recently
+    /// stored spans.
     ///
     /// # Errors
     /// Unsupported by default.
@@ -238,7 +240,8 @@ pub trait TraceStore: Send + Sync {
         unsupported("completions")
     }
 
-    /// How a duration compares with those of the spans of this name that began at `since` or later.
+    /// Returns how a duration compares with those of the spans of this name that began at `since`
+    /// or later.
     ///
     /// # Errors
     /// Unsupported by default.
@@ -247,8 +250,8 @@ pub trait TraceStore: Send + Sync {
         unsupported("ranks of durations")
     }
 
-    /// The measurements of one metric between two times, the first included and the second not: a
-    /// series for each label set that has any, by labels.
+    /// Returns the measurements of one metric between two times, the first included and the second
+    /// excluded: a series for each label set that has any, ordered by labels.
     ///
     /// A range has a point for each step with a measurement. Steps are aligned to
     /// 1970-01-01T00:00:00Z, a Thursday, so weeks begin on Thursdays; the first and the last step
@@ -258,7 +261,7 @@ pub trait TraceStore: Send + Sync {
     ///
     /// # Errors
     /// Invalid input for a start after the end, a time beyond the store's range, and a regular
-    /// expression that is wrong or would grow too large.
+    /// expression that is invalid or too large.
     fn query_metrics(&self, query: MetricQuery) -> StoreFuture<'_, Vec<MetricSeries>>;
 
     /// Returns the statistics of a histogram's observations between two times, the first included
@@ -296,8 +299,8 @@ pub trait TraceStore: Send + Sync {
     /// Not found.
     fn run_records(&self, task_id: String, range: RunRange) -> StoreFuture<'_, RunRecords>;
 
-    /// Returns the cursor after everything that is stored now; [`stored_after`](Self::stored_after)
-    /// follows what is written from there on.
+    /// Returns the cursor after all stored records; [`stored_after`](Self::stored_after) continues
+    /// from there.
     ///
     /// # Errors
     /// Only the store's own failures.
@@ -335,10 +338,10 @@ pub trait TraceStore: Send + Sync {
     }
 
     /// Resolves when any process may have stored something since the store returned `seen`, and at
-    /// the latest after the store's own interval of some seconds. It is a hint: callers read then,
-    /// whatever it returns. 0 resolves at once.
+    /// the latest after the store's own interval of some seconds. It is only a hint: callers query
+    /// the store afterwards in any case. With `seen` 0 it resolves at once.
     ///
-    /// Returns the number for the next wait; it is unchanged if only the interval has passed.
+    /// Returns the `seen` of the next wait; it is unchanged if only the interval has passed.
     ///
     /// # Errors
     /// Only the store's own failures.
@@ -357,7 +360,7 @@ pub trait TraceStore: Send + Sync {
     /// A span that is already stored is not stored again: missing data is added, such as an end, or
     /// the start of a span whose end arrived first. Events and measurements have no ids: they are
     /// recognized by their [batch](NewRecords::batch), and a batch that was stored before changes
-    /// nothing. A store that writes all of a batch or nothing needs no further ids.
+    /// nothing. For a store that writes batches atomically, the id of the batch is enough.
     ///
     /// # Errors
     /// Overloaded if too much is queued to be written; unsupported if the store was opened for
@@ -367,8 +370,8 @@ pub trait TraceStore: Send + Sync {
     /// Returns what this store can do, as it was opened.
     fn capabilities(&self) -> Capabilities;
 
-    /// Returns the store as one that runs SQL, if it does. Never for a single tenant, because SQL
-    /// sees all of them.
+    /// Returns the store as one that runs SQL, if it does. Returns `None` for a single tenant,
+    /// because SQL reads the records of all tenants.
     fn as_sql(&self) -> Option<&dyn SqlStore> {
         None
     }
@@ -376,7 +379,7 @@ pub trait TraceStore: Send + Sync {
     /// Stores one event of Llama Stack's telemetry API, to be kept for `ttl_seconds` seconds.
     ///
     /// # Errors
-    /// Invalid input for an event that makes no sense, and the errors of [`store`](Self::store).
+    /// Invalid input for an invalid event, and the errors of [`store`](Self::store).
     fn log_event(&self, event: Event, ttl_seconds: i64) -> StoreFuture<'_, ()> {
         let records = NewRecords::of_event(event, ttl_seconds).map_err(StoreError::invalid);
         Box::pin(async move { self.store(records?).await.map(drop) })

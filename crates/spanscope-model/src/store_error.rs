@@ -18,13 +18,13 @@ pub struct StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The query makes no sense; retrying will not help.
+    /// The query is invalid; retrying will not help.
     InvalidInput,
     /// The requested record is not stored.
     NotFound,
     /// The store can't respond now: it is locked, or its disk is full or fails.
     Unavailable,
-    /// The opened file is not a span store, or one of a newer version.
+    /// The opened file is not a Spanscope file, or a newer version wrote it.
     Unusable,
     /// The store receives more than it can write now: retry in a second.
     Overloaded,

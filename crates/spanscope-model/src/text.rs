@@ -16,9 +16,10 @@ use unicode_width::UnicodeWidthChar;
 /// script and no emoji needs more, and a tower of marks would cover the lines above it.
 const MAX_MARKS: usize = 8;
 
-/// The minimum similarity of two names, of 1, for one to be a typo of the other.
+/// The minimum similarity of two names, between 0 and 1, for one to be a typo of the other.
 const MIN_LIKENESS: f64 = 0.6;
-/// Longer inputs get no suggestion: the distance costs the product of the lengths.
+/// Longer inputs get no suggestion: the time to compare two names grows with the product of their
+/// lengths.
 const MAX_NAME_LEN: usize = 64;
 
 /// Returns whether the character would act on the terminal or on the order of others, or be
@@ -73,7 +74,7 @@ pub fn push_visible(shown: &mut String, text: &str) {
     if is_printable_ascii(text) {
         return shown.push_str(text);
     }
-    // Markup may cut a text into pieces; the count continues over all of them.
+    // Callers may append a text in several pieces; the count continues over all of them.
     let mut marks = shown
         .chars()
         .rev()
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_falls_between_characters_and_keeps_what_fits() {
+    fn a_cut_text_ends_between_characters_and_is_as_long_as_the_limit_allows() {
         let text = "aé日😀";
         for max_len in 0..=text.len() + 1 {
             let kept = cut(text, max_len);
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_near_by_a_slip_or_two_and_never_by_chance() {
+    fn a_name_is_suggested_for_one_or_two_typos_and_not_for_an_unrelated_text() {
         let known = ["console", "sqlite", "otel_trace", "all"];
         for (input, meant) in [
             ("consoel", Some("console")),

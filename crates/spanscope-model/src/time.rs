@@ -1,4 +1,4 @@
-//! Points in time: nanoseconds inside, RFC 3339 in JSON, a text that compares with SQLite's
+//! Points in time: nanoseconds in memory, RFC 3339 in JSON, a text that compares with SQLite's
 //! `datetime()` in SQL.
 
 use std::fmt;
@@ -57,7 +57,7 @@ impl Timestamp {
         )
     }
 
-    /// The form that the store's SQL tables show: `YYYY-MM-DD HH:MM:SS.ffffff`, UTC.
+    /// Returns the form that the store's SQL tables show: `YYYY-MM-DD HH:MM:SS.ffffff`, UTC.
     ///
     /// ```
     /// use spanscope_model::Timestamp;

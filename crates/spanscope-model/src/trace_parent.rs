@@ -1,6 +1,6 @@
 //! [`TraceParent`]: the header `traceparent` of W3C trace context.
 //!
-//! The one parser of the header: middleware, bridge, receiver and demo use it, so that a header
+//! The one parser of the header: middleware, exporter, receiver and demo use it, so that a header
 //! means the same everywhere. It follows the recommendation
 //! (<https://www.w3.org/TR/trace-context/#traceparent-header>) to the letter: a receiver ignores a
 //! malformed header as a whole, because half of one would join unrelated traces.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_header_is_refused_whole() {
+    fn a_malformed_header_is_refused_as_a_whole() {
         for text in [
             String::new(),
             "00".to_owned(),

@@ -1,5 +1,5 @@
-//! Whole numbers in JSON. For JSON and its schemas `5.0` is as whole as `5`; serde accepts only the
-//! latter as an integer.
+//! Whole numbers in JSON. In JSON and its schemas `5.0` is an integer, like `5`; serde accepts only
+//! the latter as one.
 
 use serde::{Deserialize, Deserializer};
 

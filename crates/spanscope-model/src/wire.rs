@@ -1,7 +1,7 @@
 //! Names that Spanscope's programs use in OTLP requests and in the attributes of records.
 //!
-//! A bridge writes them, the server and the store read them, an export repeats them: each name is
-//! declared here only. Names of OpenTelemetry's semantic conventions are not here.
+//! The OTLP exporter and the export of a store write them, the receiver and the stores read them:
+//! each name is declared here only. Names of OpenTelemetry's semantic conventions are not here.
 
 use crate::semconv::SemanticAttribute;
 
@@ -28,12 +28,12 @@ pub const POINTS: &str = "spanscope.points";
 /// end precedes the start.
 pub const END_BEFORE_START: &str = "spanscope.end_before_start_ns";
 
-/// Attribute of the server's half of a call whose halves were sent under one span id (Zipkin): that
-/// id. The half has another id here, and the client's half is its parent.
+/// Attribute of a server's span that was sent under the id of the client's span, as Zipkin does:
+/// that id. The server's span is stored under another id, with the client's span as its parent.
 pub const SHARED_SPAN_ID: &str = "spanscope.shared_span_id";
 
-/// Attribute of a record, `true` if a text of it was not UTF-8 and its invalid bytes were replaced
-/// by U+FFFD.
+/// Attribute of a record, `true` if one of its texts was not UTF-8, so that the invalid bytes were
+/// replaced by U+FFFD.
 pub const REPAIRED_TEXT: &str = "spanscope.repaired_text";
 /// Attribute of a span that was derived from a log event, because its program sends no spans: the
 /// event's name.
@@ -67,9 +67,9 @@ pub const SEVERITY: &str = "severity";
 pub const TARGET: &str = "target";
 /// See [`SEVERITY`].
 pub const MESSAGE: &str = "message";
-/// The name of an event, empty: of one within a span whose message is in the name's field while one
-/// of its attributes is called [`MESSAGE`], or of a log record while one of its attributes is
-/// called [`EVENT_NAME`].
+/// An empty name, so that a receiver does not infer one for an event without a name. It is set on
+/// an event within a span, whose message is in OTLP's field for the name, if it has an attribute
+/// [`MESSAGE`], and on a log record if it has an attribute [`EVENT_NAME`].
 pub const NAME: &str = "spanscope.name";
 /// The category of a span or an event, if it has one.
 pub const CATEGORY: &str = "category";

@@ -226,7 +226,7 @@ pub fn text_contains(text: &str, wanted: &str) -> bool {
     })
 }
 
-/// Enum values and ids are stored in lower case.
+/// Returns the text as a record has it: enum values and ids are in lower case.
 fn spelled(field: FilterField, text: &str) -> std::borrow::Cow<'_, str> {
     match field {
         FilterField::Status
@@ -251,7 +251,7 @@ pub(super) fn in_unit(number: &Number, unit: Option<TimeUnit>, wanted: Option<Ti
     }
 }
 
-/// Compares numbers as numbers, exactly.
+/// Compares two numbers exactly; returns `None` if one of the values is not a number.
 fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
     let integer = |value: &Value| match value {
         Value::I64(number) => Some(i128::from(*number)),
@@ -266,7 +266,7 @@ fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
     }
 }
 
-/// An integer beyond 2^53 is compared without being rounded.
+/// Compares without rounding, also integers beyond 2^53.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "an i128 holds the remaining range"

@@ -1,7 +1,7 @@
 //! The filter language of the pages, the command and the API, parsed here only.
 //!
 //! ```text
-//! filter = term*                     all must hold, on one same span
+//! filter = term*                     all must match the same span
 //! term   = ["-"] (key op value | word | "quoted text")
 //! op     = "=" "!=" ">" ">=" "<" "<=" "~" "!~"
 //! key    = name status kind duration start end_time service category trace span parent level
@@ -11,17 +11,17 @@
 //! value  = word | "quoted" | number[ns us ms s m h] | true | false | a,b,c | text* | *
 //! ```
 //!
-//! - `key=v` compares by type: numbers as numbers, texts as texts. Which of them an attribute is,
-//!   its program decides, so `service.version=1.2` and `done=true` also match the text that is
-//!   written so; `"1.2"` is the text alone. `key!=v` needs the key to be there with another value;
-//!   `-key=v` also matches what lacks the key.
-//! - `~` contains, upper and lower case of ASCII alike; `a,b,c` is any of them; `text*` begins;
-//!   `*` is there, whatever it is. In quotes (those of JSON) a text is what it is.
-//! - An attribute that the span lacks is looked for in the resource: `host.name=box` finds the
-//!   spans of programs on that host. `resource.KEY` is the resource's, whatever the span has under
-//!   `KEY`.
-//! - A word alone looks into the name, the status message, the messages of events and the
-//!   attributes that are texts.
+//! - `key=v` compares by type: numbers with numbers, texts with texts. Programs may record the same
+//!   value as either, so `service.version=1.2` and `done=true` also match the texts `1.2` and
+//!   `true`; `"1.2"` matches the text only. `key!=v` matches if the key is present with another
+//!   value; `-key=v` also matches if the key is missing.
+//! - `~` tests whether the value contains the text, ignoring ASCII case. `a,b,c` matches any of
+//!   these values, `text*` a prefix, `*` every value. Text in JSON quotes is literal.
+//! - An attribute that the span lacks is looked up in the resource: `host.name=box` finds the
+//!   spans of programs on that host. `resource.KEY` is always the resource's attribute, even if the
+//!   span has `KEY`.
+//! - A word without an operator is searched in the name, the status message, the messages of events
+//!   and the attributes that are texts.
 //!
 //! [`Filter::matches`] is the reference semantics: tests compare it with stores that run filters in
 //! their own language. Nothing here does I/O, reads a clock or knows a store.

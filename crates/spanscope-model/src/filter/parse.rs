@@ -1,7 +1,5 @@
 //! The parser of filters. It reports the first error, with its position and what would be valid
 //! there.
-//!
-//! Evaluation is not part of this module.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -373,7 +371,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Parses a bare word. Keywords of other languages are an error, because they are no accident.
+/// Parses a bare word. Keywords of other query languages are an error, because the user means an
+/// operator and not a text.
 fn plain_word(word: &str, at: usize) -> Result<FilterTest, FilterError> {
     match word {
         "AND" | "&&" => {

@@ -92,7 +92,7 @@ impl<'a> SpanSubject<'a> {
         }
     }
 
-    /// Adds the resource of the span's program, used where the span has none.
+    /// Replaces the span's resource by that of its program.
     #[must_use]
     pub const fn resource(mut self, resource: &'a Attributes) -> Self {
         self.resource = Some(resource);

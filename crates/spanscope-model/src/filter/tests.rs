@@ -49,7 +49,7 @@ fn matches(text: &str, span: &Span) -> bool {
 }
 
 #[test]
-fn each_form_of_a_term_matches_what_it_says() {
+fn each_form_of_a_term_matches_as_documented() {
     let span = span(json!({
         "version": "1.20", "yes": "true", "model": "gpt-4o", "n": 5, "zero": 0, "done": true, "text number": "5", "big": u64::MAX, "pi": 3.25,
         "gen_ai.usage.input_tokens": "120", "latency_ms": 1200, "gen_ai.response.time_to_first_chunk": 0.25,
@@ -257,7 +257,7 @@ fn an_error_has_its_position_the_expected_term_and_a_suggestion() {
 }
 
 #[test]
-fn a_filter_has_bounds() {
+fn a_filter_beyond_a_limit_is_an_error() {
     let terms = |count: usize| vec!["a"; count].join(" ").parse::<Filter>();
     assert!(terms(MAX_TERMS).is_ok() && terms(MAX_TERMS + 1).is_err());
     let values = |count: usize| format!("a={}", vec!["b"; count].join(",")).parse::<Filter>();
@@ -443,7 +443,7 @@ fn a_condition_and_the_equivalent_term_convert_into_each_other() {
 }
 
 #[test]
-fn a_where_condition_means_what_it_always_meant() {
+fn a_where_condition_in_the_older_form_keeps_its_meaning() {
     let spans = span(json!({
         "title": "a, b*", "level": 5, "duration": 7, "url": "a=b", "x~y": 1, "n": 5, "id": "007", "quoted": "5",
         "blank": " v", "e": ""
@@ -504,7 +504,7 @@ fn a_where_condition_means_what_it_always_meant() {
 }
 
 #[test]
-fn the_flag_of_the_command_takes_a_filter_and_what_it_always_took() {
+fn the_where_flag_accepts_a_filter_and_the_older_form() {
     for (text, filter) in [
         ("status=error", "status=error"),
         (
@@ -543,7 +543,7 @@ fn the_flag_of_the_command_takes_a_filter_and_what_it_always_took() {
 }
 
 #[test]
-fn a_key_that_the_span_lacks_is_looked_for_in_its_resource() {
+fn a_key_that_the_span_lacks_is_looked_up_in_its_resource() {
     let mut span = span(json!({"host.name": "own", "resource.name": "GET /"}));
     let resource = json!({"host.name": "box", "host.arch": "arm64", "name": "r"});
     span.resource = Some(serde_json::from_value(resource).unwrap());

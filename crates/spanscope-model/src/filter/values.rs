@@ -1,4 +1,4 @@
-//! Which values each key accepts, and how they are written.
+//! The values that each key accepts, and how they are parsed.
 
 use serde_json::Number;
 
@@ -76,9 +76,9 @@ pub(super) fn bare_value(
     }
 }
 
-/// The text that a value without quotes also stands for, where it reads as a number or a truth
-/// value: whether an attribute is `1.2` or `"1.2"` is known to the program that sent it, and not to
-/// the reader who types `service.version=1.2`. Numbers under keys of numbers match texts anyway.
+/// Returns the text that an unquoted number or boolean also matches. A user who types
+/// `service.version=1.2` can't know whether the program recorded `1.2` or `"1.2"`. Returns `None`
+/// for a key whose texts are compared as numbers anyway.
 pub(super) fn text_of_bare(key: &FilterKey, op: FilterOp, text: &str, value: &Pattern) -> Option<Pattern> {
     let has_two_types = matches!(value, Pattern::Is(Scalar::Bool(_) | Scalar::Number(_, None)))
         && matches!(op, FilterOp::Eq | FilterOp::Ne)
@@ -166,7 +166,7 @@ pub(super) fn scalar(
     }
 }
 
-/// Parses the value of an attribute, whose type only the value shows.
+/// Parses the value of an attribute. Its form decides its type, because the key has none.
 fn any_scalar(key: &FilterKey, op: FilterOp, text: &str, at: usize) -> Result<Scalar, FilterError> {
     let is_order = !matches!(op, FilterOp::Eq | FilterOp::Ne);
     if let "true" | "false" = text {

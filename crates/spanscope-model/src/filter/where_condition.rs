@@ -68,7 +68,7 @@ fn is_value_with_words(text: &str, filter: &Filter) -> bool {
 }
 
 /// Returns whether only the older form allows this: spaces and commas in a value, no value, or
-/// spaces in a key. Any other error is reported as the filter's.
+/// spaces in a key. For any other text the caller reports the error of the filter parser.
 fn is_only_older(text: &str) -> bool {
     let Some((key, value)) = older_parts(text) else {
         return false;
@@ -79,7 +79,7 @@ fn is_only_older(text: &str) -> bool {
             || key.contains(char::is_whitespace))
 }
 
-/// Returns whether any text can be the value, with no term after it.
+/// Returns whether the key accepts any text, and no further comparison follows.
 fn has_open_value(text: &str) -> bool {
     let Some((key, value)) = older_parts(text) else {
         return false;
@@ -107,10 +107,9 @@ fn older_parts(text: &str) -> Option<(&str, &str)> {
 impl FilterTerm {
     /// Parses one `KEY=VALUE`, also with `!=`, `>`, `>=`, `<`, `<=`, `~` and `!~`.
     ///
-    /// The value is a number, `true`, `false` or else a text; in double quotes it is a text,
-    /// whatever it looks like. A number, `true` or `false` also matches the text that is written
-    /// so. The key is an own field by its name in conditions
-    /// ([`SpanField`](crate::SpanField)), else an attribute.
+    /// The value is a number, `true`, `false` or else a text; in double quotes it is always a text.
+    /// A number, `true` or `false` also matches a text of the same form. The key is a built-in
+    /// field by its name in conditions ([`SpanField`](crate::SpanField)), else an attribute.
     ///
     /// # Errors
     /// Fails if there is no operator or no key before it, or if the operator is unknown.
@@ -156,7 +155,7 @@ impl FilterTerm {
         let key = FilterKey::from(Condition::new(key, ConditionOp::Eq, ()).target());
         let is_contains = matches!(op, FilterOp::Contains | FilterOp::NotContains);
         let read = match key {
-            // An id of decimal digits is no number.
+            // An id of decimal digits is not a number.
             FilterKey::Field(field) if !is_number_or_time(field) => Scalar::Text(unquoted(value)),
             _ if is_contains => Scalar::Text(unquoted(value)),
             _ => scalar(value),

@@ -1,5 +1,5 @@
-//! Filters as text: what is written is read again as what it was. A number or a truth value without
-//! its text, which only conditions have, is written like one that was read with it.
+//! Writes filters as text that parses to the same filter. One case differs: the number or boolean
+//! of a condition does not match its text, but the parsed one does.
 
 use std::fmt;
 

@@ -135,13 +135,13 @@ pub enum SemanticAttribute {
     OutputMessages,
     /// The instructions to a model.
     SystemInstructions,
-    /// The prompt, in the name from before messages had a structure.
+    /// The prompt, under OpenTelemetry's older name for an unstructured text.
     Prompt,
-    /// The completion, in the name from before messages had a structure.
+    /// The completion, under OpenTelemetry's older name for an unstructured text.
     Completion,
-    /// The prompt, in names of single libraries.
+    /// The prompt, under names that only one library uses.
     PromptText,
-    /// The completion, in names of single libraries.
+    /// The completion, under names that only one library uses.
     CompletionText,
     /// The plain field `prompt`.
     PlainPrompt,
@@ -226,7 +226,7 @@ pub enum SemanticAttribute {
     PlainResult,
     /// The messages of a tool.
     ToolMessage,
-    /// Whether the tool succeeded, in Rig's name.
+    /// Whether the tool succeeded, under Rig's name.
     ToolOutcome,
     /// The tools that a model may call.
     ToolDefinitions,

@@ -20,12 +20,12 @@ use super::operation::OperationKind;
 use super::usage::{TokenCounts, reported_cost};
 use super::values::AttributeValues;
 
-/// The beginning of a stream and the end of the span that opened it may be as far apart as this, in
+/// Maximum time between the beginning of a stream and the end of the span that opened it, in
 /// nanoseconds.
 const STREAM_SLACK: u64 = 1_000_000_000;
-/// How Logfire marks a span without a length, and how it tells how long a stream ran whose end such
-/// a span reports, in seconds.
+/// The attribute with which Logfire marks a span of zero length.
 const LOGFIRE_TYPE: (&str, &str) = ("logfire.span_type", "log");
+/// The attribute of such a span for the duration, in seconds, of the stream whose end it reports.
 const LOGFIRE_LENGTH: &str = "duration";
 
 /// Maximum number of different calls directly below a span that are distinguished. Further ones are
@@ -46,13 +46,13 @@ pub struct CallFacts {
     pub names_model: bool,
     /// The reported cost in US dollars.
     pub cost: Option<f64>,
-    /// Of a span that has no length and reports the end of a stream: how long that ran, in
-    /// nanoseconds.
+    /// The duration of a stream in nanoseconds, if this is a span of zero length that reports the
+    /// stream's end.
     pub stream_length: Option<i64>,
 }
 
 impl CallFacts {
-    /// Reads the attributes of a span; bare names only where they count tokens.
+    /// Reads the attributes of a span; bare names only if the span concerns models.
     #[must_use]
     pub fn of(values: &AttributeValues<'_>) -> Self {
         let (kind, operation) = OperationKind::of(values);
@@ -70,7 +70,7 @@ impl CallFacts {
     ) -> Self {
         let alone = Self::without_identity(values, kind, usage);
         let mut hasher = FixedState::default().build_hasher();
-        // Libraries call generating a response a chat, a completion, or a generation of content.
+        // Libraries name this operation chat, completion, or generation of content.
         let operation = match kind {
             OperationKind::Inference => "chat",
             _ => operation.unwrap_or_default(),
@@ -86,8 +86,8 @@ impl CallFacts {
         }
     }
 
-    /// Puts together what was read before of a span that is compared with no other one, because
-    /// none above or below it describes a call.
+    /// Creates it without an identity, for a span that is not compared with others because no span
+    /// above or below it describes a call.
     #[must_use]
     pub fn without_identity(values: &AttributeValues<'_>, kind: OperationKind, usage: TokenCounts) -> Self {
         Self {
@@ -100,11 +100,11 @@ impl CallFacts {
         }
     }
 
-    /// Whether this span, which has no length and is at `time`, reports the end of the stream that
-    /// another span opened. That one ended at `opened_until`, in nanoseconds.
+    /// Returns whether this span, of zero length at `time`, reports the end of the stream that the
+    /// span of `opened` opened. That span ended at `opened_until`; times are in nanoseconds.
     ///
-    /// Logfire ends the span of a streamed call when the caller gets the stream, and reports what
-    /// was used in a span alongside it when the stream is over. Both describe one call.
+    /// Logfire ends the span of a streamed call when the caller receives the stream, and reports
+    /// the usage in a second span when the stream is over. Both describe one call.
     #[must_use]
     pub fn reports_stream_of(&self, time: i64, opened: &Self, opened_until: i64) -> bool {
         self.stream_length.is_some_and(|length| {
@@ -115,13 +115,14 @@ impl CallFacts {
         })
     }
 
-    /// Whether the span may be one that ended when its caller got a stream: it reports no usage.
+    /// Returns whether the span may have ended when its caller received a stream: it reports no
+    /// usage.
     #[must_use]
     pub fn opens_stream(&self) -> bool {
         !self.usage.is_any() && self.stream_length.is_none()
     }
 
-    /// Whether the span describes a call of a model, with or without usage.
+    /// Returns whether the span describes a call of a model, with or without usage.
     #[must_use]
     pub fn is_model_call(&self, values: &AttributeValues<'_>) -> bool {
         match self.kind {
@@ -158,7 +159,7 @@ pub struct CallsBelow {
 }
 
 impl CallsBelow {
-    /// Adds a call that counts; `is_direct` if no tool and no agent is between.
+    /// Adds a call that counts; `is_direct` if no tool and no agent is between the span and it.
     pub fn add(&mut self, call: &CallFacts, is_direct: bool) {
         self.count = self.count.saturating_add(1);
         self.input = self.input.saturating_add(call.usage.input.unwrap_or(0));
@@ -259,10 +260,10 @@ impl SpanCall {
     }
 }
 
-/// A number of seconds in nanoseconds.
+/// Converts seconds to nanoseconds; returns `None` if they are negative or not a number.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "longer streams are as long as can be"
+    reason = "the duration of a longer stream saturates"
 )]
 fn nanoseconds(seconds: RawValue<'_>) -> Option<i64> {
     match seconds {
@@ -272,11 +273,11 @@ fn nanoseconds(seconds: RawValue<'_>) -> Option<i64> {
     }
 }
 
-/// A model's name without the provider before it and the date of its version after it: of two spans
-/// that describe one call, one may name the model that was asked for and the other one the version
-/// that answered.
+/// Returns a model's name without the provider before it and the date of its version after it: of
+/// two spans that describe one call, one may name the requested model and the other one the version
+/// that responded.
 fn family_of(model: &str) -> &str {
-    // Each span of a call comes here, so nothing is searched as text or allocated.
+    // This runs for each span of a call, so it does not allocate or search strings.
     let slash = model.bytes().rposition(|byte| byte == b'/');
     let name = slash.map_or(model, |slash| &model[slash + 1..]);
     let is_date = |version: &[u8]| {
@@ -313,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_a_model_are_of_one_family_and_sizes_are_not() {
+    fn the_family_of_a_model_lacks_provider_and_date_and_has_its_size() {
         for (model, family) in [
             ("gpt-4o", "gpt-4o"),
             ("gpt-4o-2024-08-06", "gpt-4o"),

@@ -120,7 +120,7 @@ pub fn is_number(name: &str) -> bool {
 #[must_use]
 pub fn tells_failure(name: &str, value: RawValue<'_>) -> bool {
     match find(name).map(|attribute| attribute.meaning) {
-        // Values that programs write for nothing: the `Debug` of an `Option`, empty strings.
+        // Values that programs write without an error: the `Debug` of an `Option`, empty strings.
         Some(SemanticAttribute::ErrorType) => !matches!(
             value,
             RawValue::Text("" | "None" | "null", _) | RawValue::Bool(false)

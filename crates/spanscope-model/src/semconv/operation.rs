@@ -127,7 +127,7 @@ impl OperationKind {
     /// anything, so an unknown value of it is ignored.
     fn span_kind(values: &AttributeValues<'_>) -> Option<Result<&'static str, Self>> {
         let kind = values.text(A::OpenInferenceKind)?;
-        // Values that vendors write on spans that they know nothing about.
+        // Values that vendors write on every span whose operation they do not know.
         let is_any = ["span", "event", "default", "operation", "session"]
             .iter()
             .any(|word| kind.eq_ignore_ascii_case(word));

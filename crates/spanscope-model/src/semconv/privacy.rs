@@ -1,4 +1,4 @@
-//! Which values are content, which a sink's policy may hide. Only the key decides.
+//! Decides by the key alone whether a value is content, which a sink's policy may hide.
 //!
 //! Secrets are not content: they are masked before any sink sees them
 //! ([`mask_text`](super::mask_text)).
@@ -26,8 +26,8 @@ pub fn is_content(key: &str) -> bool {
     }
     // Langfuse has an input and an output for each kind of its objects.
     let is_langfuse = key.starts_with("langfuse.") && (key.ends_with(".input") || key.ends_with(".output"));
-    let mut heads = key.match_indices('.').map(|(dot, _)| &key[..dot]);
-    is_langfuse || heads.any(|head| find(head).is_some_and(|head| head.is_content))
+    let mut prefixes = key.match_indices('.').map(|(dot, _)| &key[..dot]);
+    is_langfuse || prefixes.any(|prefix| find(prefix).is_some_and(|attribute| attribute.is_content))
 }
 
 /// Returns the replacement of content: its length and its hash.

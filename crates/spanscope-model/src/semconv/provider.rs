@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn providers_are_spelled_in_one_way() {
+    fn known_spellings_of_a_provider_become_one_name() {
         for (seen, canonical) in [
             ("az.ai.openai", "azure.ai.openai"),
             ("MistralAI", "mistral_ai"),

@@ -1,8 +1,8 @@
-//! Which keys name a secret: one rule for every sink, for the keys of attributes and for members of
-//! objects in their values.
+//! Decides which keys name a secret: one rule for every sink, for the keys of attributes and for
+//! members of objects in their values.
 //!
-//! A key is judged by its words, so `max_tokens`, `author` and `next_token` are not secrets.
-//! Nothing here looks at a value; [`mask`](super::mask) does.
+//! The words of a key decide, so `max_tokens`, `author` and `next_token` are not secrets. Nothing
+//! here reads a value; [`mask`](super::mask) does.
 
 use super::{find, secret_parts};
 
@@ -18,12 +18,14 @@ pub enum SecretKind {
 /// Returns whether a key names a secret: by the table of names, else by its words, separated by
 /// `.`, `_`, `-` and capitals, in any case, singular or plural.
 ///
-/// Secret are `authorization`, words that end with `password`, `passwd`, `passphrase` or `secret`,
-/// `pwd`, `credential`, `cookie`, `jwt`, `dsn`, connection strings, a `key` after `api`, `access`,
-/// `auth` or `private`, `auth` as the last word or before `header`, and `token` as the last word.
-/// No secret is a token that is a place in a list or a piece of text (`next_token`, `eos_token`,
-/// `max_token`), and of `tokens` only those are that a word before says so of (`access_tokens`),
-/// because they are counted.
+/// A secret is `authorization`, `pwd`, `credential`, `cookie`, `jwt`, `dsn`, a connection string, a
+/// word that ends with `password`, `passwd`, `passphrase` or `secret`, a `key` after `api`,
+/// `access`, `auth` or `private`, `auth` as the last word or before `header`, and `token` as the
+/// last word.
+///
+/// A token is not a secret if it is a position in a list or a piece of text (`next_token`,
+/// `eos_token`, `max_token`). `tokens` are usually a count, so they are a secret only after words
+/// such as `access` (`access_tokens`).
 ///
 /// ```
 /// use spanscope_model::semconv::is_secret;
@@ -52,13 +54,13 @@ pub fn secret_kind(key: &str) -> Option<SecretKind> {
 /// Maximum number of characters of a key that the rule reads.
 const MAX_KEY_CHARS: usize = 256;
 
-/// No word of the rule is longer.
+/// Maximum length of a word; the rule has no longer one.
 const MAX_WORD: usize = 24;
 
-/// What a word is a secret for that ends with it, as in `PGPASSWORD` and `clientsecret`.
+/// A word that ends with one of these is a secret, as in `PGPASSWORD` and `clientsecret`.
 const SECRET_ENDS: [&str; 4] = ["password", "passwd", "passphrase", "secret"];
 
-/// Names of secrets wherever they are in a key; also written as one word where they are two.
+/// These words are secrets at any position in a key. Some are two words that programs write as one.
 const SECRETS: [&str; 14] = [
     "authorization",
     "pwd",
@@ -169,7 +171,7 @@ impl Word {
             .is_some_and(|rest| matches!(rest, "" | "s"))
     }
 
-    /// Whether it ends with this word or its plural.
+    /// Returns whether it ends with this word or its plural.
     fn ends_with(&self, singular: &str) -> bool {
         let text = self.text();
         text.strip_suffix('s').unwrap_or(text).ends_with(singular)

@@ -1,8 +1,8 @@
 //! Searches for parts that the names of secrets have in common, in one pass over a key or a text.
 //!
 //! Every text of every record is searched, and almost none contains such a part. So the search
-//! looks at every second position: of the three letters of a part, two begin at an even offset. A
-//! table of all pairs of letters holds the parts that contain each pair.
+//! reads only every second pair of letters: of the two pairs in three adjacent letters, one is
+//! always among them. A table of all pairs of letters holds the parts that contain each pair.
 
 /// Parts of the names of secrets, with the offset of three rare letters.
 const PARTS: [(&str, usize); 15] = [
@@ -49,7 +49,7 @@ const fn pair_of(first: u8, second: u8) -> usize {
     ((first & 31) as usize) << 5 | (second & 31) as usize
 }
 
-/// Returns where the next part of a secret's name begins, in any case.
+/// Returns where the next part of a secret's name begins, ignoring ASCII case.
 pub(super) fn find(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     // Four pairs at once: most pairs are in no part.
@@ -73,7 +73,7 @@ pub(super) fn find(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Returns where one of these parts begins that has its pair here.
+/// Returns the start of a part whose pair is at `at`. The bits of `parts` are the candidates.
 #[inline(never)]
 fn part_at(bytes: &[u8], from: usize, at: usize, mut parts: u32) -> Option<usize> {
     while parts != 0 {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_found_wherever_it_begins() {
+    fn every_part_is_found_at_every_offset() {
         for (part, _) in PARTS {
             for before in 0..5 {
                 for after in 0..3 {

@@ -1,4 +1,4 @@
-//! Which document defines a name.
+//! The convention of a name, and the document that defines it.
 
 /// The convention of an attribute's name. If a span uses several names of one meaning, the
 /// convention declared first counts.

@@ -18,7 +18,7 @@ fn every_name_has_one_row_and_is_found() {
 }
 
 #[test]
-fn rows_come_by_meaning_and_measured_ones_first() {
+fn rows_are_ordered_by_meaning_and_measured_meanings_come_first() {
     for pair in ATTRIBUTES.windows(2) {
         let [before, after] = pair else { continue };
         let step = after.meaning as usize - before.meaning as usize;
@@ -35,7 +35,7 @@ fn rows_come_by_meaning_and_measured_ones_first() {
 }
 
 #[test]
-fn names_of_a_meaning_come_in_the_order_of_the_conventions_and_plain_ones_may_come_first() {
+fn names_of_a_meaning_are_in_the_order_of_conventions_except_plain_names() {
     let mut last: HashMap<A, Convention> = HashMap::new();
     for attribute in &ATTRIBUTES {
         if attribute.convention == Convention::Plain {
@@ -54,7 +54,7 @@ fn names_of_a_meaning_come_in_the_order_of_the_conventions_and_plain_ones_may_co
 }
 
 #[test]
-fn every_row_says_where_its_name_comes_from_and_secrets_look_like_ones() {
+fn every_row_has_a_source_and_is_secret_by_the_rule_of_words() {
     for attribute in &ATTRIBUTES {
         let has_source = attribute.source.url().starts_with("https://");
         assert_eq!(
@@ -75,7 +75,7 @@ fn every_row_says_where_its_name_comes_from_and_secrets_look_like_ones() {
 }
 
 #[test]
-fn content_is_what_the_table_marks_and_what_continues_it() {
+fn names_that_the_table_marks_and_their_continuations_are_content() {
     for attribute in &ATTRIBUTES {
         assert_eq!(
             is_content(attribute.name),
@@ -166,7 +166,7 @@ fn the_indexed_names_are_sessions_users_agents_tasks_tenants_models_and_provider
 }
 
 #[test]
-fn of_several_names_the_first_counts_and_of_one_the_last_value() {
+fn the_first_of_several_names_counts_and_the_last_value_of_one_name() {
     let text = |text| RawValue::Text(text, None);
     let values = AttributeValues::of([
         ("model", text("bare")),
@@ -184,7 +184,7 @@ fn of_several_names_the_first_counts_and_of_one_the_last_value() {
     );
     assert_eq!(values.get(A::InputTokens), Some(RawValue::I64(2)));
     assert!(values.names_model() && !values.has(A::ResponseModel));
-    // Runs read these by their names; no measurement is made of them.
+    // Runs read these by their names; measurements do not use them.
     assert!(!values.has(A::TaskId) && values.get(A::TaskId).is_none());
 }
 
@@ -198,7 +198,7 @@ fn a_span_may_use_a_name_of_every_meaning() {
 }
 
 #[test]
-fn keys_that_name_secrets_do_so_in_every_spelling() {
+fn keys_that_name_secrets_are_recognized_in_every_spelling() {
     for key in [
         "token",
         "access_token",
@@ -267,7 +267,7 @@ fn keys_that_name_secrets_do_so_in_every_spelling() {
 }
 
 #[test]
-fn keys_of_other_things_are_no_secrets() {
+fn keys_that_contain_similar_words_are_not_secrets() {
     for key in [
         "",
         "next_token",

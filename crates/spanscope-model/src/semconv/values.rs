@@ -44,8 +44,9 @@ impl Default for AttributeValues<'_> {
     }
 }
 
-/// The text within quotes. MLflow writes each value as JSON, also those under names that others use
-/// (`model`), and Rust programs write texts by their `Debug`. No name or id has quotes around it.
+/// Returns the text without the quotes around it. MLflow writes each value as JSON, also those
+/// under names that others use (`model`), and Rust programs write texts by their `Debug`. No name
+/// or id has quotes around it.
 #[inline]
 fn without_quotes(text: &str) -> &str {
     text.strip_prefix('"')
@@ -74,7 +75,7 @@ impl<'a> AttributeValues<'a> {
         row < MEASURED_ROWS
     }
 
-    /// Takes the value under the name of a row of [`ATTRIBUTES`], unless a name of higher
+    /// Keeps the value under the name of a row of [`ATTRIBUTES`], unless a name of higher
     /// precedence has a value.
     #[expect(
         clippy::cast_possible_truncation,
@@ -82,7 +83,7 @@ impl<'a> AttributeValues<'a> {
     )]
     #[inline]
     pub fn offer(&mut self, row: usize, value: RawValue<'a>) {
-        // Values that programs write for nothing: the `Debug` of an `Option`, empty strings.
+        // Values that programs write for a missing one: the `Debug` of an `Option`, empty strings.
         if row >= MEASURED_ROWS || matches!(value, RawValue::Text("" | "None" | "null", _)) {
             return;
         }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Returns where the literal ends whose inside begins here: before the closing quote, or at the end
-/// of the text.
+/// Returns the end of the literal whose inside begins at `inside`: the offset of the closing quote,
+/// or the end of the text.
 pub(super) fn end_of(text: &str, inside: usize, quote: u8) -> usize {
     let bytes = text.as_bytes();
     let mut at = inside;
@@ -21,7 +21,7 @@ pub(super) fn end_of(text: &str, inside: usize, quote: u8) -> usize {
     text.len()
 }
 
-/// Returns the value of a literal's inside. An invalid escape stays as it is.
+/// Returns the text that a literal's inside represents. An invalid escape loses its backslash.
 pub(super) fn unescape(inside: &str) -> Cow<'_, str> {
     let Some(first) = inside.find('\\') else {
         return Cow::Borrowed(inside);

@@ -121,7 +121,7 @@ fn mask_once(text: &str, depth: usize) -> Option<String> {
     shown
 }
 
-/// Returns the masked text of a key; `None` if it stays as it is.
+/// Returns the masked text under a key of this kind; `None` if it stays as it is.
 #[must_use]
 pub fn mask_text_of(kind: Option<SecretKind>, text: &str, cut_from: Option<u64>) -> Option<String> {
     match kind {
@@ -228,8 +228,8 @@ fn mask_keys(members: &mut serde_json::Map<String, Json>) {
     }
 }
 
-/// A key without the credentials of URLs in it; `None` if it has none. Almost no key is a URL, so
-/// no other notation is looked for.
+/// Returns a key without the credentials of URLs in it; `None` if it has none. Almost no key is a
+/// URL, so no other notation is searched.
 fn masked_key(key: &str) -> Option<String> {
     key.contains("://").then(|| url::mask(key)).flatten()
 }
@@ -249,31 +249,31 @@ impl NewRecords {
     /// Masks the secrets in all records, at every depth; a store calls it before it stores them.
     /// See [`mask_text`](crate::semconv::mask_text).
     pub fn mask_secrets(&mut self) {
-        for of in &mut self.sources {
-            mask_own(&mut of.source.service_name);
-            of.source.resource.mask_secrets();
-            let scope = &mut of.source.scope;
-            mask_own(&mut scope.name);
-            mask_own(&mut scope.version);
+        for records in &mut self.sources {
+            mask_string(&mut records.source.service_name);
+            records.source.resource.mask_secrets();
+            let scope = &mut records.source.scope;
+            mask_string(&mut scope.name);
+            mask_string(&mut scope.version);
             scope.attributes.mask_secrets();
-            for new in &mut of.spans {
+            for new in &mut records.spans {
                 let span = &mut new.span;
-                mask_own(&mut span.name);
+                mask_string(&mut span.name);
                 span.attributes.mask_secrets();
                 let texts = [&mut span.target, &mut span.status_message, &mut span.trace_state];
-                texts.into_iter().flatten().for_each(mask_own);
+                texts.into_iter().flatten().for_each(mask_string);
                 for link in &mut span.links {
                     link.attributes.mask_secrets();
                 }
                 new.events.iter_mut().for_each(NewEvent::mask_secrets);
             }
-            for end in &mut of.ends {
+            for end in &mut records.ends {
                 end.attributes.mask_secrets();
             }
-            of.events.iter_mut().for_each(NewEvent::mask_secrets);
-            for point in &mut of.points {
-                mask_own(&mut point.metric);
-                mask_own(&mut point.unit);
+            records.events.iter_mut().for_each(NewEvent::mask_secrets);
+            for point in &mut records.points {
+                mask_string(&mut point.metric);
+                mask_string(&mut point.unit);
                 for (key, label) in &mut point.labels {
                     if let Some(masked) = mask_text_of(secret_kind(key), label, None) {
                         *label = masked;
@@ -292,14 +292,14 @@ impl NewRecords {
 
 impl NewEvent {
     fn mask_secrets(&mut self) {
-        mask_own(&mut self.event.name);
-        mask_own(&mut self.event.target);
-        mask_own(&mut self.event.message);
+        mask_string(&mut self.event.name);
+        mask_string(&mut self.event.target);
+        mask_string(&mut self.event.message);
         self.event.attributes.mask_secrets();
     }
 }
 
-fn mask_own(text: &mut String) {
+fn mask_string(text: &mut String) {
     if let Cow::Owned(masked) = mask_text(text) {
         *text = masked;
     }

@@ -74,7 +74,7 @@ struct Bracket {
     first: Option<SecretKind>,
     /// Set if the member `key` or `name` of an object names a secret.
     named: Option<SecretKind>,
-    /// The last item of a list is a flag of a command whose argument is a secret.
+    /// Set if the last item of a list is a flag of a command whose argument is a secret.
     flag: Option<SecretKind>,
     items: usize,
 }
@@ -90,17 +90,17 @@ impl<'t> Scanner<'t> {
                 }
                 b'{' | b'[' | b'(' => {
                     self.open(byte);
-                    self.pass(byte);
+                    self.skip_byte(byte);
                 }
                 b'}' | b']' | b')' => {
                     match self.deeper {
                         0 => drop(self.brackets.pop()),
                         _ => self.deeper -= 1,
                     }
-                    self.pass(byte);
+                    self.skip_byte(byte);
                 }
                 b',' => {
-                    self.pass(byte);
+                    self.skip_byte(byte);
                     self.next_item();
                 }
                 byte if is_word(byte) => self.word(),
@@ -114,7 +114,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn pass(&mut self, byte: u8) {
+    fn skip_byte(&mut self, byte: u8) {
         self.before = byte;
         self.at += 1;
     }
@@ -334,7 +334,7 @@ impl<'t> Scanner<'t> {
     }
 }
 
-/// What the argument behind a flag of a command is, if it is secret.
+/// Returns the kind of secret that follows a flag of a command; `None` if none does.
 pub(super) fn flag_kind(item: &str) -> Option<SecretKind> {
     match item.starts_with('-') && !item.contains(['=', ' ', ':']) {
         true => secret_kind(item),
@@ -342,7 +342,7 @@ pub(super) fn flag_kind(item: &str) -> Option<SecretKind> {
     }
 }
 
-/// Part of a key without quotes. Letters that are not ASCII are.
+/// Returns whether the byte is part of a key without quotes, as letters that are not ASCII are.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || !byte.is_ascii()
 }

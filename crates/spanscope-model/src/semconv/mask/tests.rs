@@ -1,4 +1,4 @@
-//! What is masked and what is not, in every form of a value.
+//! Tests which values are masked and which are not, in every form of a value.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::borrow::Cow;
@@ -57,7 +57,7 @@ fn secret_members_are_masked_at_every_depth_of_every_notation() {
         let masked = mask_text(text);
         assert!(!masked.contains("hunter2"), "{text} became {masked}");
         assert!(masked.contains("[masked"), "{text} became {masked}");
-        assert_eq!(mask_text(&masked), masked, "once more");
+        assert_eq!(mask_text(&masked), masked, "masked twice");
     }
 }
 
@@ -83,7 +83,7 @@ fn json_stays_json_and_keeps_everything_else() {
 }
 
 #[test]
-fn what_is_no_secret_stays_as_it_is() {
+fn texts_without_a_secret_stay_unchanged() {
     for text in [
         "",
         "password",
@@ -151,7 +151,7 @@ fn urls_lose_their_credentials_wherever_they_are() {
 }
 
 #[test]
-fn strings_that_say_how_to_connect_lose_their_passwords_alone() {
+fn connection_strings_lose_only_their_passwords() {
     for (text, expected) in [
         (
             "Server=db;User Id=a;Password=hunter2;",
@@ -180,13 +180,13 @@ fn strings_that_say_how_to_connect_lose_their_passwords_alone() {
             "ConnectionStrings.Default",
         ] {
             assert_eq!(shown(key, text), expected, "{key}");
-            assert_eq!(shown(key, expected), expected, "{key}: once more");
+            assert_eq!(shown(key, expected), expected, "{key}: masked twice");
         }
     }
 }
 
 #[test]
-fn a_mask_says_the_length_and_is_no_secret_itself() {
+fn a_mask_states_the_length_and_is_not_masked_again() {
     assert_eq!(shown("password", "größe"), "[masked: 5 characters]");
     assert_eq!(masked("begin", Some(20_000)), "[masked: 20,000 bytes]");
     assert_eq!(
@@ -211,12 +211,13 @@ fn a_mask_says_the_length_and_is_no_secret_itself() {
 }
 
 #[test]
-fn odd_texts_neither_panic_nor_take_long() {
+fn malformed_texts_neither_panic_nor_take_long() {
     let parts = [
         "{", "}", "[", "]", "(", ")", "\"", "'", "\\", ":", "=", ",", " ", "password", "é", "Some(", "://",
         "@", "?", "\\u", "\\ud800", "1", "\n",
     ];
-    // Every fifth text of four of them, under a key that names a connection, which takes all paths.
+    // Every fifth combination of four parts, under the key of a connection string, which reaches
+    // all code paths.
     for number in (0..parts.len().pow(4)).step_by(5) {
         let text: String = (0..4)
             .map(|place| parts[number / parts.len().pow(place) % parts.len()])
@@ -248,7 +249,7 @@ fn urls_that_are_keys_lose_their_credentials_and_other_keys_stay() {
 }
 
 #[test]
-fn the_argument_behind_a_flag_in_a_list_is_masked_and_no_other() {
+fn in_a_list_only_the_argument_after_a_secret_flag_is_masked() {
     let list = json!([
         "login",
         "--password",

@@ -18,7 +18,7 @@ const TOKEN_SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 pub(super) fn mask(text: &str) -> Option<String> {
     static SCHEME_ENDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("://"));
     static ESCAPED_SCHEME_ENDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(":\\/\\/"));
-    // A path with a query is a URL without its first part.
+    // A path with a query is a URL without scheme and host.
     if text.starts_with('/') && text.contains('?') {
         let mut shown = Replaced::new(text);
         mask_query(&mut shown, 0, text.len());

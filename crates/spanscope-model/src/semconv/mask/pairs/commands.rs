@@ -1,7 +1,7 @@
-//! Credentials in arguments of commands whose flags have no telling name.
+//! Credentials in arguments of commands whose flags do not name a secret.
 
 use super::Pairs;
-use super::look::{Look, look};
+use super::look::{ValueClass, classify};
 
 /// The argument of a flag.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,8 @@ enum Argument {
     Cookies,
 }
 
-/// Returns what a command's flag has as its argument, and the part of the argument that is attached
-/// to the flag.
+/// Returns the kind of argument that a command's flag has, and the part of the argument that is
+/// attached to the flag.
 fn argument_of<'a>(command: &str, flag: &'a str) -> Option<(Argument, &'a str)> {
     let long = |name: &str| {
         flag.strip_prefix(name)
@@ -88,7 +88,7 @@ impl Pairs<'_> {
         };
         let value = &self.text.text[secret..end];
         let is_number = super::look::is_number(value);
-        if is_number || look(value, "password") != Look::Nothing {
+        if is_number || classify(value, "password") != ValueClass::Nothing {
             self.edits.push((secret, end, super::masked(value, None)));
         }
     }

@@ -105,7 +105,7 @@ const WORDS: [&str; 88] = [
 
 /// The class of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum ValueClass {
     /// A number, a type, a call, a variable, a placeholder, a mask or a word that is not a value.
     Nothing,
     /// Any other word or words.
@@ -115,15 +115,15 @@ pub(super) enum Look {
 }
 
 /// Classifies the value of this key.
-pub(super) fn look(value: &str, key: &str) -> Look {
+pub(super) fn classify(value: &str, key: &str) -> ValueClass {
     let value = value.trim();
     if value.is_empty() || value.contains("[masked") || value.starts_with("[redacted") {
-        return Look::Nothing;
+        return ValueClass::Nothing;
     }
     if value.len() <= MAX_PLACEHOLDER
         && (is_number(value) || is_placeholder(value) || is_code(value, key) || is_known(value))
     {
-        return Look::Nothing;
+        return ValueClass::Nothing;
     }
     // The end of a closure's parameters or of a table cell.
     let value = value.trim_end_matches('|');
@@ -131,18 +131,18 @@ pub(super) fn look(value: &str, key: &str) -> Look {
     let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
     let has_sign = value.bytes().any(|byte| b"!@#$%^&*+=/~?|\\".contains(&byte));
     if has_letter && (has_digit || has_sign) || (has_digit && has_sign) {
-        return Look::Random;
+        return ValueClass::Random;
     }
     if !has_letter {
         // A range, a date, stars and the like.
-        return Look::Nothing;
+        return ValueClass::Nothing;
     }
     let both_cases = value.bytes().any(|byte| byte.is_ascii_uppercase())
         && value.bytes().any(|byte| byte.is_ascii_lowercase());
     if both_cases && value.len() >= MIN_RANDOM_LETTERS && !value.contains(' ') {
-        return Look::Random;
+        return ValueClass::Random;
     }
-    Look::Word
+    ValueClass::Word
 }
 
 /// Returns whether `f64` parses it.

@@ -33,7 +33,7 @@ use super::super::secret_keys::{SecretKind, kind_by_words, secret_kind};
 use super::super::secret_parts;
 use super::replaced::Replaced;
 use super::{masked, url};
-use look::{Look, look};
+use look::{ValueClass, classify};
 use read::Read;
 
 /// Maximum length of a key.
@@ -48,7 +48,8 @@ pub(super) fn may_have_pair(text: &str) -> bool {
 }
 
 /// Returns the text without the values of its pairs; `None` if it has none. In a structure, quoted
-/// texts and keys followed by a colon or an equals sign were read before.
+/// texts and keys followed by a colon or an equals sign are skipped, because the scanner of
+/// structures has read them.
 pub(super) fn mask(text: &str, is_structure: bool) -> Option<String> {
     if text.len() < MIN_TEXT {
         return None;
@@ -104,8 +105,8 @@ struct Key<'t> {
 }
 
 impl Key<'_> {
-    /// Returns whether it is the word token, which may mean a piece of a text: `unexpected token:
-    /// x`.
+    /// Returns whether its last word is `token`, which may mean a piece of a text: `unexpected
+    /// token: x`.
     fn is_token(&self) -> bool {
         let last = self.text.rsplit(['.', '_', '-']).next().unwrap_or_default();
         last.eq_ignore_ascii_case("token")
@@ -306,38 +307,40 @@ impl<'t> Pairs<'t> {
             if self.text.mask_at(credentials).is_some() {
                 return;
             }
-            let is_secret = match look(&self.text.text[credentials..end], key.text) {
-                Look::Nothing => false,
-                Look::Random => true,
-                Look::Word => key.has("auth") && self.text.is_end(end),
+            let is_secret = match classify(&self.text.text[credentials..end], key.text) {
+                ValueClass::Nothing => false,
+                ValueClass::Random => true,
+                ValueClass::Word => key.has("auth") && self.text.is_end(end),
             };
             if is_secret {
                 self.replace(credentials, end);
             }
             return;
         }
-        let looks = look(first, key.text);
+        let class = classify(first, key.text);
         let is_line = matches!(separator, Separator::Colon)
             && (key.quote.is_some() || self.text.begins_line(key.start));
-        let is_secret = match (separator, looks) {
-            (_, Look::Nothing) => false,
+        let is_secret = match (separator, class) {
+            (_, ValueClass::Nothing) => false,
             (Separator::Tight, _) => true,
-            (Separator::Assign, looks) => looks == Look::Random && self.text.byte(first_end) != Some(b';'),
-            // `${KEY:-default}`
-            (Separator::TightColon, Look::Random) => {
-                look(first.trim_start_matches(['-', '+', '=', '?']), key.text) == Look::Random
+            (Separator::Assign, class) => {
+                class == ValueClass::Random && self.text.byte(first_end) != Some(b';')
             }
-            (Separator::Colon | Separator::Flag, Look::Random) => true,
-            (Separator::Colon, Look::Word) if key.is_token() => false,
-            (Separator::Colon, Look::Word) if is_line => {
+            // `${KEY:-default}`
+            (Separator::TightColon, ValueClass::Random) => {
+                classify(first.trim_start_matches(['-', '+', '=', '?']), key.text) == ValueClass::Random
+            }
+            (Separator::Colon | Separator::Flag, ValueClass::Random) => true,
+            (Separator::Colon, ValueClass::Word) if key.is_token() => false,
+            (Separator::Colon, ValueClass::Word) if is_line => {
                 self.text.is_line_end(first_end) || self.text.is_quote(first_end)
             }
-            (Separator::Colon, Look::Word) => {
+            (Separator::Colon, ValueClass::Word) => {
                 !key.text.contains('.')
                     && !first.starts_with(|letter: char| letter.is_uppercase())
                     && self.text.is_end(first_end)
             }
-            (Separator::Flag, Look::Word) => {
+            (Separator::Flag, ValueClass::Word) => {
                 first.bytes().any(|byte| byte.is_ascii_lowercase()) && self.text.ends_argument(first_end)
             }
             (Separator::TightColon | Separator::Sql, _) => false,
@@ -365,18 +368,18 @@ impl<'t> Pairs<'t> {
         let is_code_span = self.text.byte_before(start) == Some(b'`');
         // A quoted value of a flag or a pair is a value, and so is that of a quoted key.
         let is_prose = key.quote.is_none() && matches!(separator, Separator::Colon | Separator::Sql);
-        let looks = look(inside, key.text);
+        let class = classify(inside, key.text);
         // Code in Markdown.
         if is_code_span && inside.contains(' ') {
             return false;
         }
         if key.is_token() && is_prose && !self.text.begins_line(key.start) {
-            return looks == Look::Random;
+            return class == ValueClass::Random;
         }
-        match looks {
+        match class {
             // A number in quotes is a string.
-            Look::Nothing => look::is_number(inside),
-            Look::Word | Look::Random => true,
+            ValueClass::Nothing => look::is_number(inside),
+            ValueClass::Word | ValueClass::Random => true,
         }
     }
 
@@ -403,7 +406,7 @@ impl<'t> Pairs<'t> {
         }
         let token_end = self.text.bare_end(at);
         let token = &self.text.text[at..token_end];
-        if token.len() >= 8 && !token.contains("://") && look(token, "bearer") == Look::Random {
+        if token.len() >= 8 && !token.contains("://") && classify(token, "bearer") == ValueClass::Random {
             self.replace(at, token_end);
         }
     }
@@ -414,7 +417,7 @@ impl<'t> Pairs<'t> {
             return false;
         };
         let inside = &self.text.text[start..end];
-        if self.text.mask_at(start).is_none() && look(inside, key.text) != Look::Nothing {
+        if self.text.mask_at(start).is_none() && classify(inside, key.text) != ValueClass::Nothing {
             self.replace(start, end);
         }
         true
@@ -476,7 +479,7 @@ impl<'t> Pairs<'t> {
         match self.text.behind_scheme(start, first) {
             Some(credentials) if credentials < end => {
                 let is_known = self.text.mask_at(credentials).is_some()
-                    || look(&self.text.text[credentials..end], "") == Look::Nothing;
+                    || classify(&self.text.text[credentials..end], "") == ValueClass::Nothing;
                 if !is_known {
                     self.replace(credentials, end);
                 }

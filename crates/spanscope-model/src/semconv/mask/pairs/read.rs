@@ -26,11 +26,12 @@ const SCHEMES: [&str; 9] = [
     "key",
 ];
 
+/// A text, and searches in it.
 pub(super) struct Read<'t> {
     pub(super) text: &'t str,
     pub(super) bytes: &'t [u8],
-    /// Bits for quotes, by their number of backslashes up to 40, that are not closed any more.
-    /// Searching again after every key would take quadratic time.
+    /// For each kind of quote, a bit for each number of backslashes before it, up to 40: set if no
+    /// closing quote follows. Searching again after every key would take quadratic time.
     unclosed: Cell<[u64; 3]>,
 }
 

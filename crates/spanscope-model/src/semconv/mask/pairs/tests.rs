@@ -1,4 +1,4 @@
-//! Which pairs of which notation are masked, and which texts are not pairs.
+//! Tests which pairs of each notation are masked, and which texts are not pairs.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::borrow::Cow;
@@ -27,7 +27,7 @@ const SECRETS: [&str; 96] = [
     "Cookie: a=hunter2; b=hunter2",
     "< set-cookie: sid=hunter2; Path=/",
     "cookie: a=hunter2; b=hunter2\r\nhost: x",
-    // Heads of requests.
+    // Headers of requests.
     "Authorization: Bearer hunter2",
     "authorization: bearer hunter2",
     "Authorization: hunter2",
@@ -125,7 +125,7 @@ fn the_secret_of_a_pair_is_masked_in_every_notation() {
 }
 
 #[test]
-fn what_is_around_a_secret_stays() {
+fn the_text_around_a_secret_stays() {
     for (text, expected) in [
         (
             "a=1&password=hunter2&b=2",
@@ -302,7 +302,7 @@ impl Random {
         usize::try_from(self.0 % bound as u64).unwrap()
     }
 
-    fn of<'a>(&mut self, items: &[&'a str]) -> &'a str {
+    fn pick<'a>(&mut self, items: &[&'a str]) -> &'a str {
         items[self.below(items.len())]
     }
 }
@@ -371,10 +371,10 @@ const PIECES: [&str; 60] = [
 ];
 
 #[test]
-fn masking_once_more_changes_nothing_and_a_mask_is_never_cut() {
+fn masking_twice_equals_masking_once_and_masked_json_is_valid() {
     let mut random = Random(11);
     for _ in 0..6_000 {
-        let text: String = (0..=random.below(16)).map(|_| random.of(&PIECES)).collect();
+        let text: String = (0..=random.below(16)).map(|_| random.pick(&PIECES)).collect();
         let once = mask_text(&text);
         assert_eq!(mask_text(&once), once, "{text:?}");
         let in_json = serde_json::json!({"a": [text, 1]}).to_string();
@@ -403,7 +403,7 @@ fn a_text_without_the_name_of_a_secret_never_changes() {
         .collect();
     let mut random = Random(12);
     for _ in 0..6_000 {
-        let text: String = (0..=random.below(16)).map(|_| random.of(&harmless)).collect();
+        let text: String = (0..=random.below(16)).map(|_| random.pick(&harmless)).collect();
         assert_eq!(mask_text(&text), text);
     }
 }
