@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::answer::{Answer, Taken};
+use crate::answer::{Answer, ObjectKind};
 use crate::events::Events;
 use crate::json::{Document, Piece, Values};
 use crate::pattern::Pattern;
@@ -66,11 +66,11 @@ impl AnswerReader {
     }
 
     /// Creates a placeholder for a reader that was moved into a decoder.
-    pub(crate) fn spent() -> Self {
-        let mut spent = Self::new(Api::OpenAiChat, ReadSettings::default());
-        spent.body = Body::Other;
-        spent.documents.is_broken = true;
-        spent
+    pub(crate) fn placeholder() -> Self {
+        let mut placeholder = Self::new(Api::OpenAiChat, ReadSettings::default());
+        placeholder.body = Body::Other;
+        placeholder.documents.is_broken = true;
+        placeholder
     }
 
     /// Reads a piece. Returns the number of chunks of a stream that it completed.
@@ -118,7 +118,8 @@ impl AnswerReader {
         }
         if let Body::Json(values, document) = &mut self.body {
             if values.is_inside() {
-                // A partial response is ignored, unless it was cut off on its way.
+                // A complete body with an incomplete document is broken. If the connection was cut,
+                // the part that arrived is read.
                 documents.is_broken |= is_complete || !documents.take_parsed("", document, last, true);
             }
             // Lines of JSON are a stream even if the head does not say so; a single one is a
@@ -240,7 +241,7 @@ impl Documents {
         };
         if self.status_failed {
             self.failure.get_or_insert_with(|| CallError::in_failure(&object));
-        } else if self.answer.take(name, &object, is_reduced) == Taken::Chunk {
+        } else if self.answer.take(name, &object, is_reduced) == ObjectKind::Chunk {
             self.chunks += 1;
             self.first_chunk.get_or_insert(at);
         }

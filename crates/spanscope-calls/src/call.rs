@@ -9,11 +9,12 @@ use spanscope_model::semconv::{SemanticAttribute as A, TokenCounts};
 
 use crate::{Api, CallError};
 
-/// The name of the sampling's limit, which is an older name of that of a retrieval.
+/// The number of tokens that are sampled from. In the table of names it is an older name for the
+/// limit of a retrieval.
 const OLD_TOP_K: &str = "gen_ai.request.top_k";
-/// The name that today's dashboards know, and that the helpers for spans write.
+/// The older name, which dashboards know and Spanscope's helpers for spans write.
 const OLD_CACHE_WRITE: &str = "gen_ai.usage.cache_creation.input_tokens";
-/// OpenTelemetry has no name for it.
+/// OpenLIT's name for the cost; OpenTelemetry has none.
 const COST: &str = "gen_ai.usage.cost";
 
 /// A call of a model.
@@ -57,7 +58,7 @@ pub struct RequestFacts {
     pub stream: bool,
     /// The sampling temperature.
     pub temperature: Option<f64>,
-    /// The share of the probability that is sampled from.
+    /// The probability mass for nucleus sampling.
     pub top_p: Option<f64>,
     /// The number of tokens that are sampled from.
     pub top_k: Option<i64>,
@@ -67,21 +68,21 @@ pub struct RequestFacts {
     pub seed: Option<i64>,
     /// The number of choices, if that is not 1.
     pub choice_count: Option<i64>,
-    /// How much frequent tokens are avoided.
+    /// The penalty for frequent tokens.
     pub frequency_penalty: Option<f64>,
     /// The penalty for tokens that already occurred.
     pub presence_penalty: Option<f64>,
-    /// Where the model stops.
+    /// The stop sequences.
     pub stop_sequences: Vec<String>,
     /// `json` or `text`, if the request sets it.
     pub output_type: Option<&'static str>,
-    /// How much the model shall reason.
+    /// The requested amount of reasoning.
     pub reasoning_level: Option<String>,
     /// The response that this one continues.
     pub previous_response: Option<String>,
     /// The number of dimensions of embeddings.
     pub dimensions: Option<i64>,
-    /// How embeddings are written.
+    /// The encodings of embeddings.
     pub encoding_formats: Vec<String>,
 }
 
@@ -97,9 +98,9 @@ pub struct ResponseFacts {
     pub finish_reasons: Vec<String>,
     /// The model's tool calls.
     pub tool_calls: Vec<ToolCallWish>,
-    /// The tier that the provider served it in.
+    /// The provider's service tier.
     pub service_tier: Option<String>,
-    /// The provider's mark of its configuration.
+    /// The provider's fingerprint of its configuration.
     pub system_fingerprint: Option<String>,
     /// The number of dimensions of the first embedding, if the response was small enough to count.
     pub dimensions: Option<u64>,
@@ -132,7 +133,7 @@ pub struct Content {
 }
 
 impl ModelCall {
-    /// The name of its span: `{operation} {model}`.
+    /// Returns the name of its span: `{operation} {model}`.
     #[must_use]
     pub fn span_name(&self) -> String {
         let operation = self.api.operation();
@@ -142,8 +143,8 @@ impl ModelCall {
         }
     }
 
-    /// The attributes of its span by OpenTelemetry's conventions, contents last. `error.type` is
-    /// among them where the call failed.
+    /// Returns the attributes of its span by OpenTelemetry's conventions, contents last. A failed
+    /// call has `error.type`.
     #[must_use]
     pub fn attributes(&self) -> Vec<(&'static str, Value)> {
         let mut out = Attributes(Vec::with_capacity(24));
@@ -195,7 +196,7 @@ impl ModelCall {
             out.put(A::InputTokens.name(), usage.input);
             let is_embedding = self.api.operation() == "embeddings";
             out.put(A::OutputTokens.name(), usage.output.filter(|_| !is_embedding));
-            // The providers' total differs from the sum if it includes more.
+            // Only a total that differs from the sum is recorded: the provider counts more there.
             let sum = usage.input.unwrap_or(0).saturating_add(usage.output.unwrap_or(0));
             out.put(A::TotalTokens.name(), usage.total.filter(|total| *total != sum));
             out.put(A::CacheReadTokens.name(), usage.cache_read);

@@ -1,4 +1,4 @@
-//! Which API a request is sent to: by its method, its path and its host.
+//! Recognizes the API that a request is sent to, by its method, path and host.
 
 use std::borrow::Cow;
 
@@ -55,8 +55,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Recognizes a request by its method, its host without the port, its port where the URL names
-    /// one, and its path. A query may follow the path. The APIs are recognized below any prefix.
+    /// Recognizes a request by its method, its host without the port, its port if the URL has one,
+    /// and its path. A query may follow the path. The APIs are recognized below any prefix.
     ///
     /// ```
     /// use spanscope_calls::{Api, Endpoint};
@@ -81,7 +81,7 @@ impl Endpoint {
             ("api", "embed" | "embeddings") => Api::OllamaEmbed,
             (_, "embeddings") => Api::OpenAiEmbeddings,
             (_, "moderations") => Api::OpenAiModerations,
-            // Messages are many things, but not below a version.
+            // Other APIs have paths that end with `messages`, but not directly below `v1`.
             ("v1", "messages") => Api::AnthropicMessages,
             ("api", "chat") => Api::OllamaChat,
             ("api", "generate") => Api::OllamaGenerate,
@@ -107,14 +107,14 @@ impl Endpoint {
         })
     }
 
-    /// The API.
+    /// Returns the API.
     #[must_use]
     pub const fn api(&self) -> Api {
         self.api
     }
 
-    /// The provider, as OpenTelemetry spells it: known hosts have theirs, other hosts that of the
-    /// API they copy.
+    /// Returns the provider, as OpenTelemetry spells it. For an unknown host it is the provider
+    /// whose API the host is compatible with.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.provider
@@ -132,7 +132,7 @@ impl Endpoint {
     }
 }
 
-/// The provider at a public host; subdomains count.
+/// Returns the provider of a public host or of one of its subdomains.
 fn provider_of_host(host: &str) -> Option<&'static str> {
     const HOSTS: [(&str, &str); 21] = [
         ("openai.com", "openai"),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_are_known_by_their_hosts_and_not_by_parts_of_others() {
+    fn a_provider_is_recognized_by_its_host_and_not_by_a_part_of_another_host() {
         let provider = |host, port, path| Endpoint::of("POST", host, port, path).unwrap().provider;
         let chat = "/v1/chat/completions";
         assert_eq!(provider("API.OpenAI.com", None, chat), "openai");

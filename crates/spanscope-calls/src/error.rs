@@ -20,12 +20,12 @@ pub struct CallError {
     pub code: Option<String>,
     /// The message, for people. It may quote the request. At most 1 KiB.
     pub message: String,
-    /// The HTTP status, if it is a failure's.
+    /// The HTTP status, if it is 400 or above.
     pub status: Option<u16>,
 }
 
 impl CallError {
-    /// The value for `error.type`: the provider's code, else its kind, else the status.
+    /// Returns the value for `error.type`: the provider's code, else its kind, else the status.
     #[must_use]
     pub fn error_type(&self) -> Cow<'_, str> {
         let named = self.code.as_deref().or(self.kind.as_deref());
@@ -38,13 +38,13 @@ impl CallError {
 
     /// Reads the error in a response or an event; returns `None` if there is none.
     ///
-    /// | form | of |
+    /// | form | sent by |
     /// |---|---|
-    /// | `{"error": {"message", "type", "code"}}` | OpenAI and what copies it, Anthropic |
+    /// | `{"error": {"message", "type", "code"}}` | OpenAI and compatible APIs, Anthropic |
     /// | `{"error": "text"}` | Ollama, Hugging Face |
     /// | `{"object": "error", "message", "type", "code"}` | vLLM, Mistral |
     /// | `{"type": "error", "message", "code"}` | events of OpenAI's Responses API |
-    /// | `{"response": {"error": {…}}}` | the same, at their end |
+    /// | `{"response": {"error": {…}}}` | the last event of OpenAI's Responses API |
     pub(crate) fn in_answer(answer: &Map<String, Value>) -> Option<Self> {
         let is_error = |key: &str| answer.get(key).and_then(Value::as_str) == Some("error");
         match answer.get("error") {
@@ -64,7 +64,7 @@ impl CallError {
         response.get("error")?.as_object().map(Self::of)
     }
 
-    /// Reads the error in a response with a failure's status: any text will do there.
+    /// Reads the error in a response whose status is 400 or above, in any form.
     pub(crate) fn in_failure(answer: &Map<String, Value>) -> Self {
         Self::in_answer(answer).unwrap_or_else(|| Self::of(answer))
     }

@@ -15,7 +15,7 @@ const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// Reads events out of a body that arrives in pieces of any size.
 #[derive(Debug)]
 pub(crate) struct Events {
-    /// The bytes of the byte order mark so far; `None` once the body has begun.
+    /// The number of bytes of the byte order mark that were read; `None` once the body has begun.
     mark: Option<usize>,
     line: Line,
     /// The last byte was a CR, which a LF may follow.
@@ -54,7 +54,7 @@ impl Events {
         }
     }
 
-    /// Whether no part of an event was read, so that the next byte begins one.
+    /// Returns whether no part of an event was read, so that the next byte begins one.
     pub(crate) fn is_between(&self) -> bool {
         self.mark.is_none()
             && self.line == Line::Field
@@ -80,7 +80,7 @@ impl Events {
             } else {
                 self.mark = None;
                 if seen < MARK.len() {
-                    // It was something else: the beginning of a name that nothing has.
+                    // It was not the mark: the bytes are the beginning of an unknown field's name.
                     self.field.extend_from_slice(&MARK[..seen]);
                 }
             }
@@ -125,8 +125,9 @@ impl Events {
         (false, rest)
     }
 
-    /// The body ended. An event without the empty line behind it is not one by the standard; some
-    /// servers leave out the last one, so it counts. Returns whether there is one.
+    /// Ends the body. Returns whether that ends an event. By the standard, an event without an
+    /// empty line after it does not count; here it does, because some servers omit the last empty
+    /// line.
     pub(crate) fn end(&mut self) -> bool {
         if self.line != Line::Field || !self.field.is_empty() {
             self.end_line();
@@ -134,12 +135,12 @@ impl Events {
         self.end_line()
     }
 
-    /// The name of the event that was read, empty where it has none, and its data.
+    /// Returns the name of the event that was read, empty if it has none, and its data.
     pub(crate) fn event(&mut self) -> (&[u8], &mut Document) {
         (&self.name, &mut self.data)
     }
 
-    /// Forgets the event that was read.
+    /// Clears the event that was read.
     pub(crate) fn begin_next(&mut self) {
         self.data.clear();
         self.has_data = false;

@@ -1,11 +1,11 @@
-//! Calls of language models, read off the wire without I/O.
+//! Parses calls of language models from HTTP traffic, without I/O.
 //!
 //! A program that calls a model over HTTP sends and receives everything that OpenTelemetry's GenAI
 //! conventions define: the operation, the models, the parameters, the tokens, the end of the
 //! response, the error. [`CallReader`] reads them from the bytes of the request and of the response
 //! as they pass, so that no client library has to report them.
 //!
-//! | API | paths | answers |
+//! | API | paths | responses |
 //! |---|---|---|
 //! | OpenAI chat completions, and compatible APIs | `…/chat/completions`, Azure's `…/deployments/X/chat/completions` | whole, events |
 //! | OpenAI legacy completions | `…/completions` | whole, events |

@@ -1,4 +1,4 @@
-//! Messages of each API in the structure that OpenTelemetry's conventions have for them.
+//! Converts messages of each API to the structure that OpenTelemetry's conventions define.
 //!
 //! A message is `{"role", "parts": [{"type": "text", "content"}, …]}`. The parts are `text`,
 //! `reasoning`, `tool_call` (`id`, `name`, `arguments`), `tool_call_response` (`id`, `response`),
@@ -10,7 +10,7 @@ use spanscope_model::text::cut;
 use crate::Api;
 use crate::request::text;
 
-/// The instructions that an API has apart from the messages, as a list of parts.
+/// Returns the instructions that an API separates from the messages, as a list of parts.
 pub(crate) fn instructions(api: Api, body: &Map<String, Value>, max_len: usize) -> Option<Value> {
     let key = match api {
         Api::OpenAiResponses => "instructions",
@@ -46,7 +46,7 @@ fn user(prompt: &Value) -> Value {
     json!({ "role": "user", "parts": parts_of(prompt) })
 }
 
-/// A message of chat completions, of Anthropic or of Ollama.
+/// Converts a message of chat completions, of Anthropic or of Ollama.
 fn message(message: &Map<String, Value>) -> Value {
     let role = text(message, "role").unwrap_or("user");
     let mut parts = Vec::new();
@@ -78,7 +78,7 @@ fn message(message: &Map<String, Value>) -> Value {
     Value::Object(out)
 }
 
-/// An item of the input of the Responses API.
+/// Converts an item of the input of the Responses API.
 fn item(item: &Map<String, Value>) -> Value {
     match text(item, "type") {
         Some("function_call" | "custom_tool_call") => {
@@ -101,7 +101,7 @@ fn item(item: &Map<String, Value>) -> Value {
     }
 }
 
-/// The parts of a content: of a text one, of a list one for each block.
+/// Returns the parts of a message's content: one for a text, one for each block of a list.
 fn parts_of(content: &Value) -> Vec<Value> {
     match content {
         Value::Null => Vec::new(),
@@ -176,7 +176,7 @@ fn tool_call(call: &Map<String, Value>) -> Value {
     call_part(text(call, "id"), name, function.get("arguments"))
 }
 
-/// Arguments are an object, or a text that is one.
+/// Returns a part for a tool call. The arguments may be an object, or its JSON as a string.
 pub(crate) fn call_part(id: Option<&str>, name: &str, arguments: Option<&Value>) -> Value {
     let arguments = match arguments {
         Some(Value::String(json)) => serde_json::from_str(json).unwrap_or_else(|_| json.as_str().into()),
@@ -223,7 +223,7 @@ pub(crate) fn fitting(mut list: Value, max_len: usize) -> Option<Value> {
     let sizes: Vec<usize> = items.iter().map(|item| item.to_string().len() + 1).collect();
     let mut left = max_len.saturating_sub(2);
     let (mut first, mut last) = (0, items.len());
-    // The last ones take turns with the first ones.
+    // Items from the start and from the end are kept in turn.
     while first < last {
         let is_last = (items.len() - last) <= first;
         let size = sizes[if is_last { last - 1 } else { first }];

@@ -1,8 +1,8 @@
 //! Recognizes events that equal an earlier one except for some values, without parsing them.
 //!
-//! The chunks of a streamed answer repeat the id, the model and the time, and differ in a piece of
-//! text. To compare a chunk with the last one takes a tenth of the time that it takes to search the
-//! chunk for the members that matter.
+//! The chunks of a streamed response repeat the id, the model and the time, and differ in a piece
+//! of text. Comparing a chunk with the last one takes a tenth of the time of searching the chunk
+//! for the members that matter.
 
 use std::ops::Range;
 
@@ -72,8 +72,8 @@ impl Pattern {
         rest.strip_prefix(&self.event[fixed..])
     }
 
-    /// Learns from an event that contains only content: values that differ from the last event vary
-    /// from now on.
+    /// Learns from an event that contains only content: values that differ from the last event may
+    /// vary in later ones.
     pub(crate) fn learn(&mut self, event: &[u8]) {
         self.misses = self.misses.saturating_add(1);
         if event.len() > MAX_LEN || (self.misses > MAX_MISSES && !self.misses.is_power_of_two()) {

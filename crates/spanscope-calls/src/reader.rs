@@ -192,7 +192,7 @@ impl CallReader {
             is("text/event-stream") || is("application/x-ndjson") || is("application/jsonl");
         let encoding = head.content_encoding.trim();
         if encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip") {
-            let answer = std::mem::replace(&mut self.answer, AnswerReader::spent());
+            let answer = std::mem::replace(&mut self.answer, AnswerReader::placeholder());
             self.decoder = Decoder::Gzip(Box::new(GzDecoder::new(Unpacked {
                 answer,
                 at: Duration::ZERO,
@@ -248,7 +248,8 @@ impl CallReader {
             Decoder::Gzip(mut decoder) => {
                 // Finishing verifies the checksum.
                 let is_whole = !is_complete || decoder.try_finish().is_ok();
-                let mut answer = std::mem::replace(&mut decoder.get_mut().answer, AnswerReader::spent());
+                let mut answer =
+                    std::mem::replace(&mut decoder.get_mut().answer, AnswerReader::placeholder());
                 answer.documents.is_broken |= !is_whole;
                 (answer, true)
             }

@@ -89,8 +89,8 @@ pub(crate) fn read(
 }
 
 fn has_input(body: &Map<String, Value>, keys: &[&str]) -> bool {
-    let said = |key: &&str| body.get(*key).is_some_and(|value| !value.is_null());
-    keys.iter().any(said)
+    let is_present = |key: &&str| body.get(*key).is_some_and(|value| !value.is_null());
+    keys.iter().any(is_present)
 }
 
 /// Returns the text under a key, if it is not empty.

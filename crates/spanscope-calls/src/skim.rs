@@ -1,9 +1,9 @@
 //! Chunks of a stream with only a piece of content, recognized without parsing them.
 //!
 //! Of a thousand chunks of a response, a few have its id, its usage or its end. If contents are not
-//! kept, the others only count, and searching them for the relevant members takes a tenth of the
-//! time of parsing. The keys of JSON could be written with escapes, in which case they would be
-//! missed; no server does so. A chunk that is not certainly irrelevant is parsed.
+//! kept, the others only need to be counted, and searching them for the relevant members takes a
+//! tenth of the time of parsing. Keys with escapes would be missed; no server writes such keys. A
+//! chunk that may be relevant is parsed.
 
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ impl Key {
         self.0.find(chunk).is_some()
     }
 
-    /// Whether each value of this key is this literal, which it is too where the key is missing.
+    /// Returns whether every value of this key is this literal; true if the key is missing.
     fn is_only(&self, literal: &[u8], chunk: &[u8]) -> bool {
         let mut rest = chunk;
         while let Some(at) = self.0.find(rest) {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_of_content_tell_nothing() {
+    fn chunks_with_only_a_piece_of_content_are_recognized() {
         for (api, chunk) in [
             (
                 Api::OpenAiChat,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_counts_errors_and_tools_tell_something() {
+    fn chunks_with_an_end_counts_an_error_or_a_tool_call_are_parsed() {
         for (api, chunk) in [
             (Api::OpenAiChat, r#"{"choices":[{"finish_reason": "stop"}]}"#),
             (Api::OpenAiChat, r#"{"choices":[],"usage" : {"prompt_tokens":1}}"#),

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::output::Key;
-use super::{Answer, Taken};
+use super::{Answer, ObjectKind};
 use crate::request::text;
 
 impl Answer {
     /// Reads a whole message, or an event of a streamed one.
-    pub(super) fn take_message(&mut self, kind: &str, object: &Map<String, Value>) -> Taken {
+    pub(super) fn take_message(&mut self, kind: &str, object: &Map<String, Value>) -> ObjectKind {
         let index = object.get("index").and_then(Value::as_u64).unwrap_or(0);
         let member = |key: &str| object.get(key).and_then(Value::as_object);
         match kind {
@@ -47,9 +47,9 @@ impl Answer {
                 }
             }
             "content_block_stop" | "message_stop" => {}
-            _ => return Taken::Ignored,
+            _ => return ObjectKind::Ignored,
         }
-        Taken::Chunk
+        ObjectKind::Chunk
     }
 
     fn take_end(&mut self, message: &Map<String, Value>) {

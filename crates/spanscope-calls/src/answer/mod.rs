@@ -25,10 +25,10 @@ const MAX_NAME: usize = 256;
 
 /// The kind of an object in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum ObjectKind {
     /// A part of a response.
     Chunk,
-    /// An object that says nothing about a model: a ping, an event of an unknown type.
+    /// An object without data of a response: a ping, an event of an unknown type, an error.
     Ignored,
 }
 
@@ -58,7 +58,7 @@ impl Answer {
 
     /// Parses the response, or the next event of it. `event` is the name of the event, which some
     /// APIs repeat in the data and some compatible ones don't. `is_reduced`: parts may be missing.
-    pub(crate) fn take(&mut self, event: &str, object: &Map<String, Value>, is_reduced: bool) -> Taken {
+    pub(crate) fn take(&mut self, event: &str, object: &Map<String, Value>, is_reduced: bool) -> ObjectKind {
         if let Some(error) = CallError::in_answer(object) {
             self.error = Some(error);
             self.is_recognized = true;
@@ -68,7 +68,7 @@ impl Answer {
                     .and_then(Value::as_object)
                     .unwrap_or(object),
             );
-            return Taken::Ignored;
+            return ObjectKind::Ignored;
         }
         let kind = text(object, "type").unwrap_or(event);
         let taken = match self.api {
@@ -79,11 +79,11 @@ impl Answer {
             Api::AnthropicMessages => self.take_message(kind, object),
             Api::OllamaChat | Api::OllamaGenerate => self.take_ollama(object),
         };
-        self.is_recognized |= taken == Taken::Chunk;
+        self.is_recognized |= taken == ObjectKind::Chunk;
         taken
     }
 
-    /// Takes the members that have the same names in all APIs.
+    /// Reads the members that have the same names in all APIs.
     fn take_common(&mut self, object: &Map<String, Value>) {
         let name = |key| text(object, key).map(|text| cut(text, MAX_NAME).to_owned());
         let facts = &mut self.facts;
@@ -102,7 +102,7 @@ impl Answer {
         }
     }
 
-    fn take_embeddings(&mut self, object: &Map<String, Value>, is_reduced: bool) -> Taken {
+    fn take_embeddings(&mut self, object: &Map<String, Value>, is_reduced: bool) -> ObjectKind {
         let list = object.get("data").or_else(|| object.get("embeddings"));
         let first = match list.and_then(Value::as_array) {
             Some(list) => list.first().map(|first| first.get("embedding").unwrap_or(first)),
@@ -110,21 +110,21 @@ impl Answer {
                 Some(embedding) => Some(embedding),
                 // A large list may have been left out.
                 None if object.contains_key("usage") || is_reduced => None,
-                None => return Taken::Ignored,
+                None => return ObjectKind::Ignored,
             },
         };
         self.take_common(object);
         self.usage.take_ollama(object);
         let len = first.and_then(Value::as_array).map(|vector| vector.len() as u64);
         self.facts.dimensions = len.filter(|len| *len > 0 && !is_reduced);
-        Taken::Chunk
+        ObjectKind::Chunk
     }
 
-    fn take_moderation(&mut self, object: &Map<String, Value>) -> Taken {
+    fn take_moderation(&mut self, object: &Map<String, Value>) -> ObjectKind {
         if !object.contains_key("results") {
-            return Taken::Ignored;
+            return ObjectKind::Ignored;
         }
         self.take_common(object);
-        Taken::Chunk
+        ObjectKind::Chunk
     }
 }

@@ -3,16 +3,16 @@
 use serde_json::{Map, Value};
 
 use super::output::Key;
-use super::{Answer, Taken};
+use super::{Answer, ObjectKind};
 use crate::request::text;
 
 impl Answer {
     /// Parses a whole response or a line. The last line has the counts.
-    pub(super) fn take_ollama(&mut self, line: &Map<String, Value>) -> Taken {
+    pub(super) fn take_ollama(&mut self, line: &Map<String, Value>) -> ObjectKind {
         let message = line.get("message").and_then(Value::as_object);
         let response = line.get("response").and_then(Value::as_str);
         if message.is_none() && response.is_none() && !line.contains_key("done") {
-            return Taken::Ignored;
+            return ObjectKind::Ignored;
         }
         self.take_common(line);
         self.usage.take_ollama(line);
@@ -46,6 +46,6 @@ impl Answer {
         if let Some(reason) = text(line, "done_reason") {
             outputs.finish(0, reason);
         }
-        Taken::Chunk
+        ObjectKind::Chunk
     }
 }

@@ -3,17 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::output::Key;
-use super::{Answer, Taken};
+use super::{Answer, ObjectKind};
 use crate::request::text;
 
 impl Answer {
     /// Reads a whole completion or a chunk of one: the former has a `message` in each choice, the
     /// latter a `delta`.
-    pub(super) fn take_choices(&mut self, object: &Map<String, Value>) -> Taken {
+    pub(super) fn take_choices(&mut self, object: &Map<String, Value>) -> ObjectKind {
         let choices = object.get("choices").and_then(Value::as_array);
         let usage_elsewhere = object.get("x_groq").and_then(|own| own.get("usage"));
         if choices.is_none() && usage_elsewhere.is_none() && !object.contains_key("usage") {
-            return Taken::Ignored;
+            return ObjectKind::Ignored;
         }
         self.take_common(object);
         if let Some(usage) = usage_elsewhere.and_then(Value::as_object) {
@@ -25,7 +25,7 @@ impl Answer {
                 self.take_choice(index, choice);
             }
         }
-        Taken::Chunk
+        ObjectKind::Chunk
     }
 
     fn take_choice(&mut self, index: u64, choice: &Map<String, Value>) {

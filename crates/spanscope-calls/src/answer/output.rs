@@ -90,7 +90,7 @@ impl Outputs {
         choice.parts.get_mut(place).map(|(_, part)| part)
     }
 
-    /// Returns the part of a piece of content that is still kept.
+    /// Returns the beginning of a piece of content that still fits into the limit.
     fn admitted<'t>(&mut self, piece: &'t str) -> &'t str {
         if !self.keeps_content {
             return "";
@@ -149,7 +149,7 @@ impl Outputs {
         }
     }
 
-    /// Drops the parts: they follow again, complete.
+    /// Drops the parts, because the complete parts follow.
     pub(crate) fn begin_again(&mut self) {
         self.choices.clear();
         self.left = 2 * self.max_content;

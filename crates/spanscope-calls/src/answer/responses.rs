@@ -3,19 +3,19 @@
 use serde_json::{Map, Value};
 
 use super::output::Key;
-use super::{Answer, Taken};
+use super::{Answer, ObjectKind};
 use crate::request::text;
 
 impl Answer {
     /// Reads a whole response, or an event of a streamed one. The last event repeats the whole
     /// response.
-    pub(super) fn take_response(&mut self, kind: &str, object: &Map<String, Value>) -> Taken {
+    pub(super) fn take_response(&mut self, kind: &str, object: &Map<String, Value>) -> ObjectKind {
         if text(object, "object") == Some("response") {
             self.take_whole(object);
-            return Taken::Chunk;
+            return ObjectKind::Chunk;
         }
         if !kind.starts_with("response.") {
-            return Taken::Ignored;
+            return ObjectKind::Ignored;
         }
         if let Some(response) = object.get("response").and_then(Value::as_object) {
             self.take_whole(response);
@@ -47,7 +47,7 @@ impl Answer {
             }
             _ => {}
         }
-        Taken::Chunk
+        ObjectKind::Chunk
     }
 
     fn take_whole(&mut self, response: &Map<String, Value>) {
@@ -61,7 +61,7 @@ impl Answer {
                 }
             }
         }
-        // It has no reason for its end, but a status.
+        // This API reports a status in place of a finish reason.
         let details = response.get("incomplete_details").and_then(Value::as_object);
         let reason = match text(response, "status") {
             Some("completed") if self.outputs.has_tool_call() => "tool_calls",

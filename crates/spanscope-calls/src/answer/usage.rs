@@ -1,4 +1,4 @@
-//! The usage in the providers' names. The model crate's one rule interprets it.
+//! The usage under the providers' names, which `spanscope_model::semconv` interprets.
 
 use serde_json::{Map, Value};
 use spanscope_model::RawValue;
@@ -15,10 +15,10 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Takes the usage in a part of the response. A zero does not replace a count: some servers use
+    /// Adds the usage in a part of the response. A zero does not replace a count: some servers use
     /// it for unknown counts.
-    pub(crate) fn take(&mut self, told: &Map<String, Value>) {
-        for (key, value) in told {
+    pub(crate) fn take(&mut self, reported: &Map<String, Value>) {
+        for (key, value) in reported {
             let is_nothing = value.is_null() || value.as_u64() == Some(0);
             if (is_nothing && self.members.contains_key(key)) || value.is_null() {
                 continue;
@@ -29,13 +29,13 @@ impl Usage {
         }
     }
 
-    /// Takes the counts that Ollama has among the members of its last line.
+    /// Adds the counts that Ollama has among the members of its last line.
     pub(crate) fn take_ollama(&mut self, line: &Map<String, Value>) {
-        for (told, name) in [
+        for (reported, name) in [
             ("prompt_eval_count", "input_tokens"),
             ("eval_count", "output_tokens"),
         ] {
-            if let Some(count) = line.get(told).filter(|count| count.is_u64()) {
+            if let Some(count) = line.get(reported).filter(|count| count.is_u64()) {
                 self.members.insert(name.to_owned(), count.clone());
             }
         }

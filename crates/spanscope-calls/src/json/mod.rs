@@ -1,9 +1,9 @@
 //! JSON of any size in bounded memory.
 //!
-//! A body of up to [`Limits::whole`] bytes is kept and parsed unchanged. A larger one goes through
-//! a [`Reducer`], which copies the document without its large parts: long strings are truncated,
-//! and once the budget is used up only the few members that calls are counted by are kept. So the
-//! usage at the end of a response of 100 MB is found, in the memory of a small one.
+//! A body of up to [`Limits::whole`] bytes is kept and parsed unchanged. A [`Reducer`] copies a
+//! larger one without its large parts: long strings are truncated, and once the budget is used up,
+//! only the few members that calls are counted by are kept. So the usage at the end of a response
+//! of 100 MB is found, in the memory of a small one.
 
 mod place;
 mod reduce;
@@ -46,7 +46,7 @@ impl Document {
         }
     }
 
-    /// Whether parts of the document may be missing, because it was too large.
+    /// Returns whether parts of the document may be missing, because it was too large.
     pub(crate) fn is_reduced(&self) -> bool {
         self.reducer.is_some()
     }
@@ -67,7 +67,7 @@ impl Document {
                     self.whole.clear();
                     return Some(value);
                 }
-                // Nested too deep, not UTF-8, or cut: the reducer copes with each.
+                // Nested too deep, not UTF-8, or cut: the reducer handles all three.
                 let mut reducer = Box::new(Reducer::new(self.limits));
                 reducer.push(&self.whole);
                 self.whole.clear();

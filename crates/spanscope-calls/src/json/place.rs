@@ -1,4 +1,4 @@
-//! Which members of a document are essential: the one table of their places, of all APIs.
+//! The essential members of documents, by their places: one table for all APIs.
 
 /// The position of a value in a document, as far as it decides whether the value is essential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The place of a member of an object at this place.
+    /// Returns the place of a member of an object at this place.
     pub(super) fn member(self, key: &[u8]) -> Self {
         match (self, key) {
             (Self::Essential | Self::Counts, _) => self,
@@ -54,7 +54,7 @@ impl Place {
         }
     }
 
-    /// The place of an element of a list at this place.
+    /// Returns the place of an element of a list at this place.
     pub(super) fn element(self) -> Self {
         match self {
             Self::Essential | Self::Counts | Self::Choices => self,
@@ -66,8 +66,9 @@ impl Place {
         matches!(self, Self::Essential | Self::Counts)
     }
 
-    /// Whether members of a container here may be essential, so that it is opened in any case.
-    pub(super) fn leads_on(self) -> bool {
+    /// Returns whether members of a container here may be essential, so that it is opened in any
+    /// case.
+    pub(super) fn may_hold_essential(self) -> bool {
         self != Self::Ordinary
     }
 }

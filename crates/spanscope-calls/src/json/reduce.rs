@@ -245,8 +245,9 @@ impl Reducer {
         let is_in_budget = self.budget(place).is_some();
         // Containers on the way to essential members are opened after a large member too.
         let parent = self.containers.last();
-        let is_opened_anyway =
-            place.leads_on() && self.openings < MAX_OPENINGS && parent.is_none_or(|parent| parent.is_kept);
+        let is_opened_anyway = place.may_hold_essential()
+            && self.openings < MAX_OPENINGS
+            && parent.is_none_or(|parent| parent.is_kept);
         let is_kept = self.containers.len() < MAX_DEPTH && (is_in_budget || is_opened_anyway);
         self.openings += usize::from(is_kept && !is_in_budget);
         if is_kept {
@@ -255,8 +256,8 @@ impl Reducer {
             self.copy.push(if is_object { b'{' } else { b'[' });
             self.note_essential(place.is_essential(), before);
         }
-        // Containers beyond the depth are counted too, but a document of brackets must not take the
-        // memory.
+        // Deeper containers are tracked too, up to a limit: a document of nothing but brackets must
+        // not use up the memory.
         if self.containers.len() >= MAX_DEPTH * 100 {
             self.state = State::Broken;
             return;

@@ -59,7 +59,7 @@ fn half_a_pair_of_escapes_is_replaced() {
 }
 
 #[test]
-fn counts_are_kept_behind_whatever_comes_before_them() {
+fn counts_after_large_members_are_kept() {
     let usage = json!({ "prompt_tokens": 12, "prompt_tokens_details": { "cached_tokens": 3 } });
     let fillings = [
         json!({ "data": vec![0.25; 100_000] }),
@@ -106,7 +106,11 @@ fn invalid_json_is_none() {
         "{a:1}",
         "nonsense",
     ] {
-        assert_eq!(Reducer::new(SMALL).finish(false), None, "nothing is no document");
+        assert_eq!(
+            Reducer::new(SMALL).finish(false),
+            None,
+            "an empty text is not a document"
+        );
         let mut document = Document::new(SMALL);
         document.push(text.as_bytes());
         assert_eq!(document.take(false), None, "{text}");
@@ -140,7 +144,7 @@ fn depth_is_bounded() {
 }
 
 #[test]
-fn a_copy_does_not_depend_on_the_pieces() {
+fn a_copy_does_not_depend_on_the_sizes_of_the_pieces() {
     let random = &mut fastrand::Rng::with_seed(7);
     for _ in 0..300 {
         let text = serde_json::to_string(&made_up(random, 0)).unwrap();
@@ -158,7 +162,7 @@ fn a_copy_does_not_depend_on_the_pieces() {
     }
 }
 
-/// Any JSON.
+/// Returns random JSON.
 fn made_up(random: &mut fastrand::Rng, depth: usize) -> Value {
     const KEYS: [&str; 8] = [
         "usage", "id", "content", "choices", "a\"b", "message", "ä", "model",

@@ -11,11 +11,11 @@ pub(crate) struct Values {
 /// The kind of a piece of bytes, up to a boundary.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// A part of an object, or its complete rest.
+    /// A part of an object that continues in the next piece.
     Part,
-    /// It ends an object.
+    /// The last part of an object.
     End,
-    /// No object follows.
+    /// Bytes that do not begin an object.
     Broken,
 }
 

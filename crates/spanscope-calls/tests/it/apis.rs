@@ -97,7 +97,7 @@ fn a_streamed_chat_completion_is_the_same_in_any_pieces() {
     );
     for size in 1..exchange.answer.len() {
         let mut call = exchange.read_by(size).unwrap();
-        // It comes with the piece that ends it.
+        // The first chunk arrives with the piece that completes it.
         assert!(call.time_to_first_chunk >= expected.time_to_first_chunk);
         call.time_to_first_chunk = expected.time_to_first_chunk;
         assert_eq!(call, expected, "{size} bytes at a time");
@@ -208,11 +208,11 @@ fn anthropics_cache_is_a_part_of_the_input() {
         "model": "claude-sonnet", "max_tokens": 10, "stop_sequences": ["a"], "system": "Be brief", "top_k": 5,
         "messages": [{ "role": "user", "content": [{ "type": "text", "text": "Hi" }, { "type": "tool_result", "tool_use_id": "t0", "content": [{ "type": "text", "text": "7" }] }] }],
     });
-    let told = json!({ "input_tokens": 2, "cache_read_input_tokens": 129_017, "cache_creation_input_tokens": 840, "output_tokens": 30 });
+    let reported = json!({ "input_tokens": 2, "cache_read_input_tokens": 129_017, "cache_creation_input_tokens": 840, "output_tokens": 30 });
     let whole = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4", "stop_reason": "tool_use",
         "content": [{ "type": "text", "text": "Hello" }, { "type": "tool_use", "id": "t1", "name": "f", "input": { "a": 1 } }],
-        "usage": told,
+        "usage": reported,
     });
     let stream = named(&[
         json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4", "content": [], "usage": { "input_tokens": 2, "cache_read_input_tokens": 129_017, "cache_creation_input_tokens": 840, "output_tokens": 1 } } }),
@@ -260,8 +260,8 @@ fn anthropics_cache_is_a_part_of_the_input() {
             json!({ "type": "tool_call_response", "id": "t0", "response": "7" })
         );
     }
-    // The rule of parts beyond their whole is not enough: here the input is larger than the cache
-    // reads.
+    // The rule for parts that are larger than their whole does not apply here: the input is larger
+    // than the cache reads.
     let request = json!({ "model": "claude", "messages": [] });
     let answer = json!({ "type": "message", "usage": { "input_tokens": 1000, "cache_read_input_tokens": 500, "output_tokens": 1 } });
     let call = Exchange::new(MESSAGES, request, answer.to_string())
@@ -504,7 +504,7 @@ fn chunks_that_repeat_the_last_one_count_in_any_pieces() {
                 &format!("{size} bytes at a time"),
             );
         }
-        // As servers send them: an event a piece, each of which is a chunk or none.
+        // As servers send them: one event in each piece, which is one chunk or none.
         let mut reader = exchange.reader();
         let mut counts = Vec::new();
         for event in &events {
@@ -513,7 +513,7 @@ fn chunks_that_repeat_the_last_one_count_in_any_pieces() {
         assert!(counts.iter().all(|count| *count <= 1), "{path} {counts:?}");
         assert_eq!(counts.iter().sum::<u64>(), parsed.chunk_count, "{path}");
         check(reader.end().unwrap(), "an event at a time");
-        // Cut anywhere, the chunks that came whole count.
+        // Wherever the stream is cut, the complete chunks count.
         for end in (0..exchange.answer.len()).step_by(37) {
             let mut with_content = exchange.clone().with_content();
             with_content.answer.truncate(end);
@@ -528,7 +528,7 @@ fn chunks_that_repeat_the_last_one_count_in_any_pieces() {
 }
 
 #[test]
-fn an_answer_that_names_itself_late_is_parsed_until_then() {
+fn chunks_are_parsed_until_one_has_the_id_and_the_model() {
     // As Azure sends it.
     let unnamed = json!({ "id": "", "model": "", "object": "", "choices": [], "prompt_filter_results": [] });
     let mut body = events(&[unnamed]);

@@ -14,7 +14,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_end_mark_may_be_missing_and_unknown_events_are_passed_over() {
+fn the_end_mark_may_be_missing_and_unknown_events_are_skipped() {
     let body = streamed_chat().replace("data: [DONE]\n\n", "");
     assert_eq!(
         usage(&Exchange::chat(body).read().unwrap()),
@@ -29,7 +29,7 @@ fn the_end_mark_may_be_missing_and_unknown_events_are_passed_over() {
 }
 
 #[test]
-fn a_cut_stream_keeps_what_was_read() {
+fn a_truncated_stream_keeps_the_data_that_arrived() {
     let exchange = Exchange::chat(streamed_chat()).with_content();
     for end in 0..exchange.answer.len() {
         let call = exchange.read_cut(end).unwrap_or_else(|| panic!("cut at {end}"));
@@ -37,7 +37,7 @@ fn a_cut_stream_keeps_what_was_read() {
         assert_eq!(call.request.model, "gpt-4o");
     }
     let call = exchange.read_cut(exchange.answer.len() - 20).unwrap();
-    assert_eq!(call.chunk_count, 6, "the event that was cut is none");
+    assert_eq!(call.chunk_count, 6, "a truncated event is not counted");
     assert_eq!(call.response.finish_reasons, ["tool_calls"]);
     // A whole response that is cut off still has its first part.
     let whole = json!({ "id": "chatcmpl-1", "model": "gpt-4o-2024", "choices": [{ "message": { "content": "Grüße" } }] });
@@ -118,7 +118,7 @@ fn errors_keep_the_providers_message() {
 }
 
 #[test]
-fn a_response_of_no_model_is_not_a_call() {
+fn a_response_that_no_model_sends_is_not_a_call() {
     for body in [
         "",
         "   ",
@@ -136,7 +136,7 @@ fn a_response_of_no_model_is_not_a_call() {
     }
     let mut exchange = Exchange::chat(streamed_chat());
     exchange.encoding = "br";
-    assert_eq!(exchange.read(), None, "no reader for brotli");
+    assert_eq!(exchange.read(), None, "brotli is not supported");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn compressed_responses_are_read() {
     assert_eq!(broken.read(), None);
     let mut plain = Exchange::chat(streamed_chat());
     plain.encoding = "gzip";
-    assert_eq!(plain.read(), None, "it says gzip and is none");
+    assert_eq!(plain.read(), None, "the body is not gzip, as its head claims");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! An exchange with a server, and what providers send.
+//! An exchange with a server, and bodies that providers send.
 
 use std::time::Duration;
 
