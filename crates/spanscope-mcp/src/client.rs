@@ -1,4 +1,4 @@
-//! [`TracedClient`], and how one is got.
+//! [`TracedClient`], and the trait that creates it.
 
 use std::future::Future;
 
@@ -20,9 +20,9 @@ use tracing_subscriber::registry::{LookupSpan as _, SpanData as _};
 use crate::span::{Operation, Outcome, Request, Running, outcome_of};
 use crate::transport;
 
-/// Calls with a span for rmcp's clients.
+/// Adds calls with a span to rmcp's clients.
 pub trait ClientExt: Sized {
-    /// Returns the client with a span for each request, whose context the server gets.
+    /// Returns the client with a span for each request. The span's context is sent to the server.
     fn traced(&self) -> TracedClient<'_, Self> {
         TracedClient {
             client: self,
@@ -101,8 +101,8 @@ impl<C> TracedClient<'_, C> {
         self
     }
 
-    /// Calls a tool in a way that the caller chooses; `send` gets the parameters with the context
-    /// in their `_meta`.
+    /// Calls a tool by the method of rmcp's client that `send` chooses. `send` receives the
+    /// parameters with the context in their `_meta`.
     ///
     /// ```
     /// # use rmcp::{RoleClient, model::*, service::*};
@@ -126,15 +126,15 @@ impl<C> TracedClient<'_, C> {
         T: ToolAnswer,
         F: Future<Output = Result<T, ServiceError>>,
     {
-        let around = Span::current();
-        if is_inside(&around) {
-            // This call is in the span of another traced one already.
-            inject(&around, &mut params.meta);
+        let current = Span::current();
+        if is_inside(&current) {
+            // This call is already in the span of another traced call.
+            inject(&current, &mut params.meta);
             return send(params).await;
         }
-        let running = if is_execution_of(&around, &params.name) {
-            around.record_attribute(SemanticAttribute::McpMethod.name(), "tools/call");
-            Running::within_foreign(around)
+        let running = if is_execution_of(&current, &params.name) {
+            current.record_attribute(SemanticAttribute::McpMethod.name(), "tools/call");
+            Running::within_foreign(current)
         } else {
             let operation = Operation {
                 tool: Some(params.name.as_ref()),
@@ -180,9 +180,9 @@ impl<C> TracedClient<'_, C> {
     where
         F: Future<Output = Result<T, ServiceError>>,
     {
-        let around = Span::current();
-        if is_inside(&around) {
-            inject(&around, &mut meta);
+        let current = Span::current();
+        if is_inside(&current) {
+            inject(&current, &mut meta);
             return send(meta).await;
         }
         let running = Running::new(self.request(operation).open());
@@ -195,7 +195,7 @@ impl<C> TracedClient<'_, C> {
     }
 }
 
-/// Sends in the span, with its context.
+/// Sends a request in its span, with the span's context in `_meta`.
 async fn run<T, F>(
     running: Running,
     meta: &mut Option<RequestMetaObject>,
@@ -219,14 +219,14 @@ fn inject(span: &Span, meta: &mut Option<RequestMetaObject>) {
     }
 }
 
-/// Whether the span is that of a traced call.
+/// Returns whether the span is that of a traced call.
 fn is_inside(span: &Span) -> bool {
     span.metadata()
         .is_some_and(|metadata| metadata.name() == "mcp_request" && metadata.target() == "tool_runtime")
         && text_of(span, SemanticAttribute::SpanKind).is_some_and(|kind| kind == "client")
 }
 
-/// Whether the span is one that covers this call of a tool.
+/// Returns whether the span is an `execute_tool` span that covers this call of a tool.
 fn is_execution_of(span: &Span, tool: &str) -> bool {
     let is = |meaning, value: &str| text_of(span, meaning).is_some_and(|text| text == value);
     is(SemanticAttribute::Operation, "execute_tool")
@@ -234,7 +234,8 @@ fn is_execution_of(span: &Span, tool: &str) -> bool {
         && text_of(span, SemanticAttribute::McpMethod).is_none()
 }
 
-/// The text that the span has by OpenTelemetry's name of this meaning, where a sink records it.
+/// Returns the text that the span has under OpenTelemetry's name of this meaning, if a sink records
+/// the span.
 fn text_of(span: &Span, meaning: SemanticAttribute) -> Option<String> {
     span.with_subscriber(|(id, dispatch)| {
         let data = dispatch.downcast_ref::<Registry>()?.span_data(id)?;
@@ -269,8 +270,7 @@ fn outcome_of_error(error: &ServiceError) -> Outcome<'_> {
     Outcome::NoAnswer(kind, error.to_string())
 }
 
-/// The methods of a client. Both kinds of client have them, and a running service has some more,
-/// which handle the server's requests.
+/// Generates the methods of a traced client, which both of rmcp's client types have.
 macro_rules! client_methods {
     ([$($generics:tt)*] $client:ty) => {
         impl<$($generics)*> TracedClient<'_, $client> {
@@ -364,7 +364,7 @@ macro_rules! client_methods {
         }
     };
     (list $what:literal: $name:ident $method:literal $result:ty) => {
-        #[doc = concat!("Asks for ", $what, ".")]
+        #[doc = concat!("Requests ", $what, ".")]
         ///
         /// # Errors
         /// Those of rmcp's method.

@@ -34,13 +34,13 @@
 //! # }
 //! ```
 //!
-//! # What travels
+//! # Propagation
 //!
 //! `traceparent`, `tracestate` and `baggage` are keys of a request's `params._meta`, as the
 //! protocol [reserves them](https://modelcontextprotocol.io/community/seps/414-request-meta). They
 //! are written and read by [`spanscope_core::propagation`], so they follow the propagators of
 //! `opentelemetry` where `spanscope-otlp` is in use. Other keys of `_meta` stay. A malformed
-//! `traceparent` is ignored. A request without one begins below the current span.
+//! `traceparent` is ignored. Without one, the server's span is a child of the current span.
 //!
 //! # The spans
 //!
@@ -59,7 +59,7 @@
 //! | `mcp.session.id` | the header `Mcp-Session-Id` of streamable HTTP; on the client by [`TracedClient::session_id`] |
 //! | `mcp.protocol.version` | as negotiated |
 //! | `network.transport` | `tcp` on a server over HTTP |
-//! | `gen_ai.tool.call.arguments`, `gen_ai.tool.call.result` | JSON, only if content is [asked for](TracedServer::content) |
+//! | `gen_ai.tool.call.arguments`, `gen_ai.tool.call.result` | JSON, only if [content](TracedServer::content) is enabled |
 //! | `error.type` | see below |
 //! | `rpc.response.status_code` | the code of a JSON-RPC error |
 //!
@@ -70,16 +70,17 @@
 //! | a JSON-RPC error | its code (`-32602`) | error, with its message |
 //! | the handler panicked | `panic` | error |
 //! | cancelled by the client, or dropped before the end | `cancelled` | error |
-//! | no answer (client) | `timeout`, `transport_closed`, `transport_send`, `unexpected_response` | error, with rmcp's message |
+//! | no response (client) | `timeout`, `transport_closed`, `transport_send`, `unexpected_response` | error, with rmcp's message |
 //!
-//! If the current span of a client is already an `execute_tool` span of the same tool (as of
+//! If the current span of a client is already an `execute_tool` span of the same tool (from
 //! `spanscope_layers::genai::ToolCall`, rig or genai), it gets the attributes of the protocol, and
-//! no second span is made. A handler that is wrapped twice, or a call inside a traced call of the
+//! no second span is opened. A handler that is wrapped twice, or a call inside a traced call of the
 //! same request, has one span.
 //!
 //! Requests of a server to its client (`sampling/createMessage`, `roots/list`,
 //! `elicitation/create`) have no span of this crate. A client's handler of `sampling/createMessage`
-//! that calls a model by a traced client has the span of that call. Notifications have no spans.
+//! that calls a model through a traced client has the span of that call. Notifications have no
+//! spans.
 
 #[cfg(feature = "client")]
 mod client;

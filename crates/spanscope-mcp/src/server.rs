@@ -1,4 +1,4 @@
-//! [`TracedServer`].
+//! [`TracedServer`]: a handler with a span for each request.
 //!
 //! It is a `ServerHandler` and not the more general `Service`, which has one method for all
 //! requests: rmcp's server of streamable HTTP only accepts handlers, and a type can't be both. So
@@ -6,7 +6,7 @@
 
 #![expect(
     deprecated,
-    reason = "requests that the protocol has given up still come from older clients"
+    reason = "older clients still send requests that the protocol has deprecated"
 )]
 
 use std::borrow::Cow;
@@ -37,13 +37,14 @@ const SESSION_HEADER: &str = "mcp-session-id";
 /// A server with a span for each request, below the span that the client names in `_meta`.
 ///
 /// It is the handler that rmcp serves, over any transport:
-/// `TracedServer::new(handler).serve(stdio())`. For streamable HTTP, make it in the factory:
+/// `TracedServer::new(handler).serve(stdio())`. For streamable HTTP, create it in the factory:
 /// `StreamableHttpService::new(|| Ok(TracedServer::new(handler())), ..)`.
 ///
 /// All requests that reach the handler have a span, including `initialize` and `ping`;
 /// notifications and `subscriptions/listen`, which lasts as long as its subscription, have none.
-/// The handler runs in the span, so its logs and calls are below it. If the request has a trace and
-/// the connection belongs to another one, the span has a link to the latter.
+/// The handler runs in the span, so its logs and calls are below it. If the request names a trace
+/// and the current span, such as that of the connection, belongs to another one, the span has a
+/// link to the current span.
 ///
 /// A tool that panics ends its task in rmcp, and the client gets no response; the span has the
 /// error `panic`.
@@ -71,18 +72,18 @@ impl<S> TracedServer<S> {
         self
     }
 
-    /// The handler.
+    /// Returns the handler.
     pub fn get_ref(&self) -> &S {
         &self.server
     }
 
-    /// The handler.
+    /// Returns the handler.
     pub fn into_inner(self) -> S {
         self.server
     }
 }
 
-/// In the extensions of a request that has a span.
+/// The mark in the extensions of a request that has a span.
 #[derive(Debug, Clone)]
 struct HasSpan;
 
@@ -296,7 +297,7 @@ fn begin(operation: Operation<'_>, context: &mut RequestContext<RoleServer>) -> 
     let http = context.extensions.get::<http::request::Parts>();
     let session = http.and_then(|parts| parts.headers.get(SESSION_HEADER)?.to_str().ok());
     let version = context.protocol_version();
-    let around = Span::current();
+    let current = Span::current();
     let span = Request {
         kind: "server",
         operation,
@@ -307,7 +308,7 @@ fn begin(operation: Operation<'_>, context: &mut RequestContext<RoleServer>) -> 
     }
     .open();
     if propagation::continue_from(&span, &context.meta.0.0).is_continued()
-        && let Some((trace_id, span_id)) = around.ids()
+        && let Some((trace_id, span_id)) = current.ids()
         && span.ids().is_some_and(|(own, _)| own != trace_id)
     {
         span.add_link_to(trace_id, span_id);

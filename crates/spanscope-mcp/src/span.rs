@@ -134,7 +134,7 @@ impl Running {
         &self.span
     }
 
-    /// The arguments or the result of a tool, as JSON.
+    /// Records the arguments or the result of a tool, as JSON.
     pub(crate) fn content(&self, meaning: SemanticAttribute, value: Option<&impl Serialize>) {
         if self.span.is_disabled() {
             return;
@@ -174,7 +174,7 @@ impl Running {
     fn fail(&self, kind: &str, description: Option<&str>) {
         self.record("error.type", kind);
         if self.is_foreign {
-            return; // its owner knows what the failure means there
+            return; // the code that owns the span decides whether it failed
         }
         self.record("otel.status_code", "error");
         if let Some(description) = description {

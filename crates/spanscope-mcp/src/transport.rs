@@ -1,4 +1,4 @@
-//! [`TracedTransport`]: which id a request got.
+//! [`TracedTransport`]: records the ids of requests.
 //!
 //! rmcp assigns the ids of requests inside its client's methods and does not return them, so a
 //! transport is the only place that sees both the id and the context. The span of a call in
@@ -37,7 +37,7 @@ impl<T> TracedTransport<T> {
         Self { transport }
     }
 
-    /// The transport.
+    /// Returns the inner transport.
     pub fn into_inner(self) -> T {
         self.transport
     }
@@ -72,13 +72,13 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for TracedTransport<T> {
     }
 }
 
-/// Without a traced transport nothing is noted.
+/// Whether a traced transport was created. Without one, no span is kept in [`SENT`].
 static IS_USED: AtomicBool = AtomicBool::new(false);
 
-/// The spans of calls on their way.
+/// The spans of calls in progress, by id.
 static SENT: LazyLock<Mutex<HashMap<SpanId, Span>>> = LazyLock::new(Mutex::default);
 
-/// Keeps a span available until it is dropped.
+/// Keeps a span in [`SENT`] until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Sent(Option<SpanId>);
 
@@ -105,7 +105,7 @@ fn sent_with(meta: &RequestMetaObject) -> Option<Span> {
     lock(&SENT).get(&parent.span_id).cloned()
 }
 
-/// The `_meta` of the requests that a traced client sends.
+/// Returns the `_meta` of a request that a traced client sends.
 fn meta_of(request: &ClientRequest) -> Option<&RequestMetaObject> {
     match request {
         ClientRequest::CallToolRequest(request) => request.params.meta(),

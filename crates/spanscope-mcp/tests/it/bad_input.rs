@@ -1,4 +1,4 @@
-//! Calls that fail, and requests that make no sense.
+//! Calls that fail, and invalid requests.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{Tools, call, call_with, connected_to_tools, text, within};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// The only span of this name and kind.
+/// Returns the only span of this name and kind.
 fn span(store: &TestStore, name: &str, kind: SpanKind) -> Span {
     let of_kind = |span: &Span| span.kind == kind;
     store.spans().named(name).that("is of that kind", of_kind).one()
@@ -39,7 +39,7 @@ async fn span_of_server(store: &TestStore, name: &str) -> Span {
 }
 
 #[tokio::test]
-async fn a_tool_that_fails_and_a_call_that_is_refused_say_how() {
+async fn spans_of_a_failed_tool_and_of_a_refused_call_have_the_error() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (client, _server) = connected_to_tools().await;
@@ -169,7 +169,7 @@ async fn a_malformed_context_begins_a_trace() {
 
 /// Lines as another implementation may write them.
 #[tokio::test]
-async fn a_meta_that_is_no_object_harms_nothing() {
+async fn a_meta_that_is_not_an_object_is_ignored() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (near, far) = tokio::io::duplex(64 * 1024);

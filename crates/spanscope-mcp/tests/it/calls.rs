@@ -45,7 +45,7 @@ async fn a_call_of_a_tool_is_a_span_on_each_side_and_one_trace() {
         assert_eq!(
             text(span, "gen_ai.tool.call.result"),
             "",
-            "content is not asked for"
+            "content is not enabled"
         );
     }
     assert_ne!(text(&by_client, "jsonrpc.request.id"), "");
@@ -58,8 +58,8 @@ async fn a_call_of_a_tool_is_a_span_on_each_side_and_one_trace() {
     let sent = format!("00-{}-{}-01", by_client.trace_id, by_client.span_id);
     assert_eq!(meta["traceparent"], json!(sent));
     assert_eq!(meta["baggage"], "tenant=acme");
-    assert_eq!(meta["progress"], "mine", "what the caller put there stays");
-    assert!(meta["progressToken"].is_number(), "and what rmcp put there");
+    assert_eq!(meta["progress"], "mine", "the caller's keys stay");
+    assert!(meta["progressToken"].is_number(), "rmcp's keys stay");
     for name in ["mcp.client.operation.duration", "mcp.server.operation.duration"] {
         let measured = store
             .measurements()
@@ -70,7 +70,7 @@ async fn a_call_of_a_tool_is_a_span_on_each_side_and_one_trace() {
 }
 
 #[tokio::test]
-async fn what_the_tool_does_is_below_the_servers_span() {
+async fn events_of_a_tool_are_in_the_servers_span() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (client, _server) = connected_to_tools().await;
@@ -139,7 +139,7 @@ async fn a_resource_is_named_without_credentials() {
 }
 
 #[tokio::test]
-async fn content_is_recorded_where_it_is_asked_for() {
+async fn content_is_recorded_if_it_is_enabled() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (client, _server) = connected(TracedServer::new(Tools).content(true)).await;
@@ -167,7 +167,7 @@ async fn content_is_recorded_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_span_that_covers_the_call_already_is_the_clients() {
+async fn a_span_of_the_same_tool_takes_the_place_of_the_clients_span() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (client, _server) = connected_to_tools().await;
@@ -205,7 +205,7 @@ async fn a_span_that_covers_the_call_already_is_the_clients() {
 }
 
 #[tokio::test]
-async fn two_layers_by_mistake_make_one_span_on_each_side() {
+async fn client_and_server_that_are_traced_twice_have_one_span_each() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (client, _server) = connected(TracedServer::new(TracedServer::new(Tools))).await;
@@ -218,7 +218,7 @@ async fn two_layers_by_mistake_make_one_span_on_each_side() {
 }
 
 #[tokio::test]
-async fn each_of_rmcps_ways_to_call_a_tool_can_be_traced() {
+async fn a_call_by_another_method_of_rmcp_can_be_traced() {
     let store = TestStore::new();
     let _recording = store.set_default();
     let (client, _server) = connected_to_tools().await;
@@ -231,7 +231,7 @@ async fn each_of_rmcps_ways_to_call_a_tool_can_be_traced() {
 }
 
 #[tokio::test]
-async fn without_a_sink_calls_work_as_ever() {
+async fn without_a_sink_calls_work_and_carry_no_trace() {
     let (client, _server) = connected_to_tools().await;
     let result = within(client.traced().call_tool(call("meta"))).await.unwrap();
     let meta: Value = serde_json::from_str(&answer(&result)).unwrap();

@@ -41,7 +41,7 @@ impl ServerHandler for Tools {
                 tracing::info!("adding");
                 "42".to_owned()
             }
-            // What the client sent along, as JSON.
+            // The client's `_meta`, as JSON.
             "meta" => serde_json::to_string(&context.meta).unwrap(),
             "fail" => return Ok(CallToolResult::error(vec![ContentBlock::text("secret reason")]).into()),
             "refuse" => return Err(ErrorData::invalid_params("no such thing", None)),
@@ -95,7 +95,7 @@ impl ServerHandler for Tools {
 pub(crate) type Client = RunningService<RoleClient, ()>;
 pub(crate) type Server<S> = RunningService<RoleServer, S>;
 
-/// Both ends over a pipe in memory, the client's with a traced transport.
+/// Connects client and server by a pipe in memory. The client has a traced transport.
 pub(crate) async fn connected<S: Service<RoleServer>>(server: S) -> (Client, Server<S>) {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let (read, write) = tokio::io::split(near);
@@ -108,7 +108,7 @@ pub(crate) async fn connected_to_tools() -> (Client, Server<TracedServer<Tools>>
     connected(TracedServer::new(Tools)).await
 }
 
-/// Fails in place of waiting for ever.
+/// Waits at most 20 seconds, and fails then.
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work).await.unwrap()
 }
