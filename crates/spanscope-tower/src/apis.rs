@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 
 use spanscope_core::sync::{read, write};
 
-use crate::level::Level;
+use crate::level::InFlightGauge;
 
 /// The `api` of a request without one: the root, and, if routes are known
 /// ([`route_of`](crate::Builder::route_of)), a request that matches none.
@@ -29,14 +29,14 @@ const MAX_NAME_LEN: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) name: Box<str>,
-    pub(crate) running: Level,
+    pub(crate) running: InFlightGauge,
 }
 
 impl Api {
     fn new(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
-            running: Level::default(),
+            running: InFlightGauge::default(),
         })
     }
 
@@ -56,7 +56,7 @@ pub(crate) struct Apis {
 }
 
 impl Apis {
-    /// Learns names up to `max`.
+    /// Creates a table that learns up to `max` names.
     pub(crate) fn learning(max: usize) -> Self {
         Self {
             seen: RwLock::default(),

@@ -1,8 +1,8 @@
-//! The body of a response, which a request is not over before.
+//! The body of a response. A request lasts until the end of the body.
 //!
 //! Bodies aren't always polled to their end: a server stops after the last frame of a body that
 //! reports its end, after trailers, and after the announced number of bytes, and clients do the
-//! same. Each of these is an end here too; only what is dropped before counts as cut off.
+//! same. Each of these is an end here too; only a body that is dropped earlier counts as cut off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,7 +24,7 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         exchange: Slot<X>,
-        // How many of the bytes that the head announced are missing.
+        // The number of bytes that the head announced and that have not arrived.
         missing: Option<u64>,
     }
 

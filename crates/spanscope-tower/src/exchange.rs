@@ -1,9 +1,9 @@
 //! A running request, for the server and for the client: one owned value that moves from the call
 //! to the future to the body.
 //!
-//! Because it is owned it ends exactly once, and its owner sets before each step what its end would
-//! mean ([`End`]): so a panic, a client that leaves and a timeout around the service need no
-//! separate code. A panic is detected by the step that did not return, not by
+//! Because it is owned it ends exactly once. Before each step its owner sets what an end during the
+//! step would mean ([`End`]), so a panic, a client that leaves and a timeout around the service
+//! need no separate code. A panic is detected by the step that did not return, not by
 //! `std::thread::panicking`, which is also true of a healthy request that is dropped by another
 //! panic.
 
@@ -18,7 +18,7 @@ use crate::request::RequestLabels;
 pub(crate) enum End {
     /// Everything was passed on.
     Complete,
-    /// Dropped before its end: the caller left, or something around the service gave up.
+    /// Dropped before its end: the caller left, or a timeout around the service expired.
     Cancelled,
     /// The service or its body panicked.
     Panicked,
@@ -28,7 +28,7 @@ pub(crate) enum End {
     BodyError,
 }
 
-/// A request that is not over. Dropping it measures it.
+/// A request in progress. Dropping it measures it.
 pub(crate) trait Exchange: Sized {
     /// Sets what the end would mean.
     fn set_end(&mut self, end: End);
@@ -40,13 +40,13 @@ pub(crate) trait Exchange: Sized {
     /// Reads a frame of the response's body, before the body's consumer does.
     fn frame<D: Buf>(&mut self, frame: &Frame<D>);
 
-    /// Lets the service work, in the request's span.
+    /// Runs a step of the service, in the request's span.
     fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T;
 
-    /// Lets the response's body work.
+    /// Runs a step of the response's body.
     fn in_body_scope<T>(&self, work: impl FnOnce() -> T) -> T;
 
-    /// Does a part of the request's work in its span. If the work panics, the request is over.
+    /// Runs a step of the request in its span. If the step panics, the request is over.
     fn work<T>(mut self: Box<Self>, work: impl FnOnce(&Self) -> T) -> (Box<Self>, T) {
         self.set_end(End::Panicked);
         let done = self.in_scope(|| work(&self));
@@ -74,7 +74,7 @@ impl<X: Exchange> Slot<X> {
         Self(self.0.take())
     }
 
-    /// Does a part of the request's work. If it panics, the request is over.
+    /// Runs a step of the request. If it panics, the request is over.
     pub(crate) fn work<T>(&mut self, work: impl FnOnce(Option<&X>) -> T) -> T {
         let ends = EndsInPanic(self);
         let done = work(ends.0.0.as_deref());
@@ -82,7 +82,7 @@ impl<X: Exchange> Slot<X> {
         done
     }
 
-    /// Ends it.
+    /// Ends the request.
     pub(crate) fn finish(&mut self, end: End) {
         if let Some(mut exchange) = self.0.take() {
             exchange.set_end(end);
@@ -90,7 +90,7 @@ impl<X: Exchange> Slot<X> {
     }
 }
 
-/// Ends the request while a panic passes, which is before its future or body is dropped.
+/// Ends the request while a panic unwinds, before its future or body is dropped.
 struct EndsInPanic<'a, X: Exchange>(&'a mut Slot<X>);
 
 impl<X: Exchange> Drop for EndsInPanic<'_, X> {

@@ -31,7 +31,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             this.exchange.work(|exchange| match exchange {
-                // What the service drops, it drops in its span.
+                // Values that the service holds are dropped in the span.
                 Some(exchange) => exchange.in_scope(|| this.inner.set(None)),
                 None => this.inner.set(None),
             });

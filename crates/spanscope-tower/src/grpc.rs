@@ -2,8 +2,8 @@
 //!
 //! The span has the names of the current RPC conventions (`rpc.system.name`, `rpc.method`,
 //! `rpc.response.status_code`) and those of the versions up to 1.37 that don't contradict them
-//! (`rpc.system`, `rpc.service`, `rpc.grpc.status_code`), as the conventions' `rpc/dup` has it:
-//! tools of both ages find theirs.
+//! (`rpc.system`, `rpc.service`, `rpc.grpc.status_code`), like the conventions' mode `rpc/dup`, so
+//! that tools for either version find their names.
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -12,7 +12,7 @@ use tracing::Span;
 /// Maximum length of a method's name, because it comes from the network.
 const MAX_METHOD_LEN: usize = 255;
 
-/// `library.Books/Find`, if the request is a gRPC call.
+/// Returns `library.Books/Find`, if the request is a gRPC call.
 pub(crate) fn method_of<'a>(headers: &HeaderMap, path: &'a str) -> Option<&'a str> {
     let kind = headers.get(CONTENT_TYPE)?.as_bytes();
     let rest = kind.strip_prefix(b"application/grpc")?;
@@ -26,7 +26,7 @@ pub(crate) fn method_of<'a>(headers: &HeaderMap, path: &'a str) -> Option<&'a st
     (is_method && method.len() <= MAX_METHOD_LEN).then_some(method)
 }
 
-/// `library.Books`, of a method that [`method_of`] returned.
+/// Returns `library.Books`, of a method that [`method_of`] returned.
 pub(crate) fn service_of(method: &str) -> &str {
     method.split_once('/').map_or(method, |(service, _)| service)
 }
@@ -57,7 +57,7 @@ const NAMES: [&str; 17] = [
 
 impl GrpcCode {
     /// Reads it from trailers, or from the headers of a response that consists of trailers. A code
-    /// that gRPC doesn't have counts as `UNKNOWN`, as its own clients have it.
+    /// that gRPC doesn't define counts as `UNKNOWN`, as in gRPC's own clients.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let code = headers.get("grpc-status")?.to_str().ok();
         let code = code.and_then(|code| code.parse::<u8>().ok());
@@ -70,12 +70,13 @@ impl GrpcCode {
         NAMES[usize::from(self.0)]
     }
 
-    /// Whether it is an error of the call, as the client sees it.
+    /// Returns whether it is an error of the call, as the client sees it.
     pub(crate) fn is_client_error(self) -> bool {
         self.0 != 0
     }
 
-    /// Whether it is an error of the server; the other codes are the client's mistakes or its wish.
+    /// Returns whether it is an error of the server; the other codes are errors of the client, or
+    /// expected results such as a cancellation.
     pub(crate) fn is_server_error(self) -> bool {
         matches!(
             self.name(),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_known_by_its_content_type_and_the_shape_of_its_path() {
+    fn a_call_is_recognized_by_its_content_type_and_the_form_of_its_path() {
         for kind in [
             "application/grpc",
             "application/grpc+proto",
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_from_trailers_and_judged_by_each_side() {
+    fn codes_are_read_from_trailers_and_classified_for_each_side() {
         let code = |value: &'static str| {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", HeaderValue::from_static(value));

@@ -19,12 +19,12 @@ use crate::request::RequestLabels;
 use crate::shared::Shared;
 use crate::span::{self, Name};
 
-/// A request that is not over.
+/// A request in progress.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     shared: Arc<Shared>,
     api: Arc<Api>,
-    traits: RequestLabels,
+    labels: RequestLabels,
     route: Option<String>,
     started: Ticks,
     status: Option<StatusCode>,
@@ -32,7 +32,7 @@ pub(crate) struct InFlight {
     is_grpc: bool,
     grpc: Option<GrpcCode>,
     span: Span,
-    /// The ids of the span, for measurements; `None` where no layer sees it.
+    /// The ids of the span, for measurements; `None` if no layer sees it.
     ids: Option<SpanIds>,
 }
 
@@ -45,13 +45,13 @@ impl InFlight {
             return None;
         }
         let started = Clock::global().now();
-        let traits = RequestLabels::of(request, shared.is_https);
+        let labels = RequestLabels::of(request, shared.is_https);
         let route = shared.route(request.extensions());
         let api = shared.api(path, route.as_deref());
         let grpc = grpc::method_of(request.headers(), path);
         let span = if shared.opens_span {
             let name = Name {
-                traits,
+                labels,
                 target: route.as_deref().or_else(|| api.is_real().then_some(&*api.name)),
                 grpc,
             };
@@ -66,7 +66,7 @@ impl InFlight {
         Some(Box::new(Self {
             shared: Arc::clone(shared),
             api,
-            traits,
+            labels,
             route,
             started,
             status: None,
@@ -86,7 +86,7 @@ impl InFlight {
         })
     }
 
-    /// Counts it as a running request of another API from now on: its route became known.
+    /// Counts it as a running request of another API, after its route became known.
     fn move_to(&mut self, api: Arc<Api>) {
         if Arc::ptr_eq(&self.api, &api) {
             return;
@@ -100,8 +100,8 @@ impl InFlight {
 
     fn count(&self, by: i64) {
         count_in(&self.api, by, self.ids);
-        self.shared.running(self.traits).change(by, |running| {
-            measure::active_requests(self.traits, running, self.ids)
+        self.shared.running(self.labels).change(by, |running| {
+            measure::active_requests(self.labels, running, self.ids)
         });
     }
 
@@ -169,18 +169,18 @@ impl Exchange for InFlight {
                 self.span.record("http.route", route.as_str());
                 if !self.is_grpc {
                     let name = Name {
-                        traits: self.traits,
+                        labels: self.labels,
                         target: Some(route),
                         grpc: None,
                     };
                     self.span.record("otel.name", tracing::field::display(name));
                 }
-                // Routes can be known, so the path names nothing.
+                // If routes can be known, the API is derived from the route only.
                 let api = self.shared.api("", Some(route));
                 self.move_to(api);
             }
         }
-        ends_with_head(self.traits, response, announced)
+        ends_with_head(self.labels, response, announced)
     }
 
     fn frame<D: Buf>(&mut self, frame: &Frame<D>) {
@@ -206,8 +206,8 @@ impl<E> NoteError<E> for InFlight {
 }
 
 fn count_in(api: &Api, by: i64, ids: Option<SpanIds>) {
-    let tell = |running| measure::concurrent_requests(&api.name, running, ids);
-    api.running.change(by, tell);
+    let report = |running| measure::concurrent_requests(&api.name, running, ids);
+    api.running.change(by, report);
 }
 
 impl Drop for InFlight {
@@ -217,14 +217,15 @@ impl Drop for InFlight {
         // A task that the request leaves running may keep its span.
         self.span.end_now();
         self.write_end_to_span();
-        // Measurements of a span without ids are those of the nearest one around it that has some.
+        // Measurements without ids belong to the current span, or the nearest one above it with
+        // ids.
         let _entered = self.ids.is_none().then(|| self.span.enter());
         self.count(-1);
         Finished {
             api: &self.api.name,
             status: self.status_label(),
             seconds,
-            traits: self.traits,
+            labels: self.labels,
             sent: self.status,
             route: self.route.as_deref(),
             error_type: self.error_type(),

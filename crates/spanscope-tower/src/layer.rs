@@ -1,4 +1,4 @@
-//! The layer, and how it is set up. Every setter names its default.
+//! The server's layer and its builder. Every setter names its default.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,13 +24,13 @@ pub struct RequestMetricsLayer {
 }
 
 impl RequestMetricsLayer {
-    /// The layer with all defaults.
+    /// Creates the layer with all defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Begins to set one up.
+    /// Returns a builder with all defaults.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -50,7 +50,7 @@ impl<S> Layer<S> for RequestMetricsLayer {
     }
 }
 
-/// Sets up a [`RequestMetricsLayer`].
+/// Builds a [`RequestMetricsLayer`].
 ///
 /// ```
 /// use spanscope_tower::RequestMetricsLayer;
@@ -128,8 +128,8 @@ impl Builder {
         self
     }
 
-    /// How many values of the label `api` are learnt; later ones become [`OTHER`](crate::OTHER).
-    /// Default: [`DEFAULT_MAX_APIS`].
+    /// Sets the maximum number of values of the label `api`; later ones become
+    /// [`OTHER`](crate::OTHER). Default: [`DEFAULT_MAX_APIS`].
     pub fn max_apis(mut self, max: usize) -> Self {
         self.max_apis = max;
         self
@@ -141,9 +141,9 @@ impl Builder {
     /// The request's extensions are read first, then the response's, because a layer around a
     /// router runs before it. A request without a known route counts as
     /// [`UNKNOWN`](crate::UNKNOWN), and the name of its span is only the method: a scanner's paths
-    /// must not use up the labels of the real routes. So does one whose route begins with a
-    /// parameter (`/{tenant}/files`). In axum, `Router::layer` runs after routing and knows the
-    /// route; a layer around the whole router does not.
+    /// must not use up the labels of the real routes. A request whose route begins with a parameter
+    /// (`/{tenant}/files`) counts as [`UNKNOWN`](crate::UNKNOWN) too. In axum, `Router::layer` runs
+    /// after routing and knows the route; a layer around the whole router does not.
     ///
     /// ```
     /// # use spanscope_tower::RequestMetricsLayer;
@@ -181,19 +181,20 @@ impl Builder {
         self
     }
 
-    /// Whether requests get a span. Default: yes.
+    /// Sets whether requests get a span. Default: yes.
     pub fn span(mut self, opens_span: bool) -> Self {
         self.opens_span = opens_span;
         self
     }
 
-    /// Sets whether clients use TLS, for requests that don't say: those of HTTP/1. Default: no.
+    /// Sets whether clients use TLS, for requests that don't name a scheme: those of HTTP/1.
+    /// Default: no.
     pub fn https(mut self, is_https: bool) -> Self {
         self.is_https = is_https;
         self
     }
 
-    /// Makes the layer.
+    /// Creates the layer.
     #[must_use]
     pub fn build(self) -> RequestMetricsLayer {
         let apis = match &self.known_apis {

@@ -12,27 +12,27 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// A number that increases and decreases.
 #[derive(Debug, Default)]
-pub(crate) struct Level {
+pub(crate) struct InFlightGauge {
     value: AtomicI64,
     /// The number of changes since the present reporter began; 0 while there is none.
     notes: AtomicU64,
 }
 
-impl Level {
+impl InFlightGauge {
     /// Changes the number and ensures that it is reported.
-    pub(crate) fn change(&self, by: i64, mut tell: impl FnMut(i64)) {
+    pub(crate) fn change(&self, by: i64, mut report: impl FnMut(i64)) {
         self.value.fetch_add(by, Ordering::Relaxed);
         // The note publishes the change above to its reader.
         if self.notes.fetch_add(1, Ordering::AcqRel) != 0 {
             return;
         }
-        let mut role = TellerRole {
+        let mut role = ReporterRole {
             notes: &self.notes,
             is_held: true,
         };
         loop {
             let seen = self.notes.load(Ordering::Acquire);
-            tell(self.value.load(Ordering::Relaxed));
+            report(self.value.load(Ordering::Relaxed));
             let given_back = self
                 .notes
                 .compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
@@ -44,13 +44,14 @@ impl Level {
     }
 }
 
-/// The reporter's role; a sink that panics, against its contract, must not keep it for ever.
-struct TellerRole<'a> {
+/// The reporter's role. Dropping it gives the role back, also if a sink panics against its
+/// contract.
+struct ReporterRole<'a> {
     notes: &'a AtomicU64,
     is_held: bool,
 }
 
-impl Drop for TellerRole<'_> {
+impl Drop for ReporterRole<'_> {
     fn drop(&mut self) {
         if self.is_held {
             self.notes.store(0, Ordering::Release);
@@ -66,46 +67,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_report_is_right_whatever_the_threads_do() {
+    fn the_last_reported_number_is_right_in_any_interleaving_of_threads() {
         for _ in 0..200 {
-            let level = Level::default();
-            let told = Mutex::new(Vec::new());
-            let tell = |value| {
+            let gauge = InFlightGauge::default();
+            let reported = Mutex::new(Vec::new());
+            let report = |value| {
                 // Time for another thread to report something newer first.
                 std::thread::yield_now();
-                let Ok(mut told) = told.lock() else { return };
-                told.push(value);
+                let Ok(mut reported) = reported.lock() else { return };
+                reported.push(value);
             };
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for _ in 0..50 {
-                            level.change(1, tell);
-                            level.change(-1, tell);
+                            gauge.change(1, report);
+                            gauge.change(-1, report);
                         }
                     });
                 }
             });
-            let told = told.into_inner().unwrap_or_default();
-            assert_eq!(told.last(), Some(&0));
-            assert!(told.iter().all(|value| (0..=4).contains(value)));
+            let reported = reported.into_inner().unwrap_or_default();
+            assert_eq!(reported.last(), Some(&0));
+            assert!(reported.iter().all(|value| (0..=4).contains(value)));
         }
     }
 
     #[test]
     fn changes_during_a_report_are_reported_by_the_same_thread() {
-        let level = Level::default();
-        level.change(2, |_| ());
-        let told = Mutex::new(Vec::new());
+        let gauge = InFlightGauge::default();
+        gauge.change(2, |_| ());
+        let reported = Mutex::new(Vec::new());
         let push = |value| {
-            if let Ok(mut told) = told.lock() {
-                told.push(value);
+            if let Ok(mut reported) = reported.lock() {
+                reported.push(value);
             }
         };
         let step = Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                level.change(-1, |value| {
+                gauge.change(-1, |value| {
                     if value == 1 {
                         step.wait(); // The 1 is counted and not reported yet.
                         step.wait(); // The other one is done.
@@ -114,38 +115,38 @@ mod tests {
                 });
             });
             step.wait();
-            level.change(-1, push);
+            gauge.change(-1, push);
             step.wait();
         });
-        assert_eq!(told.into_inner().unwrap_or_default(), [1, 0]);
+        assert_eq!(reported.into_inner().unwrap_or_default(), [1, 0]);
     }
 
     #[test]
     fn a_sink_that_panics_does_not_silence_the_gauge() {
-        let level = Level::default();
-        let panicked = catch_unwind(AssertUnwindSafe(|| level.change(1, |_| panic!("a bad sink"))));
+        let gauge = InFlightGauge::default();
+        let panicked = catch_unwind(AssertUnwindSafe(|| gauge.change(1, |_| panic!("a bad sink"))));
         assert!(panicked.is_err());
-        let told = Mutex::new(Vec::new());
-        level.change(-1, |value| {
-            if let Ok(mut told) = told.lock() {
-                told.push(value);
+        let reported = Mutex::new(Vec::new());
+        gauge.change(-1, |value| {
+            if let Ok(mut reported) = reported.lock() {
+                reported.push(value);
             }
         });
-        assert_eq!(told.into_inner().unwrap_or_default(), [0]);
+        assert_eq!(reported.into_inner().unwrap_or_default(), [0]);
     }
 
     #[test]
     fn a_change_within_a_sink_is_reported_after_it() {
-        let level = Level::default();
-        let told = Mutex::new(Vec::new());
-        level.change(1, |value| {
-            if let Ok(mut told) = told.lock() {
-                told.push(value);
+        let gauge = InFlightGauge::default();
+        let reported = Mutex::new(Vec::new());
+        gauge.change(1, |value| {
+            if let Ok(mut reported) = reported.lock() {
+                reported.push(value);
             }
             if value == 1 {
-                level.change(1, |_| unreachable!("the outer call tells"));
+                gauge.change(1, |_| unreachable!("the outer call reports"));
             }
         });
-        assert_eq!(told.into_inner().unwrap_or_default(), [1, 2]);
+        assert_eq!(reported.into_inner().unwrap_or_default(), [1, 2]);
     }
 }

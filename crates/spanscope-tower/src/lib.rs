@@ -34,9 +34,9 @@
 //! | `http.server.request.duration` | histogram | `s` | `http.request.method`, `url.scheme`, `network.protocol.version`, and where known `http.response.status_code`, `http.route`, `error.type` |
 //! | `http.server.active_requests` | gauge | `{request}` | `http.request.method`, `url.scheme` |
 //!
-//! The measurements go to the metric sinks of the subscriber, as those of
-//! `spanscope_layers::metrics` do; without any they go nowhere. They carry the ids of the request's
-//! span.
+//! The metric sinks of the subscriber receive the measurements, like those of
+//! `spanscope_layers::metrics`; without a sink they are dropped. They carry the ids of the
+//! request's span.
 //!
 //! `api` is the first segment of the path after a version ([`api_of`]), [`UNKNOWN`] for the root,
 //! [`OTHER`] beyond the first [`DEFAULT_MAX_APIS`]. With [`route_of`](Builder::route_of) it is
@@ -48,16 +48,16 @@
 //!
 //! | what happened | `status` | `http.response.status_code` | `error.type` | the span's status |
 //! |---|---|---|---|---|
-//! | answered, up to the end of the body | the answer's | the answer's | the code, for 5xx | error for 5xx |
+//! | a response, up to the end of its body | the response's | the response's | the code, for 5xx | error for 5xx |
 //! | the service returned an error | 500 | none | `service_error` | error |
 //! | the service panicked | 500 | none | `panic` | error |
-//! | dropped before the answer: client gone, timeout | 499 | none | `cancelled` | ok |
-//! | the body ended with an error | 500 | the answer's | `body_error` | error |
-//! | the body panicked | 500 | the answer's | `panic` | error |
-//! | the body was dropped before its end | the answer's | the answer's | `cancelled` | ok |
+//! | dropped before the response: the client left, a timeout | 499 | none | `cancelled` | ok |
+//! | the body ended with an error | 500 | the response's | `body_error` | error |
+//! | the body panicked | 500 | the response's | `panic` | error |
+//! | the body was dropped before its end | the response's | the response's | `cancelled` | ok |
 //!
 //! Each request is counted exactly once, and timed from the call of the service to the end of the
-//! body. Responses without a body (HEAD, 204, 304, upgrades, tunnels) are over with their head. A
+//! body. Responses without a body (HEAD, 204, 304, upgrades, tunnels) end with their head. A
 //! response keeps its code if the client leaves during the body, since that is how event streams
 //! end; `error.type` distinguishes it. A gRPC status is not an HTTP status: failed calls have the
 //! status 200, and metrics count them so; the span has both.
@@ -102,12 +102,12 @@
 //! | `reqwest-middleware` 0.5 | `reqwest-middleware` | `ClientBuilder::new(client).with(layer)` |
 //! | async-openai 0.43 | `async-openai` | `client.with_http_service(layer.layer(ReqwestService::new(..)))` |
 //!
-//! The crate `genai` takes no client but `reqwest::Client`, which no layer fits around. Its feature
-//! `otel` writes a span for each call. `ChatOptions::with_extra_headers` sends the trace of the
-//! caller's span along: [`spanscope_core::propagation::inject`] writes into a `HashMap`.
+//! The crate `genai` accepts only a `reqwest::Client`, which a layer can't wrap. Its feature `otel`
+//! opens a span for each call. `ChatOptions::with_extra_headers` propagates the trace of the
+//! caller's span: [`spanscope_core::propagation::inject`] writes into a `HashMap`.
 //!
 //! Bytes of requests and responses are the same as without the layer, frames are passed on as they
-//! arrive, and nothing is buffered. Added are `traceparent`, `tracestate` and `baggage` of the
+//! arrive, and nothing is buffered. The layer adds `traceparent`, `tracestate` and `baggage` of the
 //! span, for all servers or for [some](ClientLayerBuilder::propagate_to).
 //!
 //! | metric | kind | unit | labels |
@@ -122,19 +122,19 @@
 //!
 //! | what happened | `http.response.status_code` | `error.type` | the span's status |
 //! |---|---|---|---|
-//! | answered below 400, up to the end of the body | the code | none | unset |
-//! | answered with 400 or above | the code | the code | error |
-//! | answered, and the caller dropped the body before its end | the code | the code, from 400 on | as above; `spanscope.body_dropped` is true |
+//! | a response below 400, up to the end of its body | the code | none | unset |
+//! | a response of 400 or above | the code | the code | error |
+//! | a response whose body the caller dropped before its end | the code | the code, from 400 on | as above; `spanscope.body_dropped` is true |
 //! | the body ended with an error, or was cut | the code | the error's kind | error, with the error's text |
 //! | the client returned an error | none | the error's kind: `connection_refused`, `timeout`, ..., or its type's name | error, with the error's text |
-//! | dropped before the answer: a timeout around the client, a caller that gave up | none | `cancelled` | error |
+//! | dropped before the response: a timeout around the client, a caller that gave up | none | `cancelled` | error |
 //! | the client panicked | none | `panic` | error |
 //!
 //! Each attempt of a retry outside of the layer is a span. `reqwest-middleware` and async-openai
-//! let the layer count them (`http.request.resend_count`); elsewhere a retry policy gives the
-//! number as [`ResendCount`]. Redirects that `reqwest` follows by itself belong to one request, and
-//! take the trace along to any host unless the client has `ClientLayer::redirect_policy`. Of two
-//! layers around one client the outer one counts.
+//! let the layer count them (`http.request.resend_count`); elsewhere a retry policy sets the number
+//! as [`ResendCount`]. Redirects that `reqwest` follows by itself belong to one request, and carry
+//! the trace to any host unless the client has `ClientLayer::redirect_policy`. Of two layers around
+//! one client only the outer one opens spans and measures.
 //!
 //! # Calls of models
 //!

@@ -1,7 +1,6 @@
-//! The way of request metrics to whatever takes measurements: names, labels and units are here and
-//! nowhere else.
+//! The metrics of a server's requests: their names, labels and units are here only.
 //!
-//! Where no layer takes measurements nothing happens.
+//! Without a layer that receives measurements nothing happens.
 
 use http::StatusCode;
 use spanscope_core::capture::{Clock, RawValue, SpanIds};
@@ -17,7 +16,7 @@ const CONCURRENT_REQUESTS: &str = "llama_stack_concurrent_requests";
 const HTTP_REQUEST_DURATION: &str = "http.server.request.duration";
 const HTTP_ACTIVE_REQUESTS: &str = "http.server.active_requests";
 
-fn give(name: &str, running: i64, unit: &str, labels: &[(&str, RawValue<'_>)], ids: Option<SpanIds>) {
+fn record_gauge(name: &str, running: i64, unit: &str, labels: &[(&str, RawValue<'_>)], ids: Option<SpanIds>) {
     let gauge = measurement(name, Number::I64(running), unit, MetricKind::Gauge, labels, ids);
     // The result, whether it was received, does not matter here.
     let _ = record(&gauge);
@@ -27,9 +26,9 @@ fn text(text: &str) -> RawValue<'_> {
     RawValue::Text(text, None)
 }
 
-/// The number of requests of an API that are running.
+/// Records the number of requests of an API that are running.
 pub(crate) fn concurrent_requests(api: &str, running: i64, ids: Option<SpanIds>) {
-    give(
+    record_gauge(
         CONCURRENT_REQUESTS,
         running,
         "requests",
@@ -38,15 +37,15 @@ pub(crate) fn concurrent_requests(api: &str, running: i64, ids: Option<SpanIds>)
     );
 }
 
-/// The number of requests with this method and scheme that are running.
-pub(crate) fn active_requests(traits: RequestLabels, running: i64, ids: Option<SpanIds>) {
-    give(
+/// Records the number of requests with this method and scheme that are running.
+pub(crate) fn active_requests(labels: RequestLabels, running: i64, ids: Option<SpanIds>) {
+    record_gauge(
         HTTP_ACTIVE_REQUESTS,
         running,
         "{request}",
         &[
-            ("http.request.method", text(traits.method())),
-            ("url.scheme", text(traits.scheme())),
+            ("http.request.method", text(labels.method())),
+            ("url.scheme", text(labels.scheme())),
         ],
         ids,
     );
@@ -59,12 +58,12 @@ pub(crate) struct Finished<'a> {
     /// The label `status`, which every request has.
     pub(crate) status: &'a str,
     pub(crate) seconds: f64,
-    pub(crate) traits: RequestLabels,
+    pub(crate) labels: RequestLabels,
     /// The response's status, if there was one.
     pub(crate) sent: Option<StatusCode>,
     pub(crate) route: Option<&'a str>,
     pub(crate) error_type: Option<&'a str>,
-    /// Of the request's span.
+    /// The ids of the request's span.
     pub(crate) ids: Option<SpanIds>,
 }
 
@@ -74,11 +73,11 @@ impl Finished<'_> {
         let documented = [("api", text(self.api)), ("status", text(self.status))];
         let sent = self.sent.as_ref().map(StatusCode::as_str);
         let some = [
-            ("http.request.method", Some(self.traits.method())),
-            ("url.scheme", Some(self.traits.scheme())),
+            ("http.request.method", Some(self.labels.method())),
+            ("url.scheme", Some(self.labels.scheme())),
             (
                 "network.protocol.version",
-                Some(self.traits.version).filter(|version| !version.is_empty()),
+                Some(self.labels.version).filter(|version| !version.is_empty()),
             ),
             ("http.response.status_code", sent),
             ("http.route", self.route),
@@ -117,7 +116,7 @@ impl Finished<'_> {
     }
 }
 
-/// A measurement of now, of this span or else of the current one.
+/// Returns a measurement with the current time, of this span or else of the current one.
 pub(crate) fn measurement<'a>(
     name: &'a str,
     value: Number,

@@ -1,14 +1,14 @@
-//! What a path says: the API, and whether it is excluded.
+//! The API that a path names, and whether the path is excluded.
 //!
 //! Paths come from the network. Nothing here decodes them, and nothing allocates.
 
-/// The paths that are excluded by default: what a web framework serves about itself.
+/// The paths that are excluded by default: pages that a web framework serves about itself.
 /// [`exclude_none`](crate::Builder::exclude_none) removes them.
 pub const DEFAULT_EXCLUDED: [&str; 5] = ["/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static"];
 
 /// Returns the API of a path: its first segment after an optional version (`v1`, `v1alpha`,
-/// `v1beta1`, `v2`). `None` for the root, with or without a version, and for what is not a path
-/// (`*`).
+/// `v1beta1`, `v2`). Returns `None` for the root, with or without a version, and for a text that is
+/// not a path (`*`).
 ///
 /// ```
 /// use spanscope_tower::api_of;
@@ -32,7 +32,7 @@ pub fn api_of(path: &str) -> Option<&str> {
     }
 }
 
-/// `v`, a digit, and then digits and letters.
+/// Returns whether a segment is `v`, a digit, and then digits and letters.
 fn is_version(segment: &str) -> bool {
     let Some(rest) = segment.strip_prefix('v') else {
         return false;
@@ -46,12 +46,13 @@ fn is_version(segment: &str) -> bool {
 pub(crate) struct Excluded(Box<str>);
 
 impl Excluded {
-    /// Slashes at either end make no difference; `/` alone is the root and nothing below it.
+    /// Creates it. Slashes at either end are ignored; `/` alone is the root and nothing below it.
     pub(crate) fn new(path: &str) -> Self {
         Self(format!("/{}", path.trim_matches('/')).into())
     }
 
-    /// Whole segments count: `/docs` excludes `/docs/oauth2-redirect`, and not `/docsearch`.
+    /// Returns whether it excludes a path, by whole segments: `/docs` excludes
+    /// `/docs/oauth2-redirect`, and not `/docsearch`.
     pub(crate) fn covers(&self, path: &str) -> bool {
         path.strip_prefix(&*self.0)
             .is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && &*self.0 != "/"))

@@ -1,4 +1,5 @@
-//! What is read of a request once, as few and bounded values, for the labels and for the span.
+//! The parts of a request that labels and span use, read once. They have a bounded number of
+//! values.
 
 use http::{Method, Request, Version};
 
@@ -24,8 +25,8 @@ pub(crate) struct RequestLabels {
 }
 
 impl RequestLabels {
-    /// Reads them. A client of HTTP/1 doesn't send its scheme: `is_https` then says what the server
-    /// listens for.
+    /// Reads them. A client of HTTP/1 doesn't send its scheme; it is then that of the server, by
+    /// `is_https`.
     pub(crate) fn of<B>(request: &Request<B>, is_https: bool) -> Self {
         Self::new(
             request.method(),
@@ -54,12 +55,12 @@ impl RequestLabels {
         }
     }
 
-    /// A known method, or `_OTHER`.
+    /// Returns a known method, or `_OTHER`.
     pub(crate) fn method(self) -> &'static str {
         METHODS[usize::from(self.method)]
     }
 
-    /// Whether the method is one of the known ones.
+    /// Returns whether the method is one of the known ones.
     pub(crate) fn is_known_method(self) -> bool {
         usize::from(self.method) != OTHER_METHOD
     }
@@ -82,7 +83,7 @@ impl RequestLabels {
         if self.is_https { 443 } else { 80 }
     }
 
-    /// The place among all pairs of method and scheme.
+    /// Returns the index among all pairs of method and scheme.
     pub(crate) fn index(self) -> usize {
         usize::from(self.method) * SCHEMES.len() + usize::from(self.is_https)
     }
@@ -98,7 +99,7 @@ impl RequestLabels {
     }
 }
 
-/// `network.protocol.version`; empty for an unknown one.
+/// Returns the value of `network.protocol.version`; empty for an unknown version.
 pub(crate) fn version_text(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "0.9",
@@ -116,26 +117,26 @@ mod tests {
 
     use super::*;
 
-    fn traits(method: &str, uri: &str) -> Option<RequestLabels> {
+    fn labels(method: &str, uri: &str) -> Option<RequestLabels> {
         let request = Request::builder().method(method).uri(uri).body(()).ok()?;
         Some(RequestLabels::of(&request, false))
     }
 
     #[test]
-    fn a_made_up_method_or_scheme_is_no_label() {
-        let made_up = traits("BREW", "coffee://pot/x").map(|traits| (traits.method(), traits.scheme()));
+    fn an_unknown_method_or_scheme_is_not_a_label() {
+        let made_up = labels("BREW", "coffee://pot/x").map(|labels| (labels.method(), labels.scheme()));
         assert_eq!(made_up, Some(("_OTHER", "http")));
-        let query = traits("QUERY", "https://host/x").map(|traits| (traits.method(), traits.scheme()));
+        let query = labels("QUERY", "https://host/x").map(|labels| (labels.method(), labels.scheme()));
         assert_eq!(query, Some(("QUERY", "https")));
         assert_eq!(
-            traits("get", "/").map(RequestLabels::is_known_method),
+            labels("get", "/").map(RequestLabels::is_known_method),
             Some(false)
         );
     }
 
     #[test]
     fn responses_without_a_body_end_with_their_head() {
-        let ends = |method, status| traits(method, "/").map(|traits| traits.ends_with_head(status));
+        let ends = |method, status| labels(method, "/").map(|labels| labels.ends_with_head(status));
         assert_eq!(ends("HEAD", StatusCode::OK), Some(true));
         assert_eq!(ends("GET", StatusCode::SWITCHING_PROTOCOLS), Some(true));
         assert_eq!(ends("GET", StatusCode::NO_CONTENT), Some(true));

@@ -1,4 +1,4 @@
-//! The service around a service, and the future of its response.
+//! The service that wraps another service, and the future of its response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        // In one process, a client's request may arrive with its extensions. A handler's own
-        // request is another one.
+        // In one process, a client's request may arrive with the mark in its extensions. A request
+        // that the handler sends on with these extensions needs a span again.
         request.extensions_mut().remove::<Seen>();
         let Some(in_flight) = InFlight::start(&self.shared, &request) else {
             return ResponseFuture {
@@ -60,8 +60,8 @@ where
 }
 
 pin_project! {
-    /// The future of the response of a [`RequestMetrics`]. Once it has returned it, it stays
-    /// pending.
+    /// The future of the response of a [`RequestMetrics`]. After it has returned the response, it
+    /// stays pending.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]

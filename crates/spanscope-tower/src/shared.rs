@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Extensions;
 
 use crate::apis::{Api, Apis};
-use crate::level::Level;
+use crate::level::InFlightGauge;
 use crate::path::Excluded;
 use crate::request::{METHODS, RequestLabels, SCHEMES};
 
@@ -23,8 +23,8 @@ pub(crate) struct Shared {
     pub(crate) client_of: Option<Box<FromExtensions<SocketAddr>>>,
     pub(crate) opens_span: bool,
     pub(crate) is_https: bool,
-    /// By [`RequestLabels::index`].
-    pub(crate) running: [Level; METHODS.len() * SCHEMES.len()],
+    /// The numbers of running requests, by [`RequestLabels::index`].
+    pub(crate) running: [InFlightGauge; METHODS.len() * SCHEMES.len()],
 }
 
 impl fmt::Debug for Shared {
@@ -67,8 +67,8 @@ impl Shared {
         self.client_of.as_ref()?(extensions)
     }
 
-    /// How many requests with this method and scheme are running.
-    pub(crate) fn running(&self, traits: RequestLabels) -> &Level {
-        &self.running[traits.index()]
+    /// Returns the number of running requests with this method and scheme.
+    pub(crate) fn running(&self, labels: RequestLabels) -> &InFlightGauge {
+        &self.running[labels.index()]
     }
 }

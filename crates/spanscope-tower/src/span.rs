@@ -1,7 +1,7 @@
 //! The request span, with the names of OpenTelemetry's HTTP conventions.
 //!
-//! It never contains the query string, headers besides the four here, or bodies. They may contain
-//! secrets. A value from a header is kept only if it is visible ASCII, up to a limit.
+//! It never contains the query string, headers other than those here, or bodies, because they may
+//! contain secrets. A value from a header is kept only if it is visible ASCII, up to a limit.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,16 +15,16 @@ use tracing::{Span, info_span};
 use crate::grpc::service_of;
 use crate::request::RequestLabels;
 
-/// Longer header values are cut to this many bytes.
+/// Longer header values are cut to this number of bytes.
 const MAX_HEADER_LEN: usize = 512;
 
 static TELEMETRY_SERVICE: HeaderName = HeaderName::from_static("x-telemetry-service");
 static TELEMETRY_VERSION: HeaderName = HeaderName::from_static("x-telemetry-version");
 
-/// `GET /v1/models/{id}` if the route is known, `GET models` if only the API is, `GET` else;
-/// `library.Books/Find` for a gRPC call.
+/// The span's name: `GET /v1/models/{id}` if the route is known, `GET models` if only the API is,
+/// `GET` else; `library.Books/Find` for a gRPC call.
 pub(crate) struct Name<'a> {
-    pub(crate) traits: RequestLabels,
+    pub(crate) labels: RequestLabels,
     /// Route or API.
     pub(crate) target: Option<&'a str>,
     /// The method of a gRPC call, which is the whole name.
@@ -36,7 +36,7 @@ impl fmt::Display for Name<'_> {
         if let Some(method) = self.grpc {
             return f.write_str(method);
         }
-        f.write_str(self.traits.name())?;
+        f.write_str(self.labels.name())?;
         match self.target {
             Some(target) => write!(f, " {target}"),
             None => Ok(()),
@@ -44,14 +44,14 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Opens it. `client` is called only if the span is enabled.
+/// Opens the span. `client` is called only if the span is enabled.
 pub(crate) fn open<B>(
     request: &Request<B>,
     name: &Name<'_>,
     route: Option<&str>,
     client: impl Fn() -> Option<SocketAddr>,
 ) -> Span {
-    let traits = name.traits;
+    let labels = name.labels;
     let headers = request.headers();
     // The first segment of the target is its category.
     let span = info_span!(
@@ -61,14 +61,14 @@ pub(crate) fn open<B>(
         otel.kind = "server",
         otel.status_code = Empty,
         otel.status_description = Empty,
-        http.request.method = traits.method(),
+        http.request.method = labels.method(),
         http.request.method_original =
-            (!traits.is_known_method()).then(|| cut(request.method().as_str(), 64)),
+            (!labels.is_known_method()).then(|| cut(request.method().as_str(), 64)),
         http.route = route,
         http.response.status_code = Empty,
         url.path = request.uri().path(),
-        url.scheme = traits.scheme(),
-        network.protocol.version = (!traits.version.is_empty()).then_some(traits.version),
+        url.scheme = labels.scheme(),
+        network.protocol.version = (!labels.version.is_empty()).then_some(labels.version),
         user_agent.original = header(headers, &http::header::USER_AGENT),
         client.address = Empty,
         client.port = Empty,

@@ -1,7 +1,7 @@
 //! A separate binary, because threads of a runtime only see the process's global subscriber.
 //!
 //! 1,000 concurrent requests that end in every way leave exact counters and every gauge at zero.
-//! They come over HTTP/2, where these need few sockets and a handler that panics only resets its
+//! They are sent over HTTP/2, where they need few sockets and a handler that panics only resets its
 //! own stream.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -91,7 +91,7 @@ async fn ask(mut client: SendRequest<NoBody>, end: &'static str, all_are_here: A
     if end == "dropped" {
         // Leaves when every request has arrived.
         tokio::select! {
-            _ = answer => unreachable!("it is never answered"),
+            _ = answer => unreachable!("the server never responds"),
             _ = all_are_here.wait() => {}
         }
         return;

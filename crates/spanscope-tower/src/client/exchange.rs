@@ -36,7 +36,7 @@ thread_local! {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen;
 
-/// A request that is not over.
+/// A request in progress.
 #[derive(Debug)]
 pub(crate) struct ClientExchange {
     shared: Arc<Shared>,
@@ -126,7 +126,7 @@ impl ClientExchange {
         }
     }
 
-    /// Reads the request's body, which may make it a call of a model. Before
+    /// Reads the request's body, which may make it a call of a model. Has to precede
     /// [`begin`](Self::begin), so that the current span is still that of the caller.
     #[cfg(feature = "model-calls")]
     pub(crate) fn reading<B: 'static>(
@@ -170,13 +170,13 @@ impl ClientExchange {
         self
     }
 
-    /// Counts it as running, or no more with what it was.
+    /// Adds `by` to the number of running requests. A finished request is measured too.
     fn count(&self, by: i64, mut finished: Option<&Finished<'_>>) {
         self.host.running(self.labels).change(by, |running| {
             let finished = finished.take();
             measure::active_requests(&self.host, self.labels, running, self.ids, finished);
         });
-        // Another thread tells the number.
+        // Another thread reports the number, and not this request.
         if let Some(finished) = finished {
             finished.measure();
         }

@@ -52,7 +52,7 @@ impl Failure {
         let known_error = as_error(error, known);
         let error_type = known_error.and_then(|error| kind_of(error, known)).unwrap_or({
             match type_name::<E>() {
-                // A box says nothing about its contents.
+                // The name of a box does not contain the type inside.
                 name if name.contains("dyn ") => OTHER,
                 name => name,
             }
@@ -67,7 +67,7 @@ impl Failure {
             }
             source = error.source();
         }
-        // Errors name the URL.
+        // Errors may contain the URL.
         let description = mask_text(&description);
         Self {
             error_type: error_type.into(),
@@ -95,8 +95,8 @@ fn as_error<'a, E: 'static>(error: &'a E, known: &[KnownError]) -> Option<&'a (d
     built_in.iter().chain(known).find_map(|known| (known.of_any)(any))
 }
 
-/// Returns what an error and its sources say, by relevance: a timeout, the system's error, the
-/// client's own kind, a type that the user named.
+/// Returns the `error.type` of an error by it and its sources, the most relevant first: a timeout,
+/// the system's error, the client's own kind, a type that the user named.
 fn kind_of(error: &(dyn Error + 'static), known: &[KnownError]) -> Option<&'static str> {
     #[cfg(feature = "reqwest")]
     let of_reqwest = || chain(error).filter_map(|error| error.downcast_ref::<reqwest::Error>());

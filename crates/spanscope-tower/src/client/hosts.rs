@@ -7,12 +7,12 @@ use std::sync::{Arc, RwLock};
 use spanscope_core::sync::{read, write};
 
 use crate::apis::OTHER;
-use crate::level::Level;
+use crate::level::InFlightGauge;
 use crate::request::{METHODS, RequestLabels, SCHEMES};
 
 /// The default number of servers that metrics distinguish, see
 /// [`max_hosts`](crate::ClientLayerBuilder::max_hosts). Later ones count as
-/// [`OTHER`]: a crawler must not make a series of each site.
+/// [`OTHER`]: a crawler must not create a series for each site.
 pub const DEFAULT_MAX_HOSTS: usize = 200;
 
 /// A longer name counts as [`OTHER`].
@@ -26,7 +26,7 @@ pub(crate) struct Host {
     /// `server.port`.
     pub(crate) port: Option<u16>,
     /// The numbers of running requests, by [`RequestLabels::index`].
-    running: [Level; METHODS.len() * SCHEMES.len()],
+    running: [InFlightGauge; METHODS.len() * SCHEMES.len()],
 }
 
 impl Host {
@@ -38,8 +38,8 @@ impl Host {
         })
     }
 
-    /// The number of running requests with this method and scheme.
-    pub(crate) fn running(&self, labels: RequestLabels) -> &Level {
+    /// Returns the number of running requests with this method and scheme.
+    pub(crate) fn running(&self, labels: RequestLabels) -> &InFlightGauge {
         &self.running[labels.index()]
     }
 }
@@ -81,7 +81,7 @@ impl Hosts {
         let Some(address) = address else {
             return Arc::clone(&self.unknown);
         };
-        // Names of hosts have no case, so one in capitals must not make a second series.
+        // Names of hosts are case-insensitive, so one in capitals must not create a second series.
         if address.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return self.find_lower(&address.to_ascii_lowercase(), port);
         }
@@ -139,7 +139,7 @@ pub(crate) struct HostPattern {
 }
 
 impl HostPattern {
-    /// A scheme, credentials, a port and a path around the host make no difference.
+    /// Creates a pattern. Scheme, credentials, port and path next to the host are ignored.
     pub(crate) fn new(text: &str) -> Self {
         let text = text.trim();
         let text = text.split_once("://").map_or(text, |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! The client's layer, and how it is set up. Every setter names its default.
+//! The client's layer and its builder. Every setter names its default.
 
 use std::error::Error;
 use std::fmt;
@@ -22,21 +22,21 @@ use super::shared::{Shared, TemplateOf};
 /// `ReqwestService`, and with `reqwest-middleware` it is a middleware of that crate.
 ///
 /// Apply it inside retries and redirects: each attempt then has a span, as the conventions require.
-/// Of two layers around one client the outer one counts. Clones share the numbers of running
-/// requests, so a program creates one layer and clones it for all its clients.
+/// Of two layers around one client only the outer one opens spans and measures. Clones share the
+/// numbers of running requests, so a program creates one layer and clones it for all its clients.
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl ClientLayer {
-    /// The layer with all defaults.
+    /// Creates the layer with all defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Begins to set one up.
+    /// Returns a builder with all defaults.
     pub fn builder() -> ClientLayerBuilder {
         ClientLayerBuilder::default()
     }
@@ -56,7 +56,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// Sets up a [`ClientLayer`].
+/// Builds a [`ClientLayer`].
 ///
 /// ```
 /// use spanscope_tower::ClientLayer;
@@ -105,13 +105,14 @@ impl fmt::Debug for ClientLayerBuilder {
 }
 
 impl ClientLayerBuilder {
-    /// The only hosts that `traceparent`, `tracestate` and `baggage` are sent to:
-    /// `api.example.com`, or `*.example.com` for all hosts below a domain. Ports don't count, and
-    /// of a URL its host does. An empty list sends them nowhere. Default: all hosts.
+    /// Sets the only hosts that receive `traceparent`, `tracestate` and `baggage`:
+    /// `api.example.com`, or `*.example.com` for all hosts below a domain. Ports are ignored; of a
+    /// URL only the host is used. With an empty list no host receives them. Default: all hosts.
     ///
-    /// Baggage is sent in the clear, so a program that puts something into it and calls servers of
-    /// others names its own. A `reqwest` client that follows a redirect takes the headers along to
-    /// the new host, unless it has the layer's `redirect_policy` (feature `reqwest`).
+    /// Every server can read the baggage that it receives, so a program that sets baggage and calls
+    /// servers of others should list its own servers. A `reqwest` client that follows a redirect
+    /// sends the headers to the new host too, unless it has the layer's `redirect_policy` (feature
+    /// `reqwest`).
     pub fn propagate_to<H: AsRef<str>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         let hosts = hosts.into_iter().map(|host| HostPattern::new(host.as_ref()));
         self.propagation = Propagation::Only(hosts.collect());
@@ -169,8 +170,8 @@ impl ClientLayerBuilder {
         self
     }
 
-    /// Makes spans of requests that call a model spans of that call, with its tokens, for all hosts
-    /// and without contents. Default: no. See [Calls of models](crate#calls-of-models).
+    /// Turns the spans of requests that call a model into spans of that call, with its tokens, for
+    /// all hosts and without contents. Default: no. See [Calls of models](crate#calls-of-models).
     ///
     /// ```
     /// # use spanscope_tower::ClientLayer;
@@ -190,7 +191,7 @@ impl ClientLayerBuilder {
         self
     }
 
-    /// Makes the layer.
+    /// Creates the layer.
     #[must_use]
     pub fn build(self) -> ClientLayer {
         ClientLayer {

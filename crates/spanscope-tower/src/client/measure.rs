@@ -1,4 +1,4 @@
-//! The way of a client's metrics to whatever takes measurements: their names, labels and units.
+//! The metrics of a client: names, labels and units, and recording them.
 
 use http::StatusCode;
 use spanscope_core::capture::{RawValue, SpanIds};
@@ -17,8 +17,8 @@ fn port_of(host: &Host) -> Option<RawValue<'_>> {
     host.port.map(|port| RawValue::I64(port.into()))
 }
 
-/// The number of running requests to a server, with this method and scheme; and the request that is
-/// over, where that is why the number changed.
+/// Records the number of running requests to a server, with this method and scheme, and the
+/// duration of the request whose end changed the number, if there is one.
 pub(crate) fn active_requests(
     host: &Host,
     labels: RequestLabels,
@@ -40,7 +40,7 @@ pub(crate) fn active_requests(
         of_host.as_slice(),
         ids,
     );
-    // Whether a layer takes them makes no difference here.
+    // Whether a layer received them makes no difference here.
     let _ = match finished {
         Some(finished) => {
             let labels = finished.labels();
@@ -60,7 +60,7 @@ pub(crate) struct Finished<'a> {
     pub(crate) seconds: f64,
     pub(crate) status: Option<StatusCode>,
     pub(crate) error_type: Option<&'a str>,
-    /// Of the request's span.
+    /// The ids of the request's span.
     pub(crate) ids: Option<SpanIds>,
 }
 

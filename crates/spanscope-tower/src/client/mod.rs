@@ -1,5 +1,5 @@
-//! The client's half: a span and measurements for each request that a program sends, and the trace
-//! along with it.
+//! The client's half: a span and measurements for each request that a program sends, and
+//! propagation of the trace.
 
 #[cfg(feature = "async-openai")]
 mod async_openai;

@@ -1,4 +1,4 @@
-//! Model calls among the requests of a client: which are read, and their spans.
+//! Model calls among the requests of a client: which requests are read, and their spans.
 
 use std::any::Any;
 use std::fmt;
@@ -26,7 +26,7 @@ use tracing::Span;
 use super::hosts::HostPattern;
 use super::request::ClientRequest;
 
-/// The variable that tells OpenTelemetry's instrumentations whether to keep contents.
+/// The variable by which OpenTelemetry's instrumentations decide whether to keep contents.
 const CONTENT_VARIABLE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
 /// The category of calls of models.
 const CATEGORY: &str = "inference";
@@ -66,7 +66,7 @@ impl fmt::Debug for ModelCalls {
 }
 
 impl ModelCalls {
-    /// All hosts, without contents.
+    /// Creates settings for all hosts, without contents.
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,8 +79,8 @@ impl ModelCalls {
         self
     }
 
-    /// The provider at a host, for `gen_ai.provider.name`. Default: known for public hosts,
-    /// elsewhere that of the API which the host speaks.
+    /// Sets the provider of a host, for `gen_ai.provider.name`. Default: known for public hosts;
+    /// for other hosts the provider of the API that the request uses.
     pub fn provider(mut self, host: &str, name: impl Into<String>) -> Self {
         self.providers.push((HostPattern::new(host), name.into()));
         self
@@ -108,16 +108,16 @@ impl ModelCalls {
         self.content(is_kept)
     }
 
-    /// The same as [`content_from_env`](Self::content_from_env), with an error for an invalid
-    /// value.
+    /// Does the same as [`content_from_env`](Self::content_from_env), but returns an error for an
+    /// invalid value.
     ///
     /// # Errors
-    /// The variable has another value than those named there.
+    /// Fails if the variable has another value than those named there.
     pub fn try_content_from_env(self) -> Result<Self, ContentVariableError> {
         Ok(self.content(content_in_env()?))
     }
 
-    /// The number of bytes that the messages of one direction have at most. Default:
+    /// Sets the maximum size of the messages of one direction, in bytes. Default:
     /// [`spanscope_calls::DEFAULT_MAX_CONTENT`].
     pub fn max_content(mut self, bytes: usize) -> Self {
         self.settings = self.settings.max_content(bytes);
@@ -144,7 +144,7 @@ impl ModelCalls {
         self
     }
 
-    /// A reader for a request, if it may be a call of a model that no span describes yet.
+    /// Returns a reader for a request, if it may be a call of a model that no span describes yet.
     fn reader_of(&self, request: &ClientRequest<'_>, body: &dyn Any) -> Option<CallReader> {
         let host = request.host.unwrap_or_default();
         let endpoint = Endpoint::of(request.method.as_str(), host, request.port, request.path)?;
@@ -172,7 +172,7 @@ impl ModelCalls {
 
     fn bytes_of(&self, body: &dyn Any) -> Option<Bytes> {
         if let Some(full) = body.downcast_ref::<Full<Bytes>>() {
-            // There is no other way to its bytes, and it is ready at once.
+            // `Full` gives access to its bytes only by polling, and is ready at once.
             let mut copy = full.clone();
             let context = &mut Context::from_waker(Waker::noop());
             return match Pin::new(&mut copy).poll_frame(context) {
@@ -239,14 +239,15 @@ impl fmt::Display for ContentVariableError {
 
 impl std::error::Error for ContentVariableError {}
 
-/// The number of chunks whose times are recorded together. A stream brings thousands, and to find
-/// the layer that takes measurements costs more than to take one.
+/// The number of chunks whose times are recorded together. A stream has thousands, and finding the
+/// layer that receives measurements takes longer than recording one.
 const MAX_PENDING: usize = 64;
 
-/// Recorded at the latest with the chunk that comes this long after the first pending one.
+/// A chunk that arrives this long after the first pending one causes all pending ones to be
+/// recorded.
 const MAX_PENDING_AGE: Duration = Duration::from_secs(1);
 
-/// A call of a model that is not over.
+/// A call of a model in progress.
 pub(crate) struct CallInProgress {
     reader: CallReader,
     chunk_times: ChunkTimes,
@@ -260,23 +261,23 @@ impl fmt::Debug for CallInProgress {
     }
 }
 
-/// When chunks came whose times are not recorded yet.
+/// The times of chunks that are not recorded yet.
 #[derive(Default)]
 struct ChunkTimes {
     /// The chunk before those that are pending.
     before: Option<Ticks>,
     pending: Vec<Ticks>,
-    /// When the first pending chunk came, after the request began.
+    /// The time from the start of the request to the first pending chunk.
     since: Duration,
     labels: Option<ChunkLabels>,
 }
 
-/// Of the measurements of chunks: the span, the provider and the model.
+/// The span and the labels of the measurements of chunks.
 struct ChunkLabels {
     span: Option<SpanIds>,
     operation: &'static str,
     provider: String,
-    /// Empty where the request calls no model; then nothing is measured.
+    /// Empty if the request calls no model; then nothing is measured.
     model: String,
 }
 
@@ -302,7 +303,8 @@ impl CallInProgress {
         );
     }
 
-    /// Reads a frame of the answer to a request that began at `started`. Returns whether it could.
+    /// Reads a frame of the response to a request that began at `started`. Returns whether the
+    /// frame could be read.
     pub(crate) fn frame<D: Buf>(&mut self, frame: &Frame<D>, started: Ticks, span: &Span) -> bool {
         let Some(data) = frame.data_ref() else {
             return true;
@@ -339,8 +341,8 @@ impl CallInProgress {
             return;
         };
         let labels = times.labels.get_or_insert_with(|| {
-            // The request is parsed here and not before it is sent, nor before the first chunk is
-            // passed on.
+            // The request is parsed only here, so that parsing delays neither the request nor the
+            // first chunk.
             let (operation, provider) = (self.reader.operation(), self.reader.provider().to_owned());
             let model = self.reader.request_end().map(|request| request.model.clone());
             ChunkLabels {
@@ -372,7 +374,7 @@ impl CallInProgress {
                     is_event: false,
                 }
             };
-            // Whether a layer takes them makes no difference here.
+            // Whether a layer received them makes no difference here.
             let _ = record_all(times.pending.iter().map(measurement));
         }
         times.before = Some(last);
@@ -398,7 +400,7 @@ impl CallInProgress {
         if let Some(error) = &call.error {
             span.record("otel.status_code", "error");
             if !error.message.is_empty() {
-                // Providers quote the key that they refuse.
+                // Providers quote an invalid API key in their message.
                 span.record("otel.status_description", &*mask_text(&error.message));
             }
         }
@@ -414,7 +416,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variable_for_contents_has_the_words_of_opentelemetry() {
+    fn the_variable_for_contents_accepts_the_values_of_opentelemetry() {
         for (value, is_kept) in [
             ("", false),
             (" ", false),

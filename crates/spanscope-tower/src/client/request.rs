@@ -22,7 +22,7 @@ pub struct ClientRequest<'a> {
     pub(crate) extensions: Option<&'a Extensions>,
 }
 
-/// Where the text of a URL is.
+/// The parts that the text of a URL consists of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum UrlText<'a> {
     Whole(&'a Uri),
@@ -33,7 +33,8 @@ pub(crate) enum UrlText<'a> {
 }
 
 impl<'a> ClientRequest<'a> {
-    /// Reads a request. One without a host goes to the origin, else to the header `host`.
+    /// Reads a request. If its URI has no host, the host is that of the origin, else that of the
+    /// header `host`.
     pub(crate) fn of<B>(request: &'a Request<B>, origin: Option<&'a Uri>) -> Self {
         let uri = request.uri();
         let (whole, url) = match origin {
@@ -86,7 +87,7 @@ impl<'a> ClientRequest<'a> {
         }
     }
 
-    /// The request's method.
+    /// Returns the request's method.
     #[must_use]
     pub fn method(&self) -> &'a Method {
         self.method
@@ -106,7 +107,7 @@ impl<'a> ClientRequest<'a> {
         self.path
     }
 
-    /// The request's headers, before the layer adds its own.
+    /// Returns the request's headers, before the layer adds its own.
     #[must_use]
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
@@ -119,7 +120,8 @@ impl<'a> ClientRequest<'a> {
         self.extensions
     }
 
-    /// The attribute `url.full`: no credentials, and the secrets of the query masked.
+    /// Returns the attribute `url.full`, without credentials and with the secrets of the query
+    /// masked.
     pub(crate) fn full_url(&self) -> Option<Cow<'a, str>> {
         self.host?;
         let url: Cow<'_, str> = match self.url {
@@ -137,7 +139,7 @@ impl<'a> ClientRequest<'a> {
     }
 }
 
-/// The URL of a path and query at the server of an origin.
+/// Returns the URL of a path and query at the server of an origin.
 fn url_text(origin: &Uri, uri: &Uri) -> String {
     let authority = origin.authority().map_or("", |authority| authority.as_str());
     let path = uri.path_and_query().map_or("", |path| path.as_str());
@@ -188,13 +190,13 @@ pub(super) fn without_brackets(host: &str) -> &str {
 pub struct UrlTemplate(Cow<'static, str>);
 
 impl UrlTemplate {
-    /// A template, in any notation.
+    /// Creates a template, in any notation.
     #[must_use]
     pub fn new(template: impl Into<Cow<'static, str>>) -> Self {
         Self(template.into())
     }
 
-    /// Its text.
+    /// Returns the text of the template.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -61,10 +61,10 @@ pub(super) fn mark_of(request: &Request) -> u64 {
 const MAX_REDIRECTS: usize = 10;
 
 impl ClientLayer {
-    /// A policy of redirects that keeps the trace from hosts that must not see it.
+    /// Returns a redirect policy that keeps the trace from hosts that must not see it.
     ///
-    /// A `reqwest` client follows redirects below the layer, and takes `traceparent`, `tracestate`
-    /// and `baggage` along to any host. With this policy it follows up to 10 redirects to hosts of
+    /// A `reqwest` client follows redirects below the layer, and sends `traceparent`, `tracestate`
+    /// and `baggage` to any host. With this policy it follows up to 10 redirects to hosts of
     /// [`propagate_to`](crate::ClientLayerBuilder::propagate_to); the response that redirects to
     /// another host is returned to the caller.
     ///
@@ -95,9 +95,8 @@ impl ClientLayer {
 
 /// Sends requests of a bare `reqwest` client through a [`ClientLayer`].
 ///
-/// A client that is wrapped once is less to write:
-/// `ClientLayer::new().layer(reqwest::Client::new())` is a tower service. Requests of
-/// `reqwest::blocking` can't be watched.
+/// To wrap a client once takes less code: `ClientLayer::new().layer(reqwest::Client::new())` is a
+/// tower service. Requests of `reqwest::blocking` can't be traced.
 ///
 /// ```no_run
 /// use spanscope_tower::{ClientLayer, SendTraced};
@@ -113,7 +112,7 @@ pub trait SendTraced {
     /// Sends the request in a span.
     ///
     /// # Errors
-    /// As those of [`RequestBuilder::send`], unchanged.
+    /// Those of [`RequestBuilder::send`], unchanged.
     fn send_traced(self, layer: &ClientLayer) -> impl Future<Output = Result<Response, Error>> + Send;
 }
 
@@ -126,8 +125,8 @@ impl SendTraced for RequestBuilder {
 }
 
 pin_project! {
-    /// The future of the response of a [`ClientService`] around a `reqwest` client. Once it has
-    /// returned it, it stays pending.
+    /// The future of the response of a [`ClientService`] around a `reqwest` client. After it has
+    /// returned the response, it stays pending.
     #[derive(Debug)]
     pub struct ReqwestFuture<F> {
         #[pin]
@@ -139,7 +138,7 @@ pin_project! {
     #[project = StateProjection]
     #[derive(Debug)]
     enum State<F> {
-        // A layer outside of this one watches it.
+        // An outer layer watches the request.
         Plain {
             #[pin]
             inner: F,
@@ -189,7 +188,8 @@ where
     }
 }
 
-/// Makes reqwest's response of an `http` one. Only reqwest's builder can give it the URL.
+/// Converts an `http` response to reqwest's. Only reqwest's extension of the builder can set the
+/// URL.
 fn to_reqwest(response: http::Response<ClientBody<Body>>, url: Option<Url>) -> Response {
     let (mut parts, body) = response.into_parts();
     if let Some(url) = url {

@@ -64,8 +64,8 @@ where
 }
 
 pin_project! {
-    /// The future of the response of a [`ClientService`]. Once it has returned it, it stays
-    /// pending.
+    /// The future of the response of a [`ClientService`]. After it has returned the response, it
+    /// stays pending.
     #[derive(Debug)]
     pub struct ClientFuture<F> {
         #[pin]

@@ -26,7 +26,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether requests that don't name a scheme go over TLS.
+    /// Returns whether requests that don't name a scheme are sent over TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.origin
             .as_ref()

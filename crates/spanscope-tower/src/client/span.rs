@@ -1,7 +1,7 @@
 //! The span of a client's request, with the names of OpenTelemetry's HTTP and RPC conventions.
 //!
-//! Never in it: credentials of the URL, values of secrets in its query, headers other than
-//! `retry-after`, bodies.
+//! It never contains credentials of the URL, values of secrets in its query, headers other than
+//! `retry-after`, or bodies.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::request::ClientRequest;
 use crate::grpc::service_of;
 use crate::request::RequestLabels;
 
-/// Data about a request besides the request itself.
+/// Data about a request in addition to the request itself.
 pub(crate) struct Details<'a> {
     pub(crate) labels: RequestLabels,
     pub(crate) port: u16,
@@ -24,7 +24,8 @@ pub(crate) struct Details<'a> {
 }
 
 impl Details<'_> {
-    /// `GET /users/{id}` with a template, `GET` without; `library.Books/Find` of a gRPC call.
+    /// Returns `GET /users/{id}` with a template, `GET` without, `library.Books/Find` for a gRPC
+    /// call.
     fn name(&self) -> Cow<'_, str> {
         match (self.grpc, self.template) {
             (Some(method), _) => method.into(),

@@ -1,4 +1,4 @@
-//! In axum 0.8, over TCP.
+//! The layer in axum 0.8, over TCP.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -110,7 +110,7 @@ fn a_client_that_leaves_a_stream_ends_it() {
         let mut response = client.send_request(request("GET", "/v1/stream")).await.unwrap();
         let first = response.frame().await.unwrap().unwrap();
         assert_eq!(first.into_data().unwrap(), "data");
-        assert_eq!(recorder.counted(), [""; 0], "it runs");
+        assert_eq!(recorder.counted(), [""; 0], "the request is still running");
         drop((response, client));
         recorder.wait_for(1).await;
     });
@@ -136,7 +136,7 @@ fn a_handler_that_panics_counts_as_500() {
 }
 
 #[test]
-fn head_is_over_with_its_head() {
+fn a_head_request_ends_with_the_head_of_its_response() {
     let recorder = served(async |addr, recorder| {
         let response = connect(addr)
             .await
@@ -151,7 +151,7 @@ fn head_is_over_with_its_head() {
 }
 
 #[test]
-fn it_can_wrap_the_whole_router() {
+fn the_layer_can_wrap_the_whole_router() {
     let recorder = Recorder::of(async {
         let service = settings().build().layer(app());
         let request = http::Request::get("/v1/models/7").body(Body::empty()).unwrap();

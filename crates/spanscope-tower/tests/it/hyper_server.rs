@@ -1,4 +1,4 @@
-//! Around a service of plain hyper 1, over TCP.
+//! The layer around a service of plain hyper 1, over TCP.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -118,7 +118,7 @@ fn responses_streams_and_failures_are_measured() {
 }
 
 #[test]
-fn an_upgrade_is_over_with_its_head() {
+fn an_upgrade_ends_with_the_head_of_its_response() {
     let (subscriber, recorder) = Recorder::subscriber();
     tracing::subscriber::with_default(subscriber, || {
         support::block_on(async {
@@ -138,7 +138,7 @@ fn an_upgrade_is_over_with_its_head() {
 }
 
 #[test]
-fn http_2_tells_its_version_and_scheme() {
+fn a_request_over_http_2_has_its_version_and_scheme() {
     let (subscriber, recorder) = Recorder::subscriber();
     tracing::subscriber::with_default(subscriber, || {
         support::block_on(async {

@@ -13,7 +13,7 @@ use tower::{Layer, Service, service_fn};
 
 use crate::support::{PLANNED, Recorder, Script, Step, hush_planned_panics};
 
-/// How the service responds, after this number of polls.
+/// How the service responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Head(u16),
@@ -138,7 +138,7 @@ where
         body: Some(Script::of(&steps)),
     })));
     let mut future = Box::pin(service.call(Request::get("http://api/v1/models").body(()).unwrap()));
-    // As often as it takes, or not so often.
+    // A random number of polls, which may be too few for a response.
     let mut response = None;
     for _ in 0..random.usize(..8) {
         match poll(|context| future.as_mut().poll(context)) {

@@ -1,4 +1,4 @@
-//! How each way in which a request can end is counted, around services without a server.
+//! Tests how each end of a request is counted, with services and without a server.
 
 use std::convert::Infallible;
 use std::io;
@@ -48,7 +48,7 @@ fn a_response_is_measured_with_its_names_labels_and_units() {
         "POST",
         Response::builder().status(404).body(NoBody::default()).unwrap(),
     );
-    let told: Vec<_> = recorder
+    let reported: Vec<_> = recorder
         .all()
         .into_iter()
         .map(|one| {
@@ -73,7 +73,7 @@ fn a_response_is_measured_with_its_names_labels_and_units() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "llama_stack_concurrent_requests gauge 1 requests api=models",
             "http.server.active_requests gauge 1 {request} http.request.method=POST,url.scheme=http",
@@ -112,7 +112,7 @@ fn an_error_of_the_service_counts_as_500() {
 }
 
 #[test]
-fn a_panic_counts_as_500_and_continues() {
+fn a_panic_counts_as_500_and_reaches_the_caller() {
     hush_planned_panics();
     let recorder = Recorder::of(async {
         // In the future.
@@ -152,7 +152,7 @@ fn a_request_dropped_before_its_response_counts_as_499() {
 }
 
 #[test]
-fn a_request_that_is_dropped_by_another_ones_panic_did_not_panic() {
+fn a_request_that_is_dropped_by_another_panic_counts_as_499() {
     hush_planned_panics();
     let recorder = Recorder::of(async {
         let mut service = around(service_fn(async |_: Request<()>| {
@@ -250,7 +250,7 @@ fn every_end_of_a_body_is_one_end_of_the_request() {
     // Polled to its end, and once more.
     assert_eq!(polled(&[Data, Wait, Data], None, 4), one("200", None));
     assert_eq!(polled(&[Data, Wait, Data], None, 5), one("200", None));
-    // What a server does not poll any more: after trailers, and after the announced length.
+    // A server stops polling after trailers, and after the announced length.
     assert_eq!(polled(&[Data, Trailers], None, 2), one("200", None));
     assert_eq!(polled(&[Data, Data], Some("8"), 2), one("200", None));
     assert_eq!(polled(&[Data], Some("0"), 0), one("200", None));
@@ -309,7 +309,7 @@ fn requests_without_a_response_body_end_with_the_head() {
 }
 
 #[test]
-fn a_body_says_what_the_body_inside_says() {
+fn a_measured_body_has_the_size_and_the_data_of_the_inner_body() {
     block_on(async {
         let service = around(service_fn(async |_: Request<()>| answer(200, "hello")));
         let body = service.oneshot(get("/v1/models")).await.unwrap().into_body();
@@ -320,7 +320,7 @@ fn a_body_says_what_the_body_inside_says() {
 }
 
 #[test]
-fn a_service_that_is_not_ready_was_not_asked() {
+fn a_service_that_is_not_ready_is_not_measured() {
     #[derive(Clone)]
     struct Busy;
     impl Service<Request<()>> for Busy {

@@ -1,4 +1,4 @@
-//! The settings.
+//! Tests of the layer's settings.
 
 use http::Request;
 use http_body_util::BodyExt;
@@ -20,7 +20,7 @@ fn recorded(builder: Builder, paths: &[&str]) -> std::sync::Arc<Recorder> {
 }
 
 #[test]
-fn what_a_framework_serves_about_itself_is_left_out() {
+fn pages_that_a_framework_serves_about_itself_are_excluded() {
     let paths = [
         "/docs",
         "/docs/oauth2-redirect",
@@ -47,7 +47,7 @@ fn excluded_paths_can_be_set() {
 }
 
 #[test]
-fn apis_beyond_the_bound_count_as_other() {
+fn apis_beyond_the_limit_count_as_other() {
     let paths: Vec<_> = (0..250).map(|n| format!("/bot{n}/x.php")).collect();
     let paths: Vec<_> = paths.iter().map(String::as_str).collect();
     let counted = recorded(RequestMetricsLayer::builder(), &paths).counted();
@@ -61,7 +61,7 @@ fn apis_beyond_the_bound_count_as_other() {
 }
 
 #[test]
-fn the_api_can_be_read_in_another_way() {
+fn a_function_can_choose_the_api_of_a_path() {
     let second = RequestMetricsLayer::builder().api_of(|path| path.split('/').nth(2));
     let recorder = recorded(second, &["/tenant/models/7", "/tenant"]);
     assert_eq!(recorder.counted(), ["models 200", "unknown 200"]);
@@ -87,7 +87,7 @@ fn routed() -> Builder {
 }
 
 #[test]
-fn where_routes_can_be_known_a_path_without_one_names_nothing() {
+fn if_routes_can_be_known_a_path_without_one_is_unknown() {
     let recorder = recorded(routed(), &["/v1/models/7", "/wp-login.php"]);
     assert_eq!(recorder.counted(), ["unknown 200", "unknown 200"]);
     let names: Vec<_> = recorder.spans().into_iter().map(|span| span.name).collect();
@@ -95,7 +95,7 @@ fn where_routes_can_be_known_a_path_without_one_names_nothing() {
 }
 
 #[test]
-fn a_route_that_begins_with_a_parameter_is_no_api() {
+fn a_route_that_begins_with_a_parameter_has_an_unknown_api() {
     for route in [
         "/v1/{*path}",
         "/{tenant}/files",

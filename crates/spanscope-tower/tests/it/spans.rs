@@ -1,4 +1,4 @@
-//! The request span.
+//! Tests of the request span.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ async fn ask(request: http::request::Builder, status: u16) {
 }
 
 #[test]
-fn it_has_the_names_of_the_conventions() {
+fn the_span_has_the_names_of_the_conventions() {
     let recorder = Recorder::of(ask(
         Request::post("/v1/inference/chat?api_key=hush")
             .version(http::Version::HTTP_2)
@@ -70,12 +70,12 @@ fn it_has_the_names_of_the_conventions() {
     assert_eq!(
         spans[0].parent,
         Some(span.ids.span_id),
-        "what happens inside is inside"
+        "spans of the service are children"
     );
 }
 
 #[test]
-fn it_is_entered_while_the_body_works_and_while_things_are_let_go() {
+fn the_span_is_entered_while_the_body_works_and_while_values_are_dropped() {
     /// Opens a span when it is dropped, as a connection that returns to its pool may.
     struct LetGo;
     impl Drop for LetGo {
@@ -115,7 +115,7 @@ fn it_is_entered_while_the_body_works_and_while_things_are_let_go() {
 }
 
 #[test]
-fn its_ids_go_with_every_measurement() {
+fn every_measurement_has_the_ids_of_the_span() {
     let recorder = Recorder::of(ask(Request::get("/v1/models"), 200));
     let ids = recorder.spans()[1].ids;
     let measured = recorder.all();
@@ -124,7 +124,7 @@ fn its_ids_go_with_every_measurement() {
 }
 
 #[test]
-fn it_continues_a_well_formed_trace() {
+fn the_span_continues_a_well_formed_trace() {
     let recorder = Recorder::of(ask(
         Request::get("/v1/models")
             .header("traceparent", format!("00-{TRACE}-{PARENT}-01"))
@@ -150,7 +150,7 @@ fn it_continues_a_well_formed_trace() {
 }
 
 #[test]
-fn it_keeps_whether_the_caller_has_the_trace_sampled() {
+fn the_span_keeps_the_callers_sampled_flag() {
     for (flags, is_sampled) in [("01", true), ("00", false), ("02", false)] {
         let request =
             Request::get("/v1/models").header("traceparent", format!("00-{TRACE}-{PARENT}-{flags}"));
@@ -160,7 +160,7 @@ fn it_keeps_whether_the_caller_has_the_trace_sampled() {
 }
 
 #[test]
-fn a_malformed_trace_begins_a_new_one() {
+fn a_malformed_traceparent_begins_a_new_trace() {
     let upper = TRACE.to_uppercase();
     for header in [
         format!("00-{upper}-{PARENT}-01"),
@@ -216,7 +216,7 @@ fn the_name_of_a_path_without_an_api_is_the_method() {
 }
 
 #[test]
-fn a_servers_mistake_is_an_error_and_a_clients_is_not() {
+fn a_status_of_the_500s_is_an_error_and_one_of_the_400s_is_not() {
     let status = |status| {
         let recorder = Recorder::of(ask(Request::get("/v1/models"), status));
         let mut fields = recorder.spans()[1].fields.clone();
@@ -228,7 +228,7 @@ fn a_servers_mistake_is_an_error_and_a_clients_is_not() {
 }
 
 #[test]
-fn it_says_how_the_request_ended() {
+fn the_span_has_the_end_of_the_request() {
     hush_planned_panics();
     let recorder = Recorder::of(async {
         let panics = service_fn(async |_: Request<()>| -> Result<Response<NoBody>, Infallible> {
@@ -275,7 +275,7 @@ fn it_says_how_the_request_ended() {
 }
 
 #[test]
-fn it_is_on_by_default_and_can_be_silenced_alone() {
+fn the_span_is_on_by_default_and_can_be_switched_off_alone() {
     let with_levels = |levels: &str| {
         let (subscriber, recorder) = Recorder::subscriber();
         let filter = CategoryFilter::new(Categories::new(), Levels::new());

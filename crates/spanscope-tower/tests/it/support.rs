@@ -32,7 +32,7 @@ pub(crate) struct Measured {
     pub(crate) span: Option<SpanIds>,
 }
 
-/// One span that is closed.
+/// A closed span.
 #[derive(Debug, Clone)]
 pub(crate) struct Closed {
     pub(crate) ids: SpanIds,
@@ -44,7 +44,7 @@ pub(crate) struct Closed {
     pub(crate) fields: BTreeMap<String, String>,
 }
 
-/// All records.
+/// Records all measurements and closed spans.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     measured: Mutex<Vec<Measured>>,
@@ -56,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Recorder {
-    /// A subscriber that passes everything to a recorder.
+    /// Returns a subscriber that passes everything to a recorder, and the recorder.
     pub(crate) fn subscriber() -> (impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync, Arc<Self>) {
         let recorder = Arc::new(Self::default());
         let sink: Arc<dyn MetricSink> = Arc::<Self>::clone(&recorder);
@@ -114,7 +114,7 @@ impl Recorder {
         let (mut ones, mut others) = (counted.clone(), labels("llama_stack_request_duration_seconds"));
         ones.sort_unstable();
         others.sort_unstable();
-        assert_eq!(ones, others, "the counter and the histogram tell the same");
+        assert_eq!(ones, others, "the counter and the histogram agree");
         assert_eq!(counted.len(), self.named("http.server.request.duration").len());
         counted
     }
@@ -327,7 +327,7 @@ pub(crate) async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// A body with one frame that then stays pending for ever.
+/// Returns a body with one frame that then stays pending.
 pub(crate) fn endless() -> Script {
     let mut steps = VecDeque::from([Step::Data]);
     steps.extend(std::iter::repeat_n(Step::Wait, 1000));

@@ -1,4 +1,4 @@
-//! In tonic, over TCP: whole responses, streams and failed calls.
+//! The layer in tonic, over TCP: whole responses, streams and failed calls.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The reported errors of services of any kind.
+//! Tests how errors of services of any type are reported.
 
 use std::fmt;
 
@@ -28,8 +28,8 @@ fn outer(kind: std::io::ErrorKind) -> Outer {
     Outer(std::io::Error::new(kind, "the cause"))
 }
 
-/// `error.type` and description of a request that fails with this error.
-fn told<E: fmt::Display + 'static>(layer: &ClientLayer, error: E) -> (String, String) {
+/// Returns `error.type` and description of a request that fails with this error.
+fn reported<E: fmt::Display + 'static>(layer: &ClientLayer, error: E) -> (String, String) {
     let mut error = Some(error);
     let recorder = Recorder::of(async {
         let service = layer.layer(service_fn(|_: Request<()>| {
@@ -55,20 +55,20 @@ fn an_error_is_named_by_its_sources() {
     let plain = ClientLayer::new();
     let text = |kind: &str, description: &str| (kind.to_owned(), description.to_owned());
     let refused = std::io::Error::new(ConnectionRefused, "refused");
-    assert_eq!(told(&plain, refused), text("connection_refused", "refused"));
+    assert_eq!(reported(&plain, refused), text("connection_refused", "refused"));
     let boxed: BoxError = Box::new(outer(TimedOut));
-    assert_eq!(told(&plain, boxed), text("timeout", "no answer: the cause"));
+    assert_eq!(reported(&plain, boxed), text("timeout", "no answer: the cause"));
     let unknown: BoxError = Box::new(outer(Other));
-    assert_eq!(told(&plain, unknown), text("_OTHER", "no answer: the cause"));
+    assert_eq!(reported(&plain, unknown), text("_OTHER", "no answer: the cause"));
     // Of another type only its name and its text are known, unless the user names the type.
-    let (kind, description) = told(&plain, outer(ConnectionRefused));
+    let (kind, description) = reported(&plain, outer(ConnectionRefused));
     assert!(kind.ends_with("::Outer"), "{kind}");
     assert_eq!(description, "no answer");
     let inspecting = ClientLayer::builder().inspect_error::<Outer>().build();
-    let inspected = told(&inspecting, outer(ConnectionRefused));
+    let inspected = reported(&inspecting, outer(ConnectionRefused));
     assert_eq!(inspected, text("connection_refused", "no answer: the cause"));
     let boxed: BoxError = Box::new(outer(Other));
-    assert!(told(&inspecting, boxed).0.ends_with("::Outer"));
+    assert!(reported(&inspecting, boxed).0.ends_with("::Outer"));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_body_that_fails_is_an_error_with_its_reason() {
 }
 
 #[test]
-fn a_timeout_around_the_client_is_recognized_by_its_text() {
+fn an_error_of_a_timeout_has_its_type_and_its_text() {
     let recorder = Recorder::of(async {
         let never = service_fn(async |_: Request<()>| {
             std::future::pending::<Result<Response<NoBody>, std::io::Error>>().await

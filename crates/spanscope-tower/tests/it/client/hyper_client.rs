@@ -1,4 +1,4 @@
-//! Around hyper-util's client, over TCP.
+//! The layer around hyper-util's client, over TCP.
 
 use std::sync::atomic::Ordering;
 
@@ -41,7 +41,7 @@ fn fields_of(recorder: &Recorder, keys: &[&str]) -> Vec<Option<String>> {
 }
 
 #[test]
-fn bytes_and_heads_are_those_without_the_layer() {
+fn responses_are_the_same_as_without_the_layer() {
     let recorder = Recorder::of(async {
         let server = Server::start().await;
         for path in ["/", "/gzip", "/limited", "/moved", "/status/404"] {
@@ -67,9 +67,9 @@ fn bytes_and_heads_are_those_without_the_layer() {
 }
 
 #[test]
-fn requests_are_on_the_wire_as_without_the_layer_but_for_the_trace() {
+fn the_layer_adds_only_the_trace_to_a_request() {
     Recorder::of(async {
-        let (addr, told) = server::recording(b"the end").await;
+        let (addr, received) = server::recording(b"the end").await;
         let request = || {
             let body = NoBody::from("a body to the end");
             let request = Request::post(format!("http://{addr}/a%20path?b=c&d"));
@@ -80,9 +80,9 @@ fn requests_are_on_the_wire_as_without_the_layer_but_for_the_trace() {
                 .unwrap()
         };
         plain().request(request()).await.unwrap();
-        let without = String::from_utf8(told.recv().unwrap()).unwrap();
+        let without = String::from_utf8(received.recv().unwrap()).unwrap();
         watched().oneshot(request()).await.unwrap();
-        let with = String::from_utf8(told.recv().unwrap()).unwrap();
+        let with = String::from_utf8(received.recv().unwrap()).unwrap();
         let added: Vec<_> = with
             .split("\r\n")
             .filter(|line| line.starts_with("traceparent: 00-"))
@@ -91,7 +91,7 @@ fn requests_are_on_the_wire_as_without_the_layer_but_for_the_trace() {
         assert_eq!(with.replace(&format!("{}\r\n", added[0]), ""), without);
         let silent = ClientLayer::builder().propagate_to([""; 0]).build();
         silent.layer(plain()).oneshot(request()).await.unwrap();
-        assert_eq!(String::from_utf8(told.recv().unwrap()).unwrap(), without);
+        assert_eq!(String::from_utf8(received.recv().unwrap()).unwrap(), without);
     });
 }
 
@@ -102,7 +102,7 @@ fn a_long_response_is_read_as_it_arrives_and_not_buffered() {
         let mut response = send(&server.url("/big")).await.unwrap();
         let first = response.body_mut().frame().await.unwrap().unwrap();
         let mut len = first.into_data().unwrap().len();
-        // Only what the sockets and the connections buffer.
+        // The server can only fill the buffers of sockets and connections.
         let handed = server.handed.load(Ordering::Relaxed);
         assert!(
             handed < BIG / 4,

@@ -1,4 +1,4 @@
-//! Streams of models that are long, in time and in bytes.
+//! Streamed responses of models that are long, in time and in bytes.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -66,7 +66,7 @@ impl http_body::Body for Chunks {
 }
 
 #[test]
-fn a_stream_of_100_mb_over_http_is_handed_on_and_counted() {
+fn a_stream_of_100_mb_over_http_is_passed_on_and_counted() {
     const CHUNKS: usize = 1_700;
     let content = "größer ".repeat(7_800);
     let len = event(&content, &Value::Null).len() * (CHUNKS - 1);
@@ -114,7 +114,7 @@ fn times_of_chunks_are_recorded_while_the_stream_runs_and_each_once() {
                 body.frame().await.unwrap().unwrap();
             }
             assert_eq!(recorder.named(PER_CHUNK).len(), 64);
-            // A chunk that comes late takes the pending ones along.
+            // A late chunk causes the pending ones to be recorded.
             tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
             body.frame().await.unwrap().unwrap();
             assert_eq!(recorder.named(PER_CHUNK).len(), 66);

@@ -262,7 +262,7 @@ fn other_apis_are_calls_too() {
 }
 
 #[test]
-fn the_bytes_are_those_without_the_layer() {
+fn responses_are_the_same_as_without_the_layer() {
     Recorder::of(async {
         let addr = serve().await;
         for request in [
@@ -284,7 +284,7 @@ fn the_bytes_are_those_without_the_layer() {
 }
 
 #[test]
-fn contents_are_written_where_they_are_asked_for() {
+fn contents_are_recorded_if_they_are_enabled() {
     let layer = ClientLayer::builder()
         .model_calls_with(ModelCalls::new().content(true))
         .build();
@@ -332,7 +332,7 @@ fn an_unknown_response_is_a_plain_request() {
 }
 
 #[test]
-fn inside_of_a_call_that_a_span_describes_the_request_is_a_plain_one() {
+fn a_request_inside_the_span_of_its_model_call_is_a_plain_request() {
     let recorder = Recorder::of(async {
         let addr = serve().await;
         let call = ModelCall::chat("openai", "m");
@@ -377,7 +377,7 @@ fn below_an_agent_each_request_is_a_call() {
 }
 
 #[test]
-fn hosts_can_be_named() {
+fn settings_select_the_hosts_and_their_providers() {
     let of = |calls: ModelCalls| ClientLayer::builder().model_calls_with(calls).build();
     let elsewhere = of(ModelCalls::new().hosts(["api.openai.com"]));
     assert_plain(&asked(&elsewhere, CHAT, &question("m", false)).0);
@@ -389,7 +389,7 @@ fn hosts_can_be_named() {
 }
 
 #[test]
-fn a_call_that_does_not_end_says_so() {
+fn a_call_without_a_complete_response_has_the_reason() {
     // A body that is not read.
     let recorder = Recorder::of(async {
         let addr = serve().await;
@@ -454,7 +454,7 @@ fn a_call_that_does_not_end_says_so() {
 }
 
 #[test]
-fn a_body_of_any_type_can_be_shown_to_the_layer() {
+fn a_function_can_read_a_body_of_any_type() {
     struct Own(Bytes);
     let answer = || {
         let answer = json!({ "id": "x", "choices": [], "usage": usage() }).to_string();

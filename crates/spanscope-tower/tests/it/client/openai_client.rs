@@ -1,4 +1,4 @@
-//! Around the service of async-openai.
+//! The layer around the service of async-openai.
 
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
@@ -86,7 +86,7 @@ async fn ask(client: &Client<OpenAIConfig>) {
     assert!(text.starts_with("00-") && text != trace, "{text}");
 }
 
-/// Status and number of each span, in the order of their ends.
+/// Returns status and resend count of each span, in the order of their ends.
 fn attempts(recorder: &Recorder) -> Vec<(String, Option<String>)> {
     let spans = recorder.spans();
     assert!(spans.iter().all(|span| !format!("{span:?}").contains("hunter2")));
@@ -115,7 +115,7 @@ fn inside_of_a_retry_each_attempt_is_a_span() {
 }
 
 #[test]
-fn outside_of_it_one_span_counts_the_attempts() {
+fn outside_of_a_retry_one_span_counts_the_attempts() {
     let recorder = Recorder::of(async {
         let service = ServiceBuilder::new()
             .layer(ClientLayer::new())

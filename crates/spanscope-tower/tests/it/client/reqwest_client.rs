@@ -1,4 +1,4 @@
-//! Around bare reqwest, over TCP.
+//! The layer around bare reqwest, over TCP.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn get(url: &str) -> reqwest::Result<Response> {
 }
 
 #[test]
-fn responses_are_those_without_the_layer() {
+fn responses_are_the_same_as_without_the_layer() {
     let recorder = Recorder::of(async {
         let server = Server::start().await;
         for path in ["/", "/gzip", "/limited", "/moved", "/status/404"] {
@@ -44,17 +44,17 @@ fn responses_are_those_without_the_layer() {
 }
 
 #[test]
-fn requests_are_on_the_wire_as_without_the_layer_but_for_the_trace() {
+fn the_layer_adds_only_the_trace_to_a_request() {
     Recorder::of(async {
-        let (addr, told) = server::recording(b"the end").await;
+        let (addr, received) = server::recording(b"the end").await;
         let request = || {
             let request = bare().post(format!("http://{addr}/a%20path?b=c&d"));
             request.header("x-mine", "1").body("a body to the end")
         };
         request().send().await.unwrap();
-        let without = String::from_utf8(told.recv().unwrap()).unwrap();
+        let without = String::from_utf8(received.recv().unwrap()).unwrap();
         request().send_traced(&ClientLayer::new()).await.unwrap();
-        let with = String::from_utf8(told.recv().unwrap()).unwrap();
+        let with = String::from_utf8(received.recv().unwrap()).unwrap();
         let added: Vec<_> = with
             .split("\r\n")
             .filter(|line| line.starts_with("traceparent: 00-"))
@@ -65,7 +65,7 @@ fn requests_are_on_the_wire_as_without_the_layer_but_for_the_trace() {
 }
 
 #[test]
-fn a_body_that_the_client_unpacks_is_read_as_without_the_layer() {
+fn a_body_that_the_client_decompresses_is_the_same_as_without_the_layer() {
     Recorder::of(async {
         let server = Server::start().await;
         let client = Client::builder().no_proxy().build().unwrap();
@@ -96,20 +96,20 @@ fn a_wrapped_client_is_a_service_and_two_layers_make_one_span() {
 }
 
 #[test]
-fn its_errors_are_named_and_hide_the_secrets_of_the_url() {
-    let told = |work: fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+fn errors_have_their_kind_and_hide_the_secrets_of_the_url() {
+    let error_type_of = |work: fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>| {
         let fields = Recorder::of(work()).only_span().fields;
         assert!(!format!("{fields:?}").contains("hunter2"), "{fields:?}");
         fields["error.type"].clone()
     };
-    let refused = told(|| {
+    let refused = error_type_of(|| {
         Box::pin(async {
             let url = format!("http://me:hunter2@{}/?token=hunter2", server::closed().await);
             assert!(get(&url).await.unwrap_err().is_connect());
         })
     });
     assert_eq!(refused, "connection_refused");
-    let timed_out = told(|| {
+    let timed_out = error_type_of(|| {
         Box::pin(async {
             let server = Server::start().await;
             let request = bare().get(server.url("/slow")).timeout(Duration::from_millis(20));
@@ -123,7 +123,7 @@ fn its_errors_are_named_and_hide_the_secrets_of_the_url() {
         })
     });
     assert_eq!(timed_out, "timeout");
-    let body_timed_out = told(|| {
+    let body_timed_out = error_type_of(|| {
         Box::pin(async {
             let server = Server::start().await;
             let request = bare()
@@ -134,7 +134,7 @@ fn its_errors_are_named_and_hide_the_secrets_of_the_url() {
         })
     });
     assert_eq!(body_timed_out, "timeout");
-    let cut = told(|| {
+    let cut = error_type_of(|| {
         Box::pin(async {
             let addr = server::raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
             assert!(
@@ -172,8 +172,8 @@ fn an_error_for_the_status_leaves_the_body_unread() {
 }
 
 #[test]
-fn a_redirect_takes_the_trace_to_no_host_that_must_not_see_it() {
-    // Both names are of this machine.
+fn with_the_policy_a_redirect_does_not_send_the_trace_to_other_hosts() {
+    // Both names are this machine's.
     async fn status_and_url(location: &'static str, policy: bool, listed: &[&str]) -> (u16, String, String) {
         let server = Server::start().await;
         let layer = ClientLayer::builder().propagate_to(listed).build();
@@ -191,7 +191,7 @@ fn a_redirect_takes_the_trace_to_no_host_that_must_not_see_it() {
         (status, host, response.text().await.unwrap())
     }
     let recorder = Recorder::of(async {
-        // Without the policy reqwest takes it along.
+        // Without the policy reqwest sends it to the new host.
         let (status, host, headers) = status_and_url("/to-localhost", false, &["127.0.0.1"]).await;
         assert_eq!((status, host.as_str()), (200, "localhost"));
         assert!(headers.contains("traceparent: 00-"), "{headers}");

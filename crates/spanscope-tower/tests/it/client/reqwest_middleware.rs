@@ -1,4 +1,4 @@
-//! As a middleware of reqwest-middleware.
+//! The layer as a middleware of reqwest-middleware.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use super::server::{self, Server};
 use crate::support::{Closed, Recorder};
 
-/// Sends a request once more where the answer is 5xx or 429, after the time that `retry-after` asks
-/// for, as retry middleware does.
+/// Sends a request a second time if the response is 5xx or 429, after the time in `retry-after`, as
+/// retry middleware does.
 struct Again;
 
 #[async_trait::async_trait]
@@ -49,7 +49,7 @@ fn client(builder: impl FnOnce(ClientBuilder) -> ClientBuilder) -> ClientWithMid
 }
 
 #[test]
-fn it_opens_a_span_by_the_template_and_sends_it_along() {
+fn a_request_has_a_span_with_its_template_and_propagates_it() {
     let recorder = Recorder::of(async {
         let server = Server::start().await;
         let client = client(|builder| builder.with(ClientLayer::new()));
@@ -90,7 +90,7 @@ fn each_attempt_of_a_retry_is_a_span_with_its_number() {
 }
 
 #[test]
-fn two_of_them_make_one_span_for_each_request() {
+fn two_layers_make_one_span_for_each_request() {
     let recorder = Recorder::of(async {
         let server = Server::start().await;
         let client = client(|builder| {
@@ -105,7 +105,7 @@ fn two_of_them_make_one_span_for_each_request() {
 }
 
 #[test]
-fn its_errors_are_those_of_reqwest() {
+fn errors_are_those_of_reqwest() {
     let recorder = Recorder::of(async {
         let url = format!("http://{}/", server::closed().await);
         let client = client(|builder| builder.with(ClientLayer::new()));
@@ -115,7 +115,7 @@ fn its_errors_are_those_of_reqwest() {
     recorder.assert_idle();
 }
 
-/// The answer of a provider to the request with this number: the first one is too many.
+/// Returns the response of a provider to the request with this number: the first one is limited.
 fn limited_once(number: usize) -> axum::response::Response {
     if number == 0 {
         let error = json!({ "error": { "message": "Rate limit reached", "code": "rate_limit_exceeded" } });

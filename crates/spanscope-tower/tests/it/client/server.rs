@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::support::endless;
 
-/// `hello hello hello hello hello\n`, as gzip has it.
+/// `hello hello hello hello hello\n`, compressed with gzip.
 pub(crate) const GZIP: [u8; 30] = [
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57, 0xc8,
     0xc0, 0x4e, 0x72, 0x01, 0x00, 0x68, 0x02, 0x31, 0x66, 0x1e, 0x00, 0x00, 0x00,
@@ -164,15 +164,15 @@ pub(crate) async fn closed() -> SocketAddr {
 pub(crate) async fn recording(end: &'static [u8]) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let (tell, told) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut bytes = Vec::new();
             while !bytes.ends_with(end) && stream.read_buf(&mut bytes).await.is_ok_and(|len| len > 0) {}
-            tell.send(bytes).unwrap();
+            sender.send(bytes).unwrap();
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             stream.write_all(answer).await.unwrap();
         }
     });
-    (addr, told)
+    (addr, received)
 }

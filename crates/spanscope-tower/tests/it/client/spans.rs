@@ -1,4 +1,4 @@
-//! The span and the measurements of a request.
+//! Tests of the span and the measurements of a client's request.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn durations(recorder: &Recorder) -> Vec<Measured> {
 }
 
 #[test]
-fn it_has_the_names_of_the_conventions() {
+fn the_span_has_the_names_of_the_conventions() {
     let request = Request::post("https://api.example.com/v1/chat?model=x")
         .header("authorization", "Bearer hush")
         .header("cookie", "hush");
@@ -61,12 +61,12 @@ fn it_has_the_names_of_the_conventions() {
     assert_eq!(
         spans[0].parent,
         Some(span.ids.span_id),
-        "what happens inside is inside"
+        "spans of the service are children"
     );
 }
 
 #[test]
-fn its_metrics_have_the_labels_of_the_conventions_and_its_ids() {
+fn metrics_have_the_labels_of_the_conventions_and_the_ids_of_the_span() {
     let request = Request::get("https://api.example.com:8443/v1/models");
     let recorder = Recorder::of(send(&ClientLayer::new(), request, 503));
     let measured = recorder.all();
@@ -111,7 +111,7 @@ fn its_metrics_have_the_labels_of_the_conventions_and_its_ids() {
 }
 
 #[test]
-fn its_name_has_the_template_that_the_user_gives() {
+fn the_name_of_the_span_has_the_template_that_the_user_sets() {
     let named = |layer: ClientLayer, request: http::request::Builder| {
         let recorder = Recorder::of(send(&layer, request, 200));
         let span = &recorder.spans()[1];
@@ -159,7 +159,7 @@ fn a_status_of_400_and_above_is_an_error_of_the_request() {
         assert_eq!(
             fields.get("otel.status_description"),
             None,
-            "the code says it all"
+            "the status code is sufficient"
         );
         assert_eq!(durations(&recorder)[0].labels.get("error.type"), error.as_ref());
     }
@@ -194,7 +194,7 @@ fn credentials_and_secrets_of_the_url_and_headers_are_nowhere() {
 }
 
 #[test]
-fn a_body_that_is_dropped_says_so_and_is_no_error() {
+fn a_dropped_body_is_recorded_and_is_not_an_error() {
     let recorder = Recorder::of(async {
         let layer = ClientLayer::new();
         let stream = service_fn(async |_: Request<()>| {
@@ -280,7 +280,7 @@ fn two_layers_make_one_span_and_count_once() {
 }
 
 #[test]
-fn an_attempt_tells_its_number_where_the_user_gives_it() {
+fn an_attempt_has_the_number_that_the_user_sets() {
     let layer = ClientLayer::new();
     let count = |request| {
         let recorder = Recorder::of(send(&layer, request, 200));
@@ -297,7 +297,7 @@ fn an_attempt_tells_its_number_where_the_user_gives_it() {
 }
 
 #[test]
-fn a_crawler_does_not_make_a_series_of_each_site() {
+fn servers_beyond_the_limit_share_one_series() {
     let layer = ClientLayer::builder().max_hosts(2).build();
     let recorder = Recorder::of(async {
         for site in 0..5 {
@@ -319,7 +319,7 @@ fn a_crawler_does_not_make_a_series_of_each_site() {
 }
 
 #[test]
-fn without_a_span_it_measures_and_sends_the_current_one() {
+fn without_a_span_the_layer_measures_and_propagates_the_current_span() {
     let (subscriber, recorder) = Recorder::subscriber();
     tracing::subscriber::with_default(subscriber, || {
         block_on(async {
@@ -339,15 +339,16 @@ fn without_a_span_it_measures_and_sends_the_current_one() {
 }
 
 #[test]
-fn a_span_that_is_switched_off_leaves_measurements_and_the_trace_around_it() {
+fn with_its_span_switched_off_a_request_is_measured_and_propagates_the_outer_span() {
     let (subscriber, recorder) = Recorder::subscriber();
     let filter = CategoryFilter::new(Categories::new(), Levels::new());
     assert!(filter.handle().apply("client=off").is_empty());
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, received) = std::sync::mpsc::channel();
     tracing::subscriber::with_default(subscriber.with(filter), || {
         block_on(async {
             let service = ClientLayer::new().layer(service_fn(move |request: Request<()>| {
-                tell.send(request.headers()["traceparent"].to_str().unwrap().to_owned())
+                sender
+                    .send(request.headers()["traceparent"].to_str().unwrap().to_owned())
                     .unwrap();
                 std::future::ready(answer(200, "text"))
             }));
@@ -359,13 +360,13 @@ fn a_span_that_is_switched_off_leaves_measurements_and_the_trace_around_it() {
     });
     let span = recorder.only_span();
     assert_eq!(span.name, "outer");
-    assert!(told.recv().unwrap().contains(&span.ids.span_id.to_string()));
+    assert!(received.recv().unwrap().contains(&span.ids.span_id.to_string()));
     assert_eq!(durations(&recorder).len(), 1);
     recorder.assert_idle();
 }
 
 #[test]
-fn a_server_in_the_same_process_may_ask_on() {
+fn a_request_that_a_server_in_the_same_process_forwards_has_its_own_span() {
     let recorder = Recorder::of(async {
         let behind = ClientLayer::new().layer(service_fn(async |_: Request<()>| answer(200, "text")));
         // Forwards the request as it arrived, with its extensions.

@@ -1,4 +1,4 @@
-//! Around a channel of tonic, over TCP, with the server's layer on the other side.
+//! The layer around a channel of tonic, over TCP, with the server's layer on the other side.
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -11,7 +11,7 @@ use tower::Layer;
 use crate::support::{Closed, Recorder};
 use crate::tonic_server::{Codec, serve};
 
-/// The fields of a span, those that have a value.
+/// Returns those of these fields of a span that have a value.
 fn fields(span: &Closed, keys: &[&str]) -> Vec<String> {
     let all = keys.iter().filter_map(|key| {
         let value = span.fields.get(*key)?;
@@ -109,7 +109,7 @@ fn calls_have_the_names_and_codes_of_grpc_on_both_sides() {
     assert_eq!(
         fields(servers[1], &RPC),
         call(&missing),
-        "it is the client's mistake"
+        "NOT_FOUND is an error of the client"
     );
     let failed = call(&[
         "rpc.response.status_code=INTERNAL",

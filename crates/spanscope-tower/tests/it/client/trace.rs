@@ -7,11 +7,11 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Recorder, answer};
 
-/// The headers that the service sees of a request to this URL.
+/// Returns the headers that the service receives of a request to this URL.
 async fn seen(layer: &ClientLayer, url: &str) -> HeaderMap {
-    let (tell, seen) = std::sync::mpsc::channel();
+    let (sender, seen) = std::sync::mpsc::channel();
     let service = layer.layer(service_fn(move |request: Request<()>| {
-        tell.send(request.headers().clone()).unwrap();
+        sender.send(request.headers().clone()).unwrap();
         std::future::ready(answer(200, ""))
     }));
     let request = Request::get(url).header("x-mine", "kept").body(()).unwrap();
@@ -79,7 +79,7 @@ fn hosts_that_are_not_listed_do_not_see_the_trace() {
 }
 
 #[test]
-fn without_a_sink_nothing_is_sent() {
+fn without_a_sink_no_trace_is_sent() {
     crate::support::block_on(async {
         let headers = seen(&ClientLayer::new(), "http://api/").await;
         assert!(!headers.contains_key("traceparent"));
@@ -91,12 +91,13 @@ fn the_received_context_is_forwarded_to_the_allowed_hosts() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     Recorder::of(async {
         let client = ClientLayer::builder().propagate_to(["*.internal"]).build();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, received) = std::sync::mpsc::channel();
         let server = RequestMetricsLayer::new().layer(service_fn(move |_: Request<()>| {
-            let (client, tell) = (client.clone(), tell.clone());
+            let (client, sender) = (client.clone(), sender.clone());
             async move {
                 for host in ["books.internal", "evil.test"] {
-                    tell.send(seen(&client, &format!("http://{host}/")).await)
+                    sender
+                        .send(seen(&client, &format!("http://{host}/")).await)
                         .unwrap();
                 }
                 answer(200, "")
@@ -109,13 +110,13 @@ fn the_received_context_is_forwarded_to_the_allowed_hosts() {
             .body(())
             .unwrap();
         server.oneshot(request).await.unwrap();
-        let listed = told.recv().unwrap();
+        let listed = received.recv().unwrap();
         let parent = listed["traceparent"].to_str().unwrap();
         assert!(parent.starts_with(&format!("00-{TRACE}-")), "{parent}");
         assert!(parent.ends_with("-00"), "the caller has not sampled it: {parent}");
         assert_eq!(listed["tracestate"], "congo=t61rcWkgMzE");
         assert_eq!(listed["baggage"], "tenant=acme");
-        let other = told.recv().unwrap();
+        let other = received.recv().unwrap();
         assert_eq!(
             other.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(),
             ["x-mine"]
