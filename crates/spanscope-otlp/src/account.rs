@@ -37,7 +37,7 @@ pub struct DropCounts {
 }
 
 impl DropCounts {
-    /// All causes together.
+    /// Returns the sum of all causes.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.unintended() + self.sampled
@@ -59,19 +59,19 @@ pub struct SignalStats {
     pub exported: u64,
     /// Of these: lost. The rest is still queued.
     pub lost: DropCounts,
-    /// How often a request was sent again.
+    /// The number of repeated requests.
     pub retries: u64,
 }
 
 impl SignalStats {
-    /// Returns how many are still queued.
+    /// Returns the number of records that are still queued.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.offered.saturating_sub(self.exported + self.lost.total())
     }
 }
 
-/// The statistics of everything that a bridge was offered.
+/// The statistics of a bridge, by signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OtlpStats {
@@ -105,18 +105,18 @@ struct Counts {
     offered: u64,
     exported: u64,
     lost: DropCounts,
-    /// Nothing changes any more.
+    /// Set by the shutdown, after which the counts don't change.
     is_closed: bool,
 }
 
 #[derive(Debug, Default)]
 struct LastError {
-    /// The last request did not go through.
+    /// Whether the last request failed.
     is_open: bool,
     /// Whether a failure of requests was reported, and its end was not.
     was_reported: bool,
     reported_at: Option<Instant>,
-    /// Why the last request did not go through.
+    /// Why the last request failed.
     reason: Option<String>,
     /// The number of losses that messages have reported.
     reported_losses: u64,
@@ -172,7 +172,7 @@ impl Account {
         false
     }
 
-    /// Counts records that are offered and queued from now on, if they are counted nowhere else.
+    /// Counts records as offered and queued, if no Spanscope queue counts them.
     pub(crate) fn offer(&self, records: u64) {
         let mut counts = lock(&self.counts);
         counts.offered += records;
@@ -183,7 +183,7 @@ impl Account {
         }
     }
 
-    /// Returns how many records could not be sent.
+    /// Returns the number of records that could not be sent.
     pub(crate) fn lost_by_sending(&self) -> u64 {
         let lost = lock(&self.counts).lost;
         lost.export_failed + lost.rejected + lost.shutdown
@@ -277,7 +277,7 @@ pub(crate) enum Outcome {
 
 /// The shutdown.
 impl Account {
-    /// Ends all waiting at the deadline.
+    /// Begins the shutdown: all waiting ends at the deadline.
     pub(crate) fn begin_closing(&self, deadline: Instant) {
         lock(&self.closing).deadline.get_or_insert(deadline);
         self.closed.notify_all();
@@ -288,7 +288,7 @@ impl Account {
     }
 
     /// Waits for this time or until a shutdown begins. Returns the state of the shutdown.
-    pub(crate) fn rest(&self, time: Duration) -> Closing {
+    pub(crate) fn wait_unless_closing(&self, time: Duration) -> Closing {
         let closing = lock(&self.closing);
         *wait_timeout_while(&self.closed, closing, time, |closing| closing.deadline.is_none())
     }

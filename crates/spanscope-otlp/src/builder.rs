@@ -31,10 +31,10 @@ use crate::tail::Tail;
 use crate::tracer::BridgeTracer;
 use crate::worker::{Marks, Worker};
 
-/// Bytes of records that may wait to be made OTLP of, of spans and of events each; they wait for a
-/// fifth of a second.
+/// Maximum size in bytes of the records that wait for their conversion to OTLP, of spans and of
+/// events each. They wait for about a fifth of a second.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// Maximum length of a queue, whatever is configured.
+/// Maximum length of a queue, even if a larger one is configured.
 const MAX_QUEUE_SIZE: usize = 10_000_000;
 /// How long dropping the guard waits until the queued records are sent.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,10 +51,10 @@ pub struct OtlpLayerBuilder {
     shutdown_timeout: Duration,
     categories: Arc<Categories>,
     report_to: Vec<Arc<dyn MetricSink>>,
-    gates: SignalFilters,
+    filters: SignalFilters,
     tail: Option<TailRule>,
     wrong: Option<SettingError>,
-    /// Of the environment, not reported yet.
+    /// Invalid variables that were not reported yet.
     problems: Vec<SettingError>,
 }
 
@@ -77,14 +77,14 @@ impl OtlpLayerBuilder {
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             categories: Arc::new(Categories::of_caller()),
             report_to: Vec::new(),
-            gates: SignalFilters::default(),
+            filters: SignalFilters::default(),
             tail: None,
             wrong: None,
             problems: Vec::new(),
         }
     }
 
-    /// The settings of the environment, on top of the defaults: the variables of
+    /// Creates settings from the environment, on top of the defaults: the variables of
     /// [`VARIABLES`](crate::VARIABLES). An invalid value changes nothing, and
     /// [`build`](Self::build) reports it on stderr.
     #[track_caller]
@@ -94,11 +94,11 @@ impl OtlpLayerBuilder {
         builder
     }
 
-    /// The settings of the environment, on top of the defaults: the variables of
+    /// Creates settings from the environment, on top of the defaults: the variables of
     /// [`VARIABLES`](crate::VARIABLES).
     ///
     /// # Errors
-    /// A variable has a value that is not accepted.
+    /// Fails if a variable has a value that is not accepted.
     #[track_caller]
     pub fn try_from_env() -> Result<Self, SettingError> {
         let (builder, problems) = Self::new().env_from(&process_variable);
@@ -108,15 +108,15 @@ impl OtlpLayerBuilder {
         }
     }
 
-    /// Applies variables that `get` returns on top of what is set so far, and returns those that
-    /// are not accepted, which change nothing. For settings that come from elsewhere than the
-    /// process's environment.
+    /// Applies the variables that `get` returns on top of the current settings. Returns those that
+    /// are not accepted, which change nothing. For variables that are not in the process's
+    /// environment.
     pub fn env_from(mut self, get: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<SettingError>) {
         let problems = read(&mut self.settings, get);
         (self, problems)
     }
 
-    /// Whether a signal is sent. Default: all are.
+    /// Sets whether a signal is sent. Default: all are.
     pub fn send(mut self, signal: Signal, is_on: bool) -> Self {
         self.settings.is_on[signal.index()] = is_on;
         self
@@ -157,7 +157,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How OTLP is spoken. Default: [`Protocol::HttpProtobuf`].
+    /// Sets the protocol. Default: [`Protocol::HttpProtobuf`].
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.code.protocol = Some(protocol);
         self
@@ -184,7 +184,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How long one request may take. Default: 10 s.
+    /// Sets how long one request may take. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.code.timeout = Some(timeout);
         self
@@ -196,7 +196,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// A PEM file with the authorities to trust. Default: the system's.
+    /// Sets a PEM file with the certificate authorities to trust. Default: the system's.
     pub fn certificate(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.code.certificate = Some(("certificate".to_owned(), file.into()));
         self
@@ -210,7 +210,7 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// The service. Default: the program's name.
+    /// Sets the service name. Default: the program's name.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.settings.service_name = Some(name.into());
         self
@@ -223,13 +223,13 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// Whether host and process are looked at for the resource. Default: yes.
+    /// Sets whether the resource contains detected attributes of host and process. Default: yes.
     pub fn detect_resource(mut self, detect: bool) -> Self {
         self.settings.detects_resource = detect;
         self
     }
 
-    /// Which traces are sent. Default: [`Sampler::ParentBasedAlwaysOn`].
+    /// Sets which traces are sent. Default: [`Sampler::ParentBasedAlwaysOn`].
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = sampler;
         self
@@ -249,14 +249,14 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How long spans and log records wait for others. Default: 5 s and 1 s.
+    /// Sets how long spans and log records wait for a batch. Default: 5 s and 1 s.
     pub fn schedule_delay(mut self, delay: Duration) -> Self {
         self.settings.spans.delay = delay;
         self.settings.logs.delay = delay;
         self
     }
 
-    /// How many spans, and how many log records, wait to be sent. Default:
+    /// Sets the maximum number of spans, and of log records, that wait to be sent. Default:
     /// [`DEFAULT_MAX_QUEUE_SIZE`](crate::DEFAULT_MAX_QUEUE_SIZE).
     pub fn max_queue_size(mut self, records: usize) -> Self {
         self.settings.spans.max_queue_size = records.max(1);
@@ -264,14 +264,14 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How many go with one request. Default: 512.
+    /// Sets the maximum number of spans or log records in one request. Default: 512.
     pub fn max_batch_size(mut self, records: usize) -> Self {
         self.settings.spans.max_batch_size = records.max(1);
         self.settings.logs.max_batch_size = records.max(1);
         self
     }
 
-    /// How long a batch is tried again before it is lost. Default:
+    /// Sets how long a batch is retried before it is lost. Default:
     /// [`DEFAULT_EXPORT_TIMEOUT`](crate::DEFAULT_EXPORT_TIMEOUT).
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.settings.spans.export_timeout = timeout;
@@ -279,19 +279,21 @@ impl OtlpLayerBuilder {
         self
     }
 
-    /// How often metrics are sent. Default: 60 s.
+    /// Sets the interval of exports of metrics. Default: 60 s.
     pub fn metric_interval(mut self, interval: Duration) -> Self {
         self.settings.metric_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Sums since when. Default: [`Temporality::Cumulative`].
+    /// Sets whether sums count from the start or since the last export. Default:
+    /// [`Temporality::Cumulative`].
     pub fn temporality(mut self, temporality: Temporality) -> Self {
         self.settings.temporality = temporality;
         self
     }
 
-    /// Bytes of records that may wait to be made OTLP of. Default: [`DEFAULT_QUEUE_BYTES`].
+    /// Sets the maximum size in bytes of the records that wait for their conversion to OTLP.
+    /// Default: [`DEFAULT_QUEUE_BYTES`].
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
@@ -345,16 +347,16 @@ impl OtlpLayerBuilder {
 
     /// Sets which spans, with their events, are exported. Default: all that reach the layer. Use it
     /// in place of `.with_filter`, for a filter of one signal: spans that it hides still propagate
-    /// the trace. A request from within one names it as its parent, which the collector then does
-    /// not have.
+    /// the trace. A request from within a hidden span names that span as its parent, which the
+    /// collector then lacks.
     pub fn span_filter(mut self, filter: CategoryFilter) -> Self {
-        self.gates.spans = Some(filter);
+        self.filters.spans = Some(filter);
         self
     }
 
-    /// Which events are sent as log records. Default: all that reach the layer.
+    /// Sets which events are sent as log records. Default: all that reach the layer.
     pub fn log_filter(mut self, filter: CategoryFilter) -> Self {
-        self.gates.logs = Some(filter);
+        self.filters.logs = Some(filter);
         self
     }
 
@@ -376,7 +378,7 @@ impl OtlpLayerBuilder {
     /// something to send.
     ///
     /// # Errors
-    /// A setting is not accepted, or a thread can't be started.
+    /// Fails if a setting is not accepted, or a thread can't be started.
     pub fn build<S>(self) -> Result<(OtlpLayer<S>, OtlpGuard), OtlpError>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -413,11 +415,11 @@ impl OtlpLayerBuilder {
 
         let queue = || Queue::new(self.queue_bytes, OverflowPolicy::Drop);
         let measurements = metrics.is_some().then(queue);
-        let (sends_logs, gates_are_open) = (logs.is_some(), self.gates.are_open());
+        let (sends_logs, filters_are_open) = (logs.is_some(), self.filters.are_open());
         let queues = Arc::new(Queues::new(
             queue(),
             queue(),
-            (sends_logs && !gates_are_open).then(queue),
+            (sends_logs && !filters_are_open).then(queue),
             measurements.clone(),
             spans.is_some(),
             sends_logs,
@@ -440,8 +442,8 @@ impl OtlpLayerBuilder {
         Worker {
             marks: Marks {
                 counts_tokens: self.counts_tokens && metrics.is_some(),
-                // A filter of one of them may hide what the other passes.
-                logs_events: sends_logs && gates_are_open,
+                // With filters, the events of spans and the log records may differ.
+                logs_events: sends_logs && filters_are_open,
             },
             queues: Arc::clone(&queues),
             control: Arc::clone(&control),
@@ -457,8 +459,8 @@ impl OtlpLayerBuilder {
         }
         .spawn()
         .map_err(OtlpError::thread)?;
-        // OpenTelemetry's processors have threads that a child of a fork lacks, and can't be made
-        // again.
+        // OpenTelemetry's processors have threads that a child of a fork lacks, and can't be
+        // restarted.
         let not_in_children = |_: &Queue, _: &Arc<WorkerHandle>| {
             Err(
                 "the threads that send belong to the parent process; fork before the bridge is built"
@@ -473,7 +475,7 @@ impl OtlpLayerBuilder {
             sampler: settings.sampler.build(),
         };
         crate::propagation::install();
-        let layer = OtlpLayer::new(capture, Arc::clone(&queues), tracer, metric_sink, self.gates);
+        let layer = OtlpLayer::new(capture, Arc::clone(&queues), tracer, metric_sink, self.filters);
         let guard = OtlpGuard::new(
             queues,
             control,

@@ -42,7 +42,7 @@ impl OtlpError {
         Self::exporter("a setting has changed while it was read")
     }
 
-    /// The setting that is not accepted, if that is why.
+    /// Returns the setting that is not accepted, if that is the cause.
     #[must_use]
     pub fn bad_setting(&self) -> Option<&SettingError> {
         match &self.kind {

@@ -1,4 +1,4 @@
-//! OpenTelemetry's exporters, with an account.
+//! OpenTelemetry's exporters, with statistics.
 
 use std::fmt::Debug;
 use std::future::ready;
@@ -34,10 +34,10 @@ pub(crate) struct Counted<E> {
 }
 
 impl<E> Counted<E> {
-    /// Has a batch sent, on this thread, which is marked meanwhile.
+    /// Sends a batch on this thread. Events of the exporter are suppressed meanwhile.
     fn run(&self, records: u64, export: impl Future<Output = OTelSdkResult>) -> OTelSdkResult {
         let _quiet = suppress();
-        // The client below it blocks, so that one poll completes it.
+        // The HTTP client of the exporter blocks, so that one poll completes the future.
         let result = match pin!(export).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(OTelSdkError::InternalFailure(
@@ -45,7 +45,7 @@ impl<E> Counted<E> {
             )),
         };
         let finished = lock(&self.finished).take();
-        // Without one, the request did not reach the client: it could not be encoded.
+        // Without an outcome, the request did not reach the client: it could not be encoded.
         let finished = finished.unwrap_or_else(|| Finished {
             outcome: match &result {
                 Ok(()) => Outcome::Accepted { rejected: 0 },
@@ -144,7 +144,7 @@ macro_rules! exporter {
                 Protocol::HttpProtobuf | Protocol::Grpc => opentelemetry_otlp::Protocol::HttpBinary,
             })
             .with_endpoint(endpoint.uri.to_string());
-        // gRPC packs by itself.
+        // The gRPC transport compresses by itself.
         if $compression == Compression::Gzip && $protocol != Protocol::Grpc {
             builder = builder.with_compression(opentelemetry_otlp::Compression::Gzip);
         }

@@ -60,13 +60,13 @@ impl OtlpGuard {
             .map_err(|_| FlushTimeout::new(self.stats().spans.waiting() + self.stats().logs.waiting()))
     }
 
-    /// The account until now.
+    /// Returns the current statistics.
     #[must_use]
     pub fn stats(&self) -> OtlpStats {
         self.queues.stats(&self.accounts)
     }
 
-    /// Returns what the tail rule has decided so far; `None` without one.
+    /// Returns the statistics of the tail rule; `None` without a rule.
     #[must_use]
     pub fn tail_stats(&self) -> Option<TailStats> {
         let stats = lock(self.tail.as_ref()?);
@@ -77,7 +77,7 @@ impl OtlpGuard {
     /// earlier, and returns at once, so that several sinks end at the same time.
     /// [`shutdown`](Self::shutdown) waits for it.
     pub fn begin_shutdown(&self, deadline: Instant) {
-        // The thread uses the deadline that it finds when it begins to end.
+        // The thread reads the deadline when its shutdown begins.
         let own = Instant::now() + self.shutdown_timeout.min(MAX_TIMEOUT);
         self.control.begin_shutdown(self.queues.main(), deadline.min(own));
     }
@@ -86,7 +86,7 @@ impl OtlpGuard {
     /// second call does not wait again.
     ///
     /// # Errors
-    /// The collector did not take everything in time, or something was lost before.
+    /// Fails if the collector did not accept all records in time, or records were lost before.
     pub fn shutdown(&self) -> Result<(), ShutdownError> {
         let ended = self.control.shutdown(self.queues.main(), self.shutdown_timeout);
         ended.map_err(|_| {
@@ -107,7 +107,7 @@ impl OtlpGuard {
         }
     }
 
-    /// Whether a signal is sent.
+    /// Returns whether a signal is sent.
     #[must_use]
     pub fn sends(&self, signal: Signal) -> bool {
         match signal {

@@ -3,12 +3,12 @@
 //! Spanscope's record and OpenTelemetry's context exist side by side in each span. The record has
 //! the fields, the times and the events; OpenTelemetry's half is `tracing-opentelemetry`'s layer,
 //! which is notified when spans are created, entered, exited and closed, but gets no fields and no
-//! events: exports are created from the record, so that they equal every other sink's. What other
+//! events. Exports are created from the record, so that they equal those of other sinks. What other
 //! crates do through `OpenTelemetrySpanExt` or the current context works as usual.
 //!
-//! The layer is wrapped instead of composed next to ours, because it would then read every field
-//! and every event once more for nothing. Alone it costs 2.6 µs for a span with its event; all of
-//! the bridge, with its wrapped half, 0.7 of that (`cargo bench -p spanscope-bench -- sending`).
+//! The layer is wrapped and not added to the subscriber, because there it would read every field
+//! and every event a second time. Alone it takes 2.6 µs for a span with an event; the whole bridge,
+//! with the wrapped layer, takes 0.7 of that (`cargo bench -p spanscope-bench -- sending`).
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -33,7 +33,7 @@ use crate::builder::OtlpLayerBuilder;
 use crate::convert::model_value;
 use crate::metrics::OtlpMetricSink;
 use crate::shared::Queues;
-use crate::tracer::{self, Additions, BridgeTracer, Making};
+use crate::tracer::{self, Additions, BridgeTracer, Creating};
 
 /// A `tracing` layer that sends spans, events and measurements to an OpenTelemetry collector.
 ///
@@ -44,12 +44,12 @@ use crate::tracer::{self, Additions, BridgeTracer, Making};
 /// several collectors. Don't put it into a `reload::Layer`, which hides it from
 /// `OpenTelemetrySpanExt`.
 ///
-/// Add it in place of `tracing-opentelemetry`'s own layer, which is part of it. Next to one with a
-/// tracer of the program's own, our ids differ from those that it sends: its tracer creates ids
-/// when it starts its part of a span, and can't be given any. To send to the collector of that
-/// tracer too, add a second `OtlpLayer` with its endpoint.
+/// Add it in place of `tracing-opentelemetry`'s own layer, which is part of it. If the program also
+/// adds that layer with another tracer, the ids differ from those that it sends: such a tracer
+/// creates new ids and can't accept Spanscope's. To send to the collector of that tracer too, add a
+/// second `OtlpLayer` with its endpoint.
 ///
-/// Add it first: then what `OpenTelemetrySpanExt` sets on a span is shown by the other layers too.
+/// Add it before other layers, so that they show what `OpenTelemetrySpanExt` sets on a span.
 ///
 /// ```
 /// use spanscope_otlp::OtlpLayer;
@@ -71,12 +71,11 @@ pub struct OtlpLayer<S> {
     capture: Arc<Capture>,
     queues: Arc<Queues>,
     metric_sink: OtlpMetricSink,
-    gates: SignalFilters,
+    filters: SignalFilters,
     bridge: Bridge,
 }
 
-/// What lets spans and their events, and what lets log records through; everything where there is
-/// none.
+/// The filters of spans with their events, and of log records. Without a filter all pass.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SignalFilters {
     pub(crate) spans: Option<CategoryFilter>,
@@ -103,8 +102,8 @@ impl<S> std::fmt::Debug for OtlpLayer<S> {
 }
 
 impl OtlpLayer<()> {
-    /// Settings to change before [`build`](OtlpLayerBuilder::build). The package that holds the
-    /// calling line counts as the application, whose modules are categories.
+    /// Returns a builder. The package with the calling line counts as the application, whose
+    /// modules are categories.
     #[track_caller]
     pub fn builder() -> OtlpLayerBuilder {
         OtlpLayerBuilder::new()
@@ -120,7 +119,7 @@ where
         queues: Arc<Queues>,
         tracer: BridgeTracer,
         metric_sink: OtlpMetricSink,
-        gates: SignalFilters,
+        filters: SignalFilters,
     ) -> Self {
         let otel = OpenTelemetryLayer::new(tracer)
             .with_location(false)
@@ -132,19 +131,19 @@ where
             capture,
             queues,
             metric_sink,
-            gates,
+            filters,
             bridge: Bridge::default(),
         }
     }
 
-    /// Whether another bridge on the same subscriber makes OpenTelemetry's part of spans. This one
-    /// then only sends them.
+    /// Returns whether another bridge on the same subscriber creates OpenTelemetry's part of spans.
+    /// This one then only sends them.
     fn is_second(&self) -> bool {
         self.bridge.is_second.load(Ordering::Relaxed)
     }
 
-    /// Makes OpenTelemetry's part of a span, without its fields.
-    fn make_otel(
+    /// Creates OpenTelemetry's part of a span, without its fields.
+    fn create_otel_span(
         &self,
         attributes: &Attributes<'_>,
         id: &Id,
@@ -155,8 +154,8 @@ where
         let no_values = NO_FIELDS_METADATA.fields().value_set(&no_values);
         let metadata = attributes.metadata();
         let dispatch = self.capture.dispatch();
-        // An explicit parent is found here, with no lock held, and stands in for the current span:
-        // that layer would start it under a lock that the start needs.
+        // An explicit parent is looked up here, with no lock held, and attached as the current
+        // span: OpenTelemetry's layer would start it while holding a lock that the start needs.
         let explicit = attributes
             .parent()
             .filter(|parent| context.span(parent).is_some());
@@ -176,30 +175,31 @@ where
             None
         };
         let number = id.into_u64();
-        tracer::while_making(Making { number, ids }, || {
+        tracer::while_creating(Creating { number, ids }, || {
             self.otel.on_new_span(&without_fields, id, context.clone());
         });
         drop(parent);
         if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-            record.share_ids_with(settle_ids);
+            record.share_ids_with(resolve_ids);
         }
     }
 
-    /// Where measurements are exported: for whatever makes them out of events, spans or requests,
-    /// such as [`TokenMetricsLayer`](spanscope_layers::TokenMetricsLayer). Takes nothing where
-    /// metrics are not sent.
+    /// Returns the sink that exports measurements, for layers that measure events, spans or
+    /// requests, such as [`TokenMetricsLayer`](spanscope_layers::TokenMetricsLayer). It ignores
+    /// them if metrics are not sent.
     #[must_use]
     pub fn metric_sink(&self) -> OtlpMetricSink {
         self.metric_sink.clone()
     }
 }
 
-/// Has OpenTelemetry start its part of a span, which ends in [`BridgeTracer`].
-fn settle_ids(dispatch: &Dispatch, id: &Id) {
+/// Makes OpenTelemetry start its part of a span, so that [`BridgeTracer`] resolves its ids.
+fn resolve_ids(dispatch: &Dispatch, id: &Id) {
     get_otel_context(id, dispatch);
 }
 
-/// A callsite without fields: OpenTelemetry's layer makes room for all that a callsite declares.
+/// A callsite without fields: OpenTelemetry's layer reserves memory for all fields that a callsite
+/// declares.
 struct NoFields;
 
 static NO_FIELDS: NoFields = NoFields;
@@ -223,17 +223,17 @@ impl Callsite for NoFields {
 }
 
 thread_local! {
-    /// Gone while a thread ends, before OpenTelemetry's current context is, which panics then: made
-    /// after it.
+    /// Destroyed at the end of a thread before OpenTelemetry's current context, because it is
+    /// created after it. A use of that context would then panic.
     static HAS_CONTEXT: Alive = const { Alive };
-    /// The same for the stack of `tracing-opentelemetry`, which is made when a span is first
-    /// entered.
+    /// The equivalent for the stack of `tracing-opentelemetry`, which is created when a span is
+    /// first entered.
     static HAS_STACK: Alive = const { Alive };
     static KNOWS_CONTEXT: Cell<bool> = const { Cell::new(false) };
     static KNOWS_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Its empty destructor makes the thread-local be destroyed.
+/// Its empty destructor makes the thread-local unavailable at the end of the thread.
 struct Alive;
 
 impl Drop for Alive {
@@ -255,8 +255,8 @@ fn stack_is_alive() -> bool {
     !KNOWS_STACK.get() || HAS_STACK.try_with(|_| ()).is_ok()
 }
 
-/// Found in the dispatcher if there is a bridge; of several bridges, the one that is found provides
-/// the context.
+/// A type by which a bridge finds another one in the dispatcher. Of several bridges, the one that
+/// is found provides the context.
 #[derive(Debug, Default)]
 struct Bridge {
     is_second: AtomicBool,
@@ -280,15 +280,15 @@ where
         }
         let is_shown = self.capture.on_new_span(attributes, id, &context);
         let Some(span) = context.span(id) else { return };
-        let gate = self.gates.spans.as_ref();
-        let is_hidden = gate.is_some_and(|gate| !gate.shows_span(attributes));
+        let filter = self.filters.spans.as_ref();
+        let is_hidden = filter.is_some_and(|filter| !filter.shows_span(attributes));
         if is_hidden {
             self.capture.hide(&span);
         }
         if !self.is_second() && context_is_alive() {
-            self.make_otel(attributes, id, &span, &context);
+            self.create_otel_span(attributes, id, &span, &context);
         }
-        // Last, because from here on the sink's thread looks at it.
+        // Last, because the sink's thread reads the span from here on.
         if is_shown && !is_hidden && self.queues.watches_open {
             self.queues.spans.push_opened(id);
         }
@@ -324,9 +324,14 @@ where
         if !self.queues.takes_events {
             return;
         }
-        let lets = |gate: &Option<CategoryFilter>| gate.as_ref().is_none_or(|gate| gate.shows_event(event));
-        let logs = self.queues.own_logs.as_ref().filter(|_| lets(&self.gates.logs));
-        let events = lets(&self.gates.spans).then_some(&self.queues.events);
+        let passes =
+            |filter: &Option<CategoryFilter>| filter.as_ref().is_none_or(|filter| filter.shows_event(event));
+        let logs = self
+            .queues
+            .own_logs
+            .as_ref()
+            .filter(|_| passes(&self.filters.logs));
+        let events = passes(&self.filters.spans).then_some(&self.queues.events);
         if logs.is_some() || events.is_some() {
             self.capture.on_event(event, &context, |ids, time, fields| {
                 for queue in [events, logs].into_iter().flatten() {
@@ -339,7 +344,7 @@ where
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
         let Some(ids) = self.capture.use_ids(&span) else {
-            return; // made on a marked thread, or by another crate's work under ours
+            return; // created on a suppressed thread, or by another crate inside this layer's work
         };
         let additions = if self.is_second() {
             None
@@ -377,14 +382,14 @@ where
         } else if id == TypeId::of::<Bridge>() {
             Some((&raw const self.bridge).cast())
         } else {
-            // SAFETY: the wrapped layer makes the same promise.
+            // SAFETY: the wrapped layer gives the same guarantee.
             unsafe { self.otel.downcast_raw(id) }
         }
     }
 }
 
-/// Adds what OpenTelemetry's side got for a span to its record, for this sink and later ones.
-/// Returns the events, which records don't contain.
+/// Adds the data that was set through OpenTelemetry's API to a span's record, for this sink and
+/// later ones. Returns the events, which records don't contain.
 fn apply(record: &mut SpanRecord, additions: Additions) -> Vec<opentelemetry::trace::Event> {
     for attribute in &additions.attributes {
         record.set_attribute(attribute.key.as_str(), &model_value(&attribute.value));

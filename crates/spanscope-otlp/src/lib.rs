@@ -1,25 +1,25 @@
-//! Exports what Spanscope captures to any OpenTelemetry collector: spans, events and measurements,
-//! as OTLP over HTTP (protobuf or JSON) or gRPC.
+//! Exports captured spans, events and measurements to any OpenTelemetry collector, as OTLP over
+//! HTTP (protobuf or JSON) or gRPC. A *bridge* is one [`OtlpLayer`] with its queues and threads.
 //!
 //! - [`OtlpLayer`] is the layer; [`OtlpLayerBuilder`] has its settings, from code or from the
 //!   environment; [`OtlpGuard`] keeps it running and has its statistics.
-//! - [`propagation`] takes the trace over HTTP requests.
+//! - [`propagation`] propagates the trace with HTTP requests.
 //! - [`OpenTelemetrySpanExt`] works on spans as usual, and the other sinks show its changes too.
 //!
 //! A span has one identity: its trace id, span id and parent are the same in the collector, in the
 //! local store and on the console. All of them are created from the same record.
 //!
-//! Nothing here makes a caller wait. A collector that is unreachable, slow or refusing costs
-//! records, counted by cause in [`OtlpStats`], and one line a minute on stderr; the export
-//! continues without a restart.
+//! Recording never waits for the network. If a collector is unreachable, slow or refuses requests,
+//! records are lost and counted by cause in [`OtlpStats`], with one line per minute on stderr; the
+//! export continues without a restart.
 //!
 //! # Variables
 //!
-//! [`OtlpLayerBuilder::from_env`], and so `spanscope::init`, reads these. Empty means not
-//! set; an invalid value is reported and ignored. `*` stands for nothing, `TRACES_`, `METRICS_` or
-//! `LOGS_`; the variable of one signal takes precedence. Times are in milliseconds, as
-//! OpenTelemetry's specification has them; a value below 100 holds and is reported once, because it
-//! was probably meant in seconds.
+//! [`OtlpLayerBuilder::from_env`], and so `spanscope::init`, reads these. Empty means not set; an
+//! invalid value is reported and ignored. `*` stands for nothing, `TRACES_`, `METRICS_` or `LOGS_`;
+//! the variable of one signal takes precedence. Times are in milliseconds, as in OpenTelemetry's
+//! specification; a value below 100 is used and reported once, because it was probably meant in
+//! seconds.
 #![doc = include_str!("variables.md")]
 
 mod account;

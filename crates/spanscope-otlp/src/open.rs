@@ -8,8 +8,9 @@ use opentelemetry::{KeyValue, Value};
 use spanscope_core::capture::SpanIds;
 use spanscope_model::SpanId;
 
-/// Maximum number of kept events of all spans, and their approximate size. Beyond it those are
-/// dropped whose span has had no event for the longest time: its end was dropped, or never comes.
+/// Maximum number of kept events of all spans, and their approximate size. Beyond it, the events of
+/// the spans without an event for the longest time are dropped: the end of such a span was dropped,
+/// or never comes.
 const MAX_ALL: usize = 100_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -70,10 +71,11 @@ impl OpenSpans {
         }
     }
 
-    /// A span whose end was dropped is never taken, so counts alone are bounded as well.
+    /// Enforces the limits. A span whose end was dropped is never taken, so the number of spans is
+    /// limited too.
     fn bound(&mut self) {
         if self.events > MAX_ALL || self.bytes > MAX_BYTES || self.spans.len() > MAX_ALL {
-            self.let_go();
+            self.drop_older_half();
         }
     }
 
@@ -91,8 +93,8 @@ impl OpenSpans {
         }
     }
 
-    /// Drops the older half of what is kept, and keeps its count.
-    fn let_go(&mut self) {
+    /// Drops the events of the older half of the spans, and keeps their counts.
+    fn drop_older_half(&mut self) {
         let mut touched: Vec<u64> = self.spans.values().map(|held| held.touched).collect();
         touched.sort_unstable();
         let oldest = touched.get(touched.len() / 2).copied().unwrap_or(0);
@@ -104,7 +106,7 @@ impl OpenSpans {
                 .saturating_add(u32::try_from(held.events.len()).unwrap_or(u32::MAX));
             held.events = Vec::new();
         }
-        // A count alone is small, but not free.
+        // A span with only a count is small, but their number needs a limit too.
         if self.spans.len() > MAX_ALL {
             self.spans.retain(|_, held| held.touched > oldest);
         }
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_alone_are_bounded_too() {
+    fn the_number_of_spans_with_only_a_count_is_bounded_too() {
         let mut open = OpenSpans::new(0);
         for _ in 0..=MAX_ALL {
             open.add(new_ids(), event(1)); // finds no room
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_a_span_come_by_time_and_once() {
+    fn events_of_a_span_are_ordered_by_time_and_returned_once() {
         let mut open = OpenSpans::new(128);
         let (one, other) = (new_ids(), new_ids());
         open.add(one, event(2));
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_with_too_many_events_says_how_many_were_lost() {
+    fn a_span_with_too_many_events_has_the_number_of_lost_ones() {
         let mut open = OpenSpans::new(128);
         let ids = new_ids();
         (0..200).for_each(|second| open.add(ids, event(second)));
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_never_end_hold_a_bounded_number() {
+    fn spans_that_never_end_keep_a_bounded_number_of_events() {
         let mut open = OpenSpans::new(128);
         let first = new_ids();
         open.add(first, event(0));
@@ -183,6 +185,9 @@ mod tests {
             open.add(new_ids(), event(second));
             assert!(open.events <= MAX_ALL && open.spans.len() <= MAX_ALL + 1);
         }
-        assert!(open.take(first).0.is_empty(), "the oldest went first");
+        assert!(
+            open.take(first).0.is_empty(),
+            "the oldest events are dropped first"
+        );
     }
 }

@@ -15,7 +15,7 @@ use crate::account::{Account, OtlpStats};
 use crate::convert::Shape;
 use crate::settings::Signal;
 
-/// How long a request that is cut off at the deadline has to report what it waited for.
+/// Time for a request that is cut off at the deadline to report its outcome.
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 
 /// The sender of one signal's records.
@@ -96,8 +96,7 @@ impl Outlets {
         });
     }
 
-    /// Ends the processors by the deadline. Returns whether everything was accepted that was not
-    /// lost before.
+    /// Ends the processors by the deadline. Returns whether no further records were lost.
     pub(crate) fn end(self: &Arc<Self>, deadline: Instant) -> bool {
         let accounts = self.accounts();
         let lost = || {

@@ -1,7 +1,7 @@
 //! The pipeline of each signal from OpenTelemetry's batch processor to the collector: the
 //! processor, exporter and transport of the settings.
 //!
-//! Never here: a Spanscope queue, a `tracing` type, a Spanscope thread.
+//! Spanscope's queues and threads and the types of `tracing` do not belong here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,14 +144,14 @@ impl Pipelines<'_> {
         if !self.settings.is_on[signal.index()] {
             return Ok(None);
         }
-        let way = self.settings.way(signal);
-        let protocol = way.protocol.unwrap_or_default();
+        let config = self.settings.config(signal);
+        let protocol = config.protocol.unwrap_or_default();
         let endpoint = Endpoint::of(self.settings, signal, protocol).map_err(OtlpError::setting)?;
         let shown = endpoint.shown.clone();
         Ok(Some(Wire {
-            transport: Transport::new(&way, endpoint, self.account(signal), give_up_after)?,
+            transport: Transport::new(&config, endpoint, self.account(signal), give_up_after)?,
             protocol,
-            compression: way.compression.unwrap_or_default(),
+            compression: config.compression.unwrap_or_default(),
             endpoint: shown,
         }))
     }
@@ -166,7 +166,7 @@ struct Wire {
     endpoint: String,
 }
 
-/// A batch never waits for more records than the queue holds.
+/// Returns the size of a batch, which is at most the length of the queue.
 fn batch_size(batch: BatchSettings) -> usize {
     batch.max_batch_size.min(batch.max_queue_size)
 }

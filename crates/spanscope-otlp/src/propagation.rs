@@ -1,5 +1,5 @@
-//! OpenTelemetry's view of the trace over process borders: its context of a span, and its
-//! propagators in use.
+//! Propagation of the trace between processes with OpenTelemetry's API: its context of a span, and
+//! the propagators in use.
 //!
 //! ```
 //! use spanscope_otlp::propagation;
@@ -21,12 +21,12 @@
 //! context and baggage if none was ever set. `spanscope::init` sets it from the environment or the
 //! builder, even if it exports nothing.
 //!
-//! They need no [`OtlpLayer`](crate::OtlpLayer): if only the store, the console or the log file see
-//! a span, it is propagated with the ids that they show, the sampled flag and the received
+//! They need no [`OtlpLayer`](crate::OtlpLayer): if only the store, the console or the log file
+//! receive a span, it is propagated with the ids that they show, the sampled flag and the received
 //! `tracestate`. Such a program only lacks OpenTelemetry's own current span: `Context::current()`
 //! does not contain a request there, [`context`] does.
 //!
-//! Baggage is sent in the clear to every service that is called: put no secrets in it. It is not
+//! Every called service receives the baggage and can read it: put no secrets in it. It is not
 //! recorded by itself; sinks show the fields of a span.
 
 use std::sync::LazyLock;
@@ -89,12 +89,12 @@ impl CorePropagator for Bridge {
         let for_otel = if parent.is_valid() {
             received
         } else {
-            // OpenTelemetry's layer takes baggage only with a parent: the one that the span has.
+            // OpenTelemetry's layer accepts baggage only with a parent, here the span's own.
             context_of_parent(span).with_baggage(entries(&received))
         };
         let is_otels = span.set_parent(for_otel).is_ok();
         // OpenTelemetry's layer also reports this for spans that its filter hides from it. A span
-        // that a Spanscope layer sees has ids.
+        // that a Spanscope layer receives has ids.
         if is_otels && continuation == Continuation::NotRecorded {
             Continuation::Continued
         } else {
@@ -107,20 +107,20 @@ impl CorePropagator for Bridge {
     }
 }
 
-/// Makes `spanscope_core::propagation` use OpenTelemetry's propagators and contexts from now on.
+/// Makes `spanscope_core::propagation` use OpenTelemetry's propagators and contexts.
 pub(crate) fn install() {
     core::install(&Bridge);
 }
 
-/// Whether [`set_global`] set the program's propagators, even to none.
+/// Whether [`set_global`] was called, even with no propagators.
 static IS_SET: AtomicBool = AtomicBool::new(false);
 
-/// Passes the global propagator; W3C's if the program has set none.
+/// Calls `work` with the global propagator, or with W3C's if the program has set none.
 fn with_propagator<T>(mut work: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
     static W3C: LazyLock<TextMapCompositePropagator> =
         LazyLock::new(|| composite(&[Propagator::TraceContext, Propagator::Baggage]));
     opentelemetry::global::get_text_map_propagator(|global| {
-        // OpenTelemetry's default writes and reads nothing.
+        // OpenTelemetry's default propagator writes and reads nothing.
         if IS_SET.load(Ordering::Relaxed) || global.fields().next().is_some() {
             work(global)
         } else {
@@ -129,9 +129,9 @@ fn with_propagator<T>(mut work: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
     })
 }
 
-/// Returns the span as OpenTelemetry's context, with its baggage: what its request brought along,
-/// or what was attached or added since. A disabled span stands for the one around it; if no span is
-/// known, it is the current context.
+/// Returns the span as OpenTelemetry's context, with its baggage: that of its request, and members
+/// that were attached or added since. For a disabled span it is the context of the current span; if
+/// no span is known, it is the current context.
 #[must_use]
 pub fn context(span: &Span) -> Context {
     let current = Context::current();
@@ -147,7 +147,7 @@ pub fn context(span: &Span) -> Context {
     let added = || members(&carried.added);
     let known = span.context();
     if known.span().span_context().is_valid() {
-        // Inside the same trace the current baggage is the newer one.
+        // In the same trace the current baggage is the newer one.
         let is_inside = known.span().span_context().trace_id() == current.span().span_context().trace_id();
         return match (is_inside, carried.added.is_empty()) {
             (true, _) => known.with_baggage(entries(&current).chain(added())),
@@ -156,7 +156,7 @@ pub fn context(span: &Span) -> Context {
         };
     }
     let Some((trace_id, span_id)) = span.ids() else {
-        // No sink sees the span: the caller's is the nearest one that is seen.
+        // No sink receives the span: the nearest one that a sink receives is the caller's.
         let received = carried.received.as_ref();
         let baggage = received.map(|received| &received.baggage).into_iter();
         let baggage = baggage.flat_map(members).chain(entries(&current)).chain(added());
@@ -194,7 +194,8 @@ pub fn context(span: &Span) -> Context {
 ///
 /// let context = propagation::context(&tracing::Span::current());
 /// let _attached = propagation::add_baggage(&context, [KeyValue::new("tenant", "acme")]).attach();
-/// // Spans that are made, and requests that are sent, take it along. Async code uses OpenTelemetry's `FutureExt::with_context`.
+/// // Spans and requests that are created meanwhile have it. Async code uses OpenTelemetry's
+/// // `FutureExt::with_context`.
 /// ```
 #[must_use]
 pub fn add_baggage<I>(context: &Context, more: I) -> Context
@@ -230,7 +231,7 @@ fn from_otel(context: &Context) -> core::Context {
     let parent = ids_of(span).map(|ids| TraceParent::new(ids.trace_id, ids.span_id, span.is_sampled()));
     let mut baggage = Baggage::default();
     for (key, (value, metadata)) in context.baggage() {
-        // OpenTelemetry has validated its members; what W3C can't carry is left out.
+        // OpenTelemetry has validated its members; members that W3C can't carry are left out.
         let _ = baggage.insert_with(key.as_str(), value.as_str(), metadata.as_str());
     }
     core::Context::new(parent, span.trace_state().header(), baggage)
@@ -276,7 +277,7 @@ fn members(baggage: &Baggage) -> impl Iterator<Item = KeyValueMetadata> {
     })
 }
 
-/// Writes into a carrier. OpenTelemetry's own also write a `tracestate` that is empty.
+/// Writes into a carrier. Unlike OpenTelemetry's own carriers, it omits an empty `tracestate`.
 struct Outgoing<'a>(&'a mut dyn Carrier);
 
 impl Injector for Outgoing<'_> {
@@ -290,12 +291,12 @@ impl Injector for Outgoing<'_> {
     }
 }
 
-/// The values that a propagator may read. OpenTelemetry's own reader takes the first of several
-/// headers, bounds nothing, and its parser of a `traceparent` does not check the lengths of the
-/// parts; so `spanscope_core` reads W3C's.
+/// The values that a propagator may read. `spanscope_core` reads W3C's headers, because
+/// OpenTelemetry's own reader takes the first of several headers and has no limits, and its parser
+/// of `traceparent` does not check the lengths of the parts.
 struct Incoming(Vec<(String, String)>);
 
-/// Names of other formats are read up to this many.
+/// Maximum number of names of other formats that are read.
 const MAX_NAMES: usize = 256;
 
 impl Incoming {

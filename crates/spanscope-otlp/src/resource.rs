@@ -7,7 +7,7 @@ use spanscope_model::Value;
 
 use crate::settings::Settings;
 
-/// The resource of this process, as [`ProcessResource`] describes it.
+/// Returns the resource of this process, as [`ProcessResource`] describes it.
 pub(crate) fn resource(settings: &Settings) -> Resource {
     let mut resource = ProcessResource::default();
     resource.detect(settings.detects_resource);

@@ -14,7 +14,8 @@ use crate::settings::Signal;
 /// further events are only counted.
 const MAX_LATE: usize = 10_000;
 
-/// Events of one span that were added through OpenTelemetry's own API, and how many were too many.
+/// Events of one span that were added through OpenTelemetry's own API, and the number of dropped
+/// ones.
 #[derive(Debug)]
 pub(crate) struct Late {
     pub(crate) ids: SpanIds,
@@ -31,11 +32,12 @@ pub(crate) struct Late {
 pub(crate) struct Queues {
     pub(crate) spans: Queue,
     pub(crate) events: Queue,
-    /// Events that go out as log records, where others go with spans; else `events` is for both.
+    /// The events for log records, if they differ from those of spans; otherwise `events` is for
+    /// both.
     pub(crate) own_logs: Option<Queue>,
-    /// Only where metrics are sent.
+    /// `None` if metrics are not sent.
     pub(crate) measurements: Option<Queue>,
-    /// A tail rule has to know of spans that are open.
+    /// Whether a tail rule needs to know which spans are open.
     pub(crate) watches_open: bool,
     pub(crate) takes_spans: bool,
     pub(crate) takes_events: bool,
@@ -66,7 +68,7 @@ impl Queues {
         }
     }
 
-    /// Leaves events that are not `tracing` events. Call it before their span's end is pushed.
+    /// Adds events that are not `tracing` events. Call it before their span's end is pushed.
     pub(crate) fn add_late(&self, ids: SpanIds, mut events: Vec<Event>, mut lost: u32) {
         if (events.is_empty() && lost == 0) || !self.takes_spans {
             return;
@@ -85,7 +87,7 @@ impl Queues {
         std::mem::take(&mut *lock(&self.late))
     }
 
-    /// The queue that the thread waits at; the others are emptied with it.
+    /// Returns the queue that the thread waits for; the others are drained with it.
     pub(crate) fn main(&self) -> &Queue {
         if self.takes_spans {
             &self.spans

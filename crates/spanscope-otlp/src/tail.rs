@@ -1,6 +1,6 @@
-//! The tail rule of the bridge: spans wait until their trace is judged.
+//! The tail rule of the bridge: spans wait until their trace is decided.
 //!
-//! They count as queued meanwhile, so that the limit on queued records bounds them too; log records
+//! They count as queued meanwhile, so that the limit on queued records includes them; log records
 //! are always exported.
 
 use std::collections::HashMap;
@@ -17,15 +17,15 @@ use spanscope_model::TraceId;
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is taken apart where it is made, and a box would be an allocation a span"
+    reason = "it is matched right where it is created, and a box would cost an allocation per span"
 )]
 pub(crate) enum SampleDecision {
-    Goes(SpanData),
-    Waits,
-    Dropped,
+    Export(SpanData),
+    Wait,
+    Drop,
 }
 
-/// Spans of traces that are not judged yet.
+/// Spans of traces that are not decided yet.
 #[derive(Debug)]
 pub(crate) struct Tail {
     decider: TailDecider,
@@ -50,31 +50,31 @@ impl Tail {
         match self.decider.verdict(trace_id) {
             Some(Verdict::Undecided) => {
                 self.held.entry(trace_id).or_default().push(span);
-                SampleDecision::Waits
+                SampleDecision::Wait
             }
-            Some(Verdict::Drop) => SampleDecision::Dropped,
-            Some(Verdict::Keep) | None => SampleDecision::Goes(span),
+            Some(Verdict::Drop) => SampleDecision::Drop,
+            Some(Verdict::Keep) | None => SampleDecision::Export(span),
         }
     }
 
     /// Decides traces, given all records before `now`. Passes on the exported spans, and returns
     /// how many are dropped.
-    pub(crate) fn settle(
+    pub(crate) fn decide(
         &mut self,
         now: Ticks,
         capture: &Capture,
-        settle: DecisionScope,
-        mut go: impl FnMut(SpanData),
+        scope: DecisionScope,
+        mut export: impl FnMut(SpanData),
     ) -> u64 {
         let now = capture.clock().moment(now);
-        let decisions = self.decider.decide(settle, now);
+        let decisions = self.decider.decide(scope, now);
         let mut dropped = 0;
         for decision in decisions {
             let spans = self.held.remove(&decision.trace_id).unwrap_or_default();
             if decision.verdict == Verdict::Drop {
                 dropped += spans.len() as u64;
             } else {
-                spans.into_iter().for_each(&mut go);
+                spans.into_iter().for_each(&mut export);
             }
         }
         *lock(&self.stats) = self.decider.stats();

@@ -1,7 +1,7 @@
-//! OpenTelemetry's view of a span: its context and whatever `OpenTelemetrySpanExt` adds; nothing
-//! that a record has.
+//! OpenTelemetry's view of a span: its context and whatever `OpenTelemetrySpanExt` adds; it has no
+//! data that a Spanscope record has.
 //!
-//! `tracing-opentelemetry` builds its spans late: when one is entered, when a child needs it, when
+//! `tracing-opentelemetry` creates its spans late: when one is entered, when a child needs it, when
 //! its context is requested. At that moment, on whatever thread, it calls [`BridgeTracer`], which
 //! fixes the ids: those of the span's record, as a child of the parent that OpenTelemetry knows if
 //! that is in another process. From then on both sides agree.
@@ -12,7 +12,8 @@
 //! The extensions of a span must not be accessed while the lock of OpenTelemetry's data is held,
 //! except for the start, which happens once and before the span can have been entered;
 //! `tracing-opentelemetry` takes them in the other order when a span is exited. It would also start
-//! an explicit parent while it holds that parent's extensions, so the layer never lets it find one.
+//! an explicit parent while it holds that parent's extensions, so the layer hides explicit parents
+//! from it.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -29,15 +30,15 @@ use spanscope_core::capture::{Capture, RemoteParent, SpanIds, SpanRecord, new_id
 use spanscope_model::{SpanId, TraceId};
 use tracing_core::span::Id;
 
-/// The keys of the attributes that identify a builder's span, and, if the span can't be found by
-/// that, its ids.
+/// The keys of the attributes that identify the span of a builder: the registry's number of it, and
+/// its ids in case no dispatcher is known.
 const WHICH: &str = "spanscope.span";
 const IDS: [&str; 3] = ["spanscope.trace.high", "spanscope.trace.low", "spanscope.id"];
 
 thread_local! {
-    /// The span that a layer makes on this thread right now.
-    static MAKING: Cell<Option<Making>> = const { Cell::new(None) };
-    /// Where an ending span leaves what was added to it, while a layer waits for it.
+    /// The span whose OpenTelemetry part a layer creates on this thread right now.
+    static CREATING: Cell<Option<Creating>> = const { Cell::new(None) };
+    /// The additions of an ending span, while a layer waits for them.
     static ENDED: Cell<Ended> = const { Cell::new(Ended::NotWaiting) };
 }
 
@@ -51,7 +52,7 @@ enum Ended {
 
 /// A span whose OpenTelemetry part is being created.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Making {
+pub(crate) struct Creating {
     /// The registry's number of it.
     pub(crate) number: u64,
     /// Its ids, if no dispatcher is known by which the record could be found later.
@@ -66,24 +67,25 @@ pub(crate) struct Additions {
     pub(crate) links: Vec<Link>,
     pub(crate) status: Option<Status>,
     pub(crate) name: Option<Cow<'static, str>>,
-    /// Events that were too many.
+    /// The number of events beyond the limit.
     pub(crate) lost_events: u32,
 }
 
-/// More of each than this is let go: OpenTelemetry's own default is 128.
+/// Maximum number of attributes, events and links each; more are dropped. OpenTelemetry's own
+/// default is 128.
 const MAX_ADDITIONS: usize = 1024;
 
 /// Runs the creation of a span's OpenTelemetry part: a builder that is requested meanwhile is this
 /// span's.
-pub(crate) fn while_making(making: Making, work: impl FnOnce()) {
-    MAKING.set(Some(making));
+pub(crate) fn while_creating(creating: Creating, work: impl FnOnce()) {
+    CREATING.set(Some(creating));
     work();
-    MAKING.set(None);
+    CREATING.set(None);
 }
 
 /// Runs the end of a span's OpenTelemetry part, and returns what was added to it.
 pub(crate) fn while_ending(work: impl FnOnce()) -> Option<Box<Additions>> {
-    // It has a destructor, so it may be gone while the thread ends.
+    // The thread-local has a destructor, so it may be destroyed already if the thread ends.
     let _ = ENDED.try_with(|ended| ended.set(Ended::Waiting));
     work();
     match ENDED.try_with(Cell::take) {
@@ -107,8 +109,8 @@ impl Tracer for BridgeTracer {
         T: Into<Cow<'static, str>>,
     {
         let mut builder = SpanBuilder::from_name(name);
-        if let Some(making) = MAKING.get() {
-            builder.attributes = Some(attributes_of(making));
+        if let Some(creating) = CREATING.get() {
+            builder.attributes = Some(attributes_of(creating));
         }
         builder
     }
@@ -127,7 +129,7 @@ impl Tracer for BridgeTracer {
         let name = builder.name.clone();
         let started = id.and_then(|id| {
             self.capture
-                .with_record(&id, |record| self.settle(record, parent_context, &parent, &name))
+                .with_record(&id, |record| self.resolve(record, parent_context, &parent, &name))
         });
         let context = started.unwrap_or_else(|| {
             let ids = ids_in(carried);
@@ -156,8 +158,8 @@ impl Tracer for BridgeTracer {
 }
 
 impl BridgeTracer {
-    /// Settles the ids of a span that has a record, as OpenTelemetry's context of it.
-    fn settle(
+    /// Resolves the ids of a span that has a record, and returns OpenTelemetry's context of it.
+    fn resolve(
         &self,
         record: &mut SpanRecord,
         parent_context: &Context,
@@ -166,7 +168,7 @@ impl BridgeTracer {
     ) -> SpanContext {
         // A parent that the record can't know: in another process, or in another trace whose
         // context was attached. Any other parent is a span that Spanscope captured, and the record
-        // knows which ancestor this sink sees.
+        // has the nearest ancestor that this sink receives.
         let is_foreign =
             parent.is_remote() || ids_of(parent).is_some_and(|ids| ids.trace_id != record.ids().trace_id);
         let own_remote = record.remote_parent();
@@ -190,7 +192,8 @@ impl BridgeTracer {
         span_context(ids, is_sampled, false, state)
     }
 
-    /// Returns ids for a span whose record can't be found, or that has none: any ids will do.
+    /// Returns the context of a span whose record can't be found, or that has none: with the ids of
+    /// the builder, or new ones.
     fn without_record(
         &self,
         ids: Option<SpanIds>,
@@ -258,7 +261,7 @@ pub(crate) fn ids_of(context: &SpanContext) -> Option<SpanIds> {
 #[derive(Debug)]
 pub(crate) struct BridgeSpan {
     context: SpanContext,
-    /// `None` nearly always.
+    /// Almost always `None`.
     additions: Option<Box<Additions>>,
     has_ended: bool,
 }
@@ -289,7 +292,7 @@ impl Span for BridgeSpan {
         &self.context
     }
 
-    /// Even if it is not sampled: the other sinks show what is added to it.
+    /// Returns true even if the span is not sampled: the other sinks show its additions.
     fn is_recording(&self) -> bool {
         !self.has_ended
     }
@@ -332,7 +335,7 @@ impl Span for BridgeSpan {
         });
     }
 
-    /// The record has the time.
+    /// Ends the span. Its record has the time.
     fn end_with_timestamp(&mut self, _: SystemTime) {
         self.has_ended = true;
         match ENDED.try_with(Cell::take) {
@@ -340,24 +343,24 @@ impl Span for BridgeSpan {
                 let left = self.additions.take().map_or(Ended::Waiting, Ended::Left);
                 let _ = ENDED.try_with(|ended| ended.set(left));
             }
-            // It was ended explicitly before `tracing` ended it: what was added is kept until then.
+            // It was ended explicitly before `tracing` ended it: its additions are kept until then.
             Ok(before) => drop(ENDED.try_with(|ended| ended.set(before))),
             Err(_) => {}
         }
     }
 }
 
-/// The link's other end.
+/// Returns the ids of the linked span.
 pub(crate) fn link_ids(link: &Link) -> Option<SpanIds> {
     ids_of(&link.span_context)
 }
 
-fn attributes_of(making: Making) -> Vec<KeyValue> {
+fn attributes_of(creating: Creating) -> Vec<KeyValue> {
     let pair = |key: &'static str, bytes: [u8; 8]| {
         KeyValue::new(Key::from_static_str(key), i64::from_be_bytes(bytes))
     };
-    let which = pair(WHICH, making.number.to_be_bytes());
-    let Some(ids) = making.ids else {
+    let which = pair(WHICH, creating.number.to_be_bytes());
+    let Some(ids) = creating.ids else {
         return vec![which];
     };
     let trace = u128::from_be_bytes(ids.trace_id.to_bytes());

@@ -1,9 +1,9 @@
 //! The thread that assembles spans, log records and their events and passes them to OpenTelemetry's
 //! batch processors.
 //!
-//! It never waits for the network: the processors have their own threads, and if one has no room,
-//! the record is dropped and counted. A flush waits for them on a separate thread, so that draining
-//! continues.
+//! It never waits for the network: the processors have their own threads, and if the queue of one
+//! is full, the record is dropped and counted. A flush waits for them on a separate thread, so that
+//! draining continues.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::outlets::Outlets;
 use crate::shared::Queues;
 use crate::tail::{SampleDecision, Tail};
 
-/// How often the queues are emptied.
+/// The interval at which the queues are drained.
 const DRAIN_EVERY: Duration = Duration::from_millis(200);
 /// Maximum number of scopes that are cached by target; a program that generates targets gets new
 /// ones.
@@ -47,16 +47,16 @@ pub(crate) struct Worker {
     pub(crate) accounts: [Arc<Account>; 3],
     pub(crate) capture: Arc<Capture>,
     pub(crate) tail: Option<Tail>,
-    /// The marks of its scopes for our receivers.
+    /// The marks of the exported scopes.
     pub(crate) marks: Marks,
 }
 
-/// Marks for our receivers, so that they store nothing twice.
+/// Marks of scopes, by which Spanscope's receivers avoid storing data twice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marks {
-    /// The counters of tokens are among the metrics that are sent.
+    /// Whether the counters of tokens are among the exported metrics.
     pub(crate) counts_tokens: bool,
-    /// Every event of a span is sent as a log record too.
+    /// Whether every event of a span is also exported as a log record.
     pub(crate) logs_events: bool,
 }
 
@@ -92,7 +92,7 @@ struct Scopes {
 }
 
 impl Scopes {
-    /// A target is a scope.
+    /// Returns the scope of a target.
     fn of(&mut self, target: &str) -> InstrumentationScope {
         if let Some(scope) = self.known.get(target) {
             return scope.clone();
@@ -127,8 +127,8 @@ impl Loop {
         loop {
             self.worker.queues.main().wait(DRAIN_EVERY);
             let wanted = self.worker.control.wanted();
-            let shall_flush = !self.worker.control.is_flushed(wanted.flush);
-            self.drain(if shall_flush {
+            let must_flush = !self.worker.control.is_flushed(wanted.flush);
+            self.drain(if must_flush {
                 DecisionScope::Ended
             } else {
                 DecisionScope::Due
@@ -136,10 +136,10 @@ impl Loop {
             if wanted.stop {
                 return self.end(wanted.deadline);
             }
-            if shall_flush {
+            if must_flush {
                 self.flush(wanted.flush);
             }
-            self.say_losses();
+            self.report_losses();
             if self.worker.reporter.is_due() {
                 self.report();
             }
@@ -155,7 +155,7 @@ impl Loop {
         ]);
     }
 
-    fn drain(&mut self, settle: DecisionScope) {
+    fn drain(&mut self, scope: DecisionScope) {
         let before = Clock::global().now();
         self.clock = Clock::global().anchored();
         let queues = Arc::clone(&self.worker.queues);
@@ -197,7 +197,7 @@ impl Loop {
                 }
             }
         }
-        self.settle(before, settle);
+        self.decide(before, scope);
         if let (Some(queue), Some(instruments)) = (&queues.measurements, &mut self.worker.instruments) {
             let mut chunks = Vec::new();
             queue.drain(&mut chunks);
@@ -292,30 +292,30 @@ impl Loop {
             lost_events,
         };
         let data = span_data(&mut self.worker.decoder, span, scope, &self.clock, &outlet.shape);
-        let fate = match &mut self.worker.tail {
+        let decision = match &mut self.worker.tail {
             Some(tail) => tail.take(entry.ids.trace_id, data),
-            None => SampleDecision::Goes(data),
+            None => SampleDecision::Export(data),
         };
-        match fate {
-            SampleDecision::Goes(data) => outlet.processor.on_end(data),
-            SampleDecision::Waits => {}
-            SampleDecision::Dropped => outlet.account.leave_out(1),
+        match decision {
+            SampleDecision::Export(data) => outlet.processor.on_end(data),
+            SampleDecision::Wait => {}
+            SampleDecision::Drop => outlet.account.leave_out(1),
         }
     }
 
-    /// Judges traces by the tail rule, if there is one.
-    fn settle(&mut self, before: Ticks, settle: DecisionScope) {
+    /// Decides traces by the tail rule, if there is one.
+    fn decide(&mut self, before: Ticks, scope: DecisionScope) {
         if let (Some(tail), Some(outlet)) = (&mut self.worker.tail, &self.worker.outlets.spans) {
-            let go = |data| outlet.processor.on_end(data);
-            let dropped = tail.settle(before, &self.worker.capture, settle, go);
+            let export = |data| outlet.processor.on_end(data);
+            let dropped = tail.decide(before, &self.worker.capture, scope, export);
             outlet.account.leave_out(dropped);
         }
     }
 
-    /// Sends everything that was passed on, on a separate thread.
+    /// Flushes the batch processors on a separate thread.
     fn flush(&mut self, number: u64) {
         if self.is_flushing.swap(true, Ordering::AcqRel) {
-            return; // the one that is under way has to end first
+            return; // the running flush has to end first
         }
         let outlets = Arc::clone(&self.worker.outlets);
         let control = Arc::clone(&self.worker.control);
@@ -332,7 +332,7 @@ impl Loop {
         }
     }
 
-    /// The orderly end: no new records, and all queued ones are sent, as far as the time allows.
+    /// Shuts down: closes the queues, and sends the queued records before the deadline.
     fn end(&mut self, deadline: Option<Instant>) {
         let deadline = deadline.unwrap_or_else(Instant::now);
         self.report();
@@ -352,7 +352,7 @@ impl Loop {
         self.worker.control.ended(clean);
     }
 
-    fn say_losses(&self) {
+    fn report_losses(&self) {
         let stats = self.worker.queues.stats(&self.worker.accounts);
         if let Some(outlet) = &self.worker.outlets.spans {
             outlet

@@ -56,7 +56,7 @@ impl LogConverter {
             record.set_trace_context(
                 opentelemetry::TraceId::from_bytes(ids.trace_id.to_bytes()),
                 opentelemetry::SpanId::from_bytes(ids.span_id.to_bytes()),
-                None, // whether the span is sampled, an event does not know
+                None, // an event does not know whether its span is sampled
             );
         }
         let limits = &shape.limits;
@@ -76,7 +76,7 @@ impl LogConverter {
     }
 }
 
-/// Attributes come from records, which contain no lists.
+/// Converts a value. Attributes come from records, which contain no lists.
 fn any_value(value: Value) -> AnyValue {
     match value {
         Value::Bool(value) => value.into(),

@@ -22,7 +22,7 @@ use crate::settings::{ContentPolicy, Limits};
 pub(crate) struct Shape {
     pub(crate) content: ContentPolicy,
     pub(crate) limits: Limits,
-    /// JSON has no NaN and no infinities; they go as texts.
+    /// Whether the format is JSON, in which NaN and infinities are strings.
     pub(crate) is_json: bool,
     /// The maximum length of a string that capture keeps, in bytes.
     pub(crate) max_value_len: usize,
@@ -36,7 +36,7 @@ pub(crate) struct EndedSpan<'a> {
     pub(crate) fields: FieldReader<'a>,
     /// By time.
     pub(crate) events: Vec<Event>,
-    /// Events that found no room.
+    /// The number of events that were dropped.
     pub(crate) lost_events: u32,
 }
 
@@ -121,8 +121,8 @@ pub(crate) fn span_data(
     data
 }
 
-/// Returns an event as one of its span. A named event keeps its name and has its message among its
-/// attributes; any other has its message as its name.
+/// Returns an event in the form of a span's event. A named event keeps its name and has its message
+/// among its attributes; any other has its message as its name.
 pub(crate) fn span_event(
     decoder: &mut Decoder,
     info: &CallsiteInfo,
@@ -176,7 +176,7 @@ pub(crate) fn late_event(event: Event, shape: &Shape) -> Event {
             Value::I64(number) => RawValue::I64(*number),
             Value::F64(number) => RawValue::F64(*number),
             Value::String(value) => {
-                // To the same length as capture does.
+                // Truncated to the same length as by capture.
                 let kept = cut(value.as_str(), shape.max_value_len);
                 let is_cut = kept.len() < value.as_str().len();
                 RawValue::Text(kept, is_cut.then_some(value.as_str().len() as u64))
@@ -204,7 +204,7 @@ fn context_of(ids: SpanIds, is_remote: bool) -> SpanContext {
     )
 }
 
-/// Attributes up to a bound.
+/// Collects attributes up to a limit.
 pub(super) struct Attributes {
     content: ContentPolicy,
     is_json: bool,
@@ -255,7 +255,7 @@ impl Attributes {
 
     pub(super) fn add(&mut self, key: &str, value: RawValue<'_>) {
         let Some(shown) = otel_value(key, value, self.content, self.max_chars) else {
-            return; // not even how long it was
+            return; // the length of a hidden value is hidden too
         };
         self.push(key, shown);
         // As in every sink: the original length of a truncated value is a separate attribute.

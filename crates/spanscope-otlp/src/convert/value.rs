@@ -50,13 +50,13 @@ pub(crate) fn model_value(value: &Value) -> spanscope_model::Value {
             Array::I64(items) => items.iter().copied().map(Json::from).collect(),
             Array::F64(items) => items.iter().copied().map(Json::from).collect(),
             Array::String(items) => items.iter().map(|item| Json::from(item.as_str())).collect(),
-            _ => Json::Null, // the type is open, and has no others now
+            _ => Json::Null, // the enum is non-exhaustive; all its variants are above
         }),
         _ => value.to_string().into(),
     }
 }
 
-/// OTLP has no times before 1970.
+/// Converts a time; earlier ones become 1970, because OTLP has no times before it.
 pub(crate) fn system_time(time: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! One instrument a metric, made by its first measurement.
+//! One instrument per metric, created by its first measurement.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use spanscope_layers::metrics::{TOKEN_USAGE, buckets_of};
 use spanscope_model::semconv::mask_raw;
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
-/// The aggregation of a metric. A counter whose first number is whole stays so; gauges are
-/// fractions, because one gauge may be either.
+/// The aggregation of a metric. A counter whose first number is whole accepts only whole numbers;
+/// gauges are floats, because one gauge may have both.
 #[derive(Debug)]
 enum Instrument {
     WholeCounter(Counter<u64>),
     Counter(Counter<f64>),
     Gauge(Gauge<f64>),
     Histogram(Histogram<f64>),
-    /// Its name is invalid in OpenTelemetry, or there are too many; reported once.
+    /// Its name is invalid in OpenTelemetry, or there are too many metrics; reported once.
     Refused,
 }
 
@@ -28,11 +28,11 @@ enum Instrument {
 pub(crate) struct Instruments {
     meter: Meter,
     by_name: HashMap<Box<str>, Instrument>,
-    has_said_full: bool,
+    has_reported_full: bool,
     labels: Vec<KeyValue>,
 }
 
-/// A measurement as it was written down.
+/// A measurement as read from the queue.
 #[derive(Debug, Default)]
 struct Read<'a> {
     name: &'a str,
@@ -46,12 +46,12 @@ impl Instruments {
         Self {
             meter,
             by_name: HashMap::new(),
-            has_said_full: false,
+            has_reported_full: false,
             labels: Vec::new(),
         }
     }
 
-    /// Adds a measurement of a queue. Returns whether it could be added.
+    /// Adds a measurement from a queue. Returns whether it could be added.
     pub(crate) fn record(&mut self, fields: FieldReader<'_>) -> bool {
         let mut read = Read::default();
         self.labels.clear();
@@ -80,7 +80,7 @@ impl Instruments {
         let instrument = match self.by_name.get(name) {
             Some(instrument) => instrument,
             None if known >= MAX_METRICS => {
-                if !std::mem::replace(&mut self.has_said_full, true) {
+                if !std::mem::replace(&mut self.has_reported_full, true) {
                     log_to_stderr(format!(
                         "spanscope: the metric {name:?} and further new ones are not sent: there are {MAX_METRICS} already"
                     ));
@@ -100,7 +100,7 @@ impl Instruments {
                     Number::U64(number) => Some(number),
                     Number::F64(_) => None,
                 };
-                // A counter never decreases, and one of whole numbers accepts no fraction.
+                // A counter never decreases, and one of whole numbers accepts no floats.
                 let Some(whole) = whole else { return false };
                 counter.add(whole, &self.labels);
             }

@@ -1,8 +1,10 @@
-//! Measurements to OpenTelemetry's instruments, which add them up for the periodic reader.
+//! Passes measurements to OpenTelemetry's instruments, which aggregate them for the periodic
+//! reader.
 //!
-//! The calling thread only records a measurement: looking up an instrument's label set takes
-//! OpenTelemetry some hundred nanoseconds. The SDK bounds the label sets of a metric (2,000;
-//! further ones are one series with `otel.metric.overflow`), this module the number of metrics.
+//! The calling thread only queues a measurement, because OpenTelemetry needs a few hundred
+//! nanoseconds to look up the label set of an instrument. The SDK limits the label sets of a metric
+//! (2,000; further ones are one series with `otel.metric.overflow`), and this module limits the
+//! number of metrics.
 
 mod instruments;
 mod report;

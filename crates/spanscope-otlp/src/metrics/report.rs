@@ -9,10 +9,10 @@ use spanscope_model::MetricKind;
 
 use crate::account::SignalStats;
 
-/// How often.
+/// The interval of reports.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// Reports by how much the statistics have grown since the last time.
+/// Reports the growth of the statistics since the last report.
 pub(crate) struct Reporter {
     sinks: Vec<Arc<dyn MetricSink>>,
     reported: [SignalStats; 3],
@@ -28,7 +28,7 @@ impl Reporter {
         }
     }
 
-    /// Whether it is time to.
+    /// Returns whether the next report is due.
     pub(crate) fn is_due(&self) -> bool {
         !self.sinks.is_empty() && self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY)
     }

@@ -11,7 +11,7 @@ const DEFAULT_GRPC: &str = "http://localhost:4317";
 /// A URL that a signal is sent to.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// All of it, for HTTP with the path.
+    /// The whole URL; for HTTP with the path.
     pub(crate) uri: Uri,
     /// The part that a message may show.
     pub(crate) shown: String,
@@ -34,8 +34,8 @@ impl Endpoint {
         let mut text = set.text.trim().to_owned();
         let is_grpc = protocol == Protocol::Grpc;
         if is_grpc && !text.contains("://") {
-            // As the specification has it: without a scheme the variable `_INSECURE` decides.
-            let is_insecure = settings.way(signal).insecure.unwrap_or(false);
+            // By the specification, the variable `_INSECURE` decides if there is no scheme.
+            let is_insecure = settings.config(signal).insecure.unwrap_or(false);
             text = format!("{}://{text}", if is_insecure { "http" } else { "https" });
         }
         let wrong = |why: &str| SettingError {
@@ -54,7 +54,7 @@ impl Endpoint {
         let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
             return Err(wrong("it has no host"));
         };
-        // `http` lets a port pass that no machine has.
+        // The crate `http` accepts invalid ports.
         let port = authority.as_str().rsplit_once(':').map(|(_, port)| port);
         if let Some(port) = port.filter(|port| !port.contains(']'))
             && !port.parse::<u16>().is_ok_and(|port| port > 0)

@@ -17,8 +17,8 @@ use super::{
     SettingError, Settings, Signal, Temporality,
 };
 
-/// A shorter time was probably meant in seconds, as in many documents. It is still read as
-/// milliseconds, and a notice reports it.
+/// A shorter time was probably meant in seconds. It is still read as milliseconds, and a notice
+/// reports it.
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Reads the environment into settings; returns invalid values. `get` returns a variable's value.
@@ -65,9 +65,9 @@ impl Reader<'_> {
         self.metrics(settings);
         self.content(settings);
         self.propagators(settings);
-        self.way(&mut settings.all, "");
+        self.exporter_config(&mut settings.all, "");
         for (signal, part) in Signal::ALL.into_iter().zip(["TRACES_", "METRICS_", "LOGS_"]) {
-            self.way(&mut settings.own[signal.index()], part);
+            self.exporter_config(&mut settings.own[signal.index()], part);
         }
     }
 
@@ -259,32 +259,32 @@ impl Reader<'_> {
 
     /// Reads the variables that exist for all signals, and for each; `part` is the signal's part of
     /// the name.
-    fn way(&mut self, way: &mut ExporterConfig, part: &str) {
+    fn exporter_config(&mut self, config: &mut ExporterConfig, part: &str) {
         let name = |what: &str| format!("OTEL_EXPORTER_OTLP_{part}{what}");
         if let Some(text) = self.text(&name("ENDPOINT")) {
             let place = name("ENDPOINT");
-            way.endpoint = Some(Located { place, text });
+            config.endpoint = Some(Located { place, text });
         }
         if let Some(protocol) = self.word(&name("PROTOCOL"), &Protocol::NAMES) {
-            way.protocol = Some(protocol);
+            config.protocol = Some(protocol);
         }
         if let Some(compression) = self.word(&name("COMPRESSION"), &Compression::NAMES) {
-            way.compression = Some(compression);
+            config.compression = Some(compression);
         }
         if let Some(timeout) = self.duration(&name("TIMEOUT")) {
-            way.timeout = Some(timeout);
+            config.timeout = Some(timeout);
         }
         if let Some(text) = self.text(&name("INSECURE")) {
-            way.insecure = Some(text.trim().eq_ignore_ascii_case("true"));
+            config.insecure = Some(text.trim().eq_ignore_ascii_case("true"));
         }
         if let Some(text) = self.text(&name("HEADERS")) {
             let place = name("HEADERS");
-            way.headers = Some(self.headers(&place, &text));
+            config.headers = Some(self.headers(&place, &text));
         }
         for (what, file) in [
-            ("CERTIFICATE", &mut way.certificate),
-            ("CLIENT_CERTIFICATE", &mut way.client_certificate),
-            ("CLIENT_KEY", &mut way.client_key),
+            ("CERTIFICATE", &mut config.certificate),
+            ("CLIENT_CERTIFICATE", &mut config.client_certificate),
+            ("CLIENT_KEY", &mut config.client_key),
         ] {
             if let Some(path) = self.text(&name(what)) {
                 *file = Some((name(what), PathBuf::from(path)));
@@ -292,8 +292,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Parses headers. Of an invalid one only the name is shown, and not even that if it may be
-    /// part of a value.
+    /// Parses headers. The error for an invalid one contains only its name, or not even that if it
+    /// may be part of a value.
     fn headers(&mut self, place: &str, text: &str) -> Headers {
         let mut headers = Headers::default();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {

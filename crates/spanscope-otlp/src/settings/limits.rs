@@ -1,6 +1,6 @@
 //! Limits of an exported span or log record.
 
-/// Limits of exported records; what exceeds them is left out and counted in the `dropped_*_count`
+/// Limits of exported records; data beyond them is left out and counted in the `dropped_*_count`
 /// fields of OTLP. The defaults are OpenTelemetry's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -30,7 +30,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// All of them.
+    /// All signals.
     pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
     /// Returns its name in paths.
@@ -60,7 +60,7 @@ impl Signal {
     }
 }
 
-/// How OTLP is spoken.
+/// The protocol of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -85,10 +85,10 @@ impl Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Compression {
-    /// No, the default.
+    /// None, the default.
     #[default]
     None,
-    /// By gzip: about a tenth of the bytes, at some ten microseconds a span.
+    /// Gzip: about a tenth of the bytes, for about ten microseconds of CPU per span.
     Gzip,
 }
 
@@ -96,8 +96,8 @@ impl Compression {
     pub(crate) const NAMES: [(&'static str, Self); 2] = [("gzip", Self::Gzip), ("none", Self::None)];
 }
 
-/// Which traces are exported, decided when a span starts; OpenTelemetry's own samplers. Local sinks
-/// are not sampled by it.
+/// Which traces are exported, decided when a span starts by OpenTelemetry's samplers. Local sinks
+/// are not sampled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Sampler {
@@ -135,23 +135,23 @@ impl Sampler {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ContentPolicy {
-    /// Nothing, the default.
+    /// No content, the default.
     #[default]
     None,
-    /// How long each is, and its hash.
+    /// The length and the hash of each.
     Redacted,
     /// All of it.
     Full,
 }
 
-/// Sums since the start, or since the last time.
+/// Whether sums count from the start or since the last export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Temporality {
-    /// Since the start, the default: the next export includes what got lost on the way.
+    /// From the start, the default: after a lost export the next one contains its sums.
     #[default]
     Cumulative,
-    /// Since the last time.
+    /// Since the last export.
     Delta,
     /// Delta for counters and histograms, for backends that keep little state.
     LowMemory,
@@ -177,7 +177,7 @@ impl fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// How one signal is exported, or all; `None` uses the settings of all.
+/// How one signal or all signals are exported. A `None` of one signal means the setting of all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ExporterConfig {
     pub(crate) endpoint: Option<Located>,
@@ -191,7 +191,7 @@ pub(crate) struct ExporterConfig {
     pub(crate) client_key: Option<(String, PathBuf)>,
 }
 
-/// Headers to send along. They hold secrets, so that nothing prints their values.
+/// Headers of every request. `Debug` omits their values, which may be secret.
 #[derive(Clone, Default)]
 pub(crate) struct Headers(pub(crate) Vec<(http::HeaderName, http::HeaderValue)>);
 
@@ -203,7 +203,7 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// All settings that the environment can make.
+/// All settings that the environment can change.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Whether each signal is sent, by [`Signal::index`].
@@ -213,7 +213,7 @@ pub(crate) struct Settings {
     pub(crate) code_own: [ExporterConfig; 3],
     pub(crate) all: ExporterConfig,
     pub(crate) own: [ExporterConfig; 3],
-    /// The name of the store's file that the program writes too.
+    /// The file name of the store that the program also writes, for a header.
     pub(crate) stored_in: Option<http::HeaderValue>,
     pub(crate) service_name: Option<String>,
     pub(crate) resource: Vec<(String, String)>,
@@ -228,10 +228,10 @@ pub(crate) struct Settings {
     pub(crate) metric_timeout: Duration,
     pub(crate) temporality: Temporality,
     pub(crate) exponential_histograms: bool,
-    /// Exceptions go out as log records and not as events of their spans.
+    /// Whether exceptions are exported as log records and not as events of their spans.
     pub(crate) exceptions_are_logs: bool,
     pub(crate) propagators: Vec<Propagator>,
-    /// Values that hold, and that were probably meant otherwise: reported when the bridge starts.
+    /// Values that are used but probably mistaken; reported when the bridge starts.
     pub(crate) notices: Vec<SettingError>,
 }
 
@@ -260,13 +260,13 @@ pub const DEFAULT_SPAN_DELAY: Duration = Duration::from_millis(5000);
 pub const DEFAULT_LOG_DELAY: Duration = Duration::from_millis(1000);
 /// Maximum number of queued records, of spans and of logs each; more are dropped and counted
 /// (`OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BLRP_MAX_QUEUE_SIZE`). OpenTelemetry's own default is 2048.
-/// Here records arrive five times a second in bulk, so that this would mean drops from 10,000 spans
-/// a second on.
+/// Here records arrive in bulk five times a second, so with 2048, records would be dropped from
+/// 10,000 spans a second on.
 pub const DEFAULT_MAX_QUEUE_SIZE: usize = 32_768;
-/// How many go with one request (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`,
+/// Maximum number of records in one request (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`,
 /// `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`).
 pub const DEFAULT_MAX_BATCH_SIZE: usize = 512;
-/// How long one batch is retried before it is given up and counted as lost
+/// How long one batch is retried before it is counted as lost
 /// (`OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT`). OpenTelemetry's own default is 30 s; a
 /// restart of a collector takes a minute.
 pub const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -274,7 +274,7 @@ pub const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(120);
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often metrics are sent (`OTEL_METRIC_EXPORT_INTERVAL`).
 pub const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
-/// How long sending metrics is tried again (`OTEL_METRIC_EXPORT_TIMEOUT`).
+/// How long an export of metrics is retried (`OTEL_METRIC_EXPORT_TIMEOUT`).
 pub const DEFAULT_METRIC_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Default for Settings {
@@ -315,19 +315,19 @@ impl Default for Settings {
 impl Settings {
     /// Returns how a signal is exported: code has priority over the environment; in each, the
     /// signal's own setting over that of all.
-    pub(crate) fn way(&self, signal: Signal) -> ExporterConfig {
-        let mut ways = self.ways(signal).into_iter();
-        let first = ways.next().cloned().unwrap_or_default();
-        let mut way = ways.fold(first, |way, weaker| way.or(weaker));
+    pub(crate) fn config(&self, signal: Signal) -> ExporterConfig {
+        let mut sources = self.sources(signal).into_iter();
+        let first = sources.next().cloned().unwrap_or_default();
+        let mut config = sources.fold(first, |config, weaker| config.or(weaker));
         if let Some(name) = &self.stored_in {
             let header = (http::HeaderName::from_static(STORED_IN), name.clone());
-            way.headers.get_or_insert_with(Headers::default).0.push(header);
+            config.headers.get_or_insert_with(Headers::default).0.push(header);
         }
-        way
+        config
     }
 
     /// Returns the origins of a setting, the strongest first.
-    fn ways(&self, signal: Signal) -> [&ExporterConfig; 4] {
+    fn sources(&self, signal: Signal) -> [&ExporterConfig; 4] {
         let place = signal.index();
         [&self.code_own[place], &self.code, &self.own[place], &self.all]
     }
@@ -335,9 +335,10 @@ impl Settings {
     /// Returns the configured endpoint, and whether it is the signal's own, which is used
     /// unchanged.
     pub(crate) fn endpoint(&self, signal: Signal) -> Option<(&Located, bool)> {
-        let ways = self.ways(signal).into_iter().zip([true, false, true, false]);
-        ways.into_iter()
-            .find_map(|(way, is_own)| Some((way.endpoint.as_ref()?, is_own)))
+        let sources = self.sources(signal).into_iter().zip([true, false, true, false]);
+        sources
+            .into_iter()
+            .find_map(|(config, is_own)| Some((config.endpoint.as_ref()?, is_own)))
     }
 }
 

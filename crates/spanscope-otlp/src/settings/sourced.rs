@@ -11,7 +11,7 @@ pub(crate) struct Located {
     pub(crate) text: String,
 }
 
-/// It may have secrets in it.
+/// Omits the parts of the URL that may be secret.
 impl fmt::Debug for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} of {}", shown(&self.text), self.place)

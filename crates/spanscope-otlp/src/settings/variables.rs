@@ -1,5 +1,5 @@
-//! The variables of OpenTelemetry's specification, those included that its Rust crates don't read,
-//! as the table that the docs show.
+//! The variables of OpenTelemetry's specification, including those that its Rust crates don't read,
+//! as the table in the documentation.
 
 /// A variable, and its effect.
 #[derive(Debug, Clone, Copy)]

@@ -17,11 +17,11 @@ pub(super) struct Answer {
     pub(super) oddity: Option<&'static str>,
 }
 
-/// Longer messages are cut.
+/// Longer messages are truncated.
 const MAX_MESSAGE_CHARS: usize = 200;
 
-/// Parses the response. An unreadable one does not make an accepted request a lost one, but is
-/// reported: something else than a collector may listen there.
+/// Parses the response. An unreadable one is reported, because the server may not be a collector;
+/// the request still counts as accepted.
 pub(super) fn read_answer(signal: Signal, body: &[u8], is_json: bool) -> Answer {
     if body.is_empty() {
         return Answer::default();
@@ -63,7 +63,8 @@ pub(super) fn read_answer(signal: Signal, body: &[u8], is_json: bool) -> Answer 
     }
 }
 
-/// Numbers are texts in protobuf's JSON, and plain numbers where people write it.
+/// Parses a response in JSON. Protobuf's JSON has integers as strings; other implementations write
+/// numbers.
 fn from_json(body: &[u8]) -> Option<(i64, String)> {
     let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
     let partial = answer.as_object()?.get("partialSuccess");
@@ -78,7 +79,7 @@ fn from_json(body: &[u8]) -> Option<(i64, String)> {
     Some((rejected.unwrap_or(0), message.unwrap_or_default().to_owned()))
 }
 
-/// A collector's text as one line that can do nothing to a terminal.
+/// Returns a collector's text as one line without control characters.
 pub(super) fn one_line(text: &str) -> String {
     let line = excerpt(text, MAX_MESSAGE_CHARS).replace(char::is_control, " ");
     line.trim().to_owned()
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partial_success_is_read_in_both_forms() {
+    fn a_partial_success_is_read_from_protobuf_and_json() {
         let binary = ExportTraceServiceResponse {
             partial_success: Some(
                 opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_an_empty_object_reject_nothing() {
+    fn an_empty_response_or_object_rejects_no_record() {
         for (body, is_json) in [
             (&b""[..], false),
             (b"{}", true),
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_not_otlp_is_reported_and_rejects_nothing() {
+    fn a_response_that_is_not_otlp_is_reported_and_rejects_no_record() {
         for body in [&b"<html>log in</html>"[..], b"OK", b"\xff\xff\xff", b"[1"] {
             for is_json in [false, true] {
                 let answer = read_answer(Signal::Traces, body, is_json);

@@ -1,5 +1,5 @@
-//! The outcomes of one attempt to send a request. A wire reports it, by HTTP or by gRPC; only the
-//! transport decides whether there is another attempt.
+//! The outcomes of one attempt to send a request. The HTTP and the gRPC client report them; the
+//! transport decides whether to retry.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use std::time::Duration;
 pub(crate) enum Attempt {
     /// Accepted, with the body of the response.
     Accepted { body: Vec<u8>, is_json: bool },
-    /// To be retried, after this time if the collector named one.
+    /// To be retried, after the time that the collector requested, if any.
     Later {
         reason: String,
         after: Option<Duration>,
         has_answered: bool,
     },
-    /// Never to be tried again.
+    /// Not to be retried.
     Refused { reason: String },
 }

@@ -1,8 +1,8 @@
 //! OTLP over gRPC.
 //!
-//! The bytes are those of OTLP over HTTP as well: a codec that encodes nothing passes them to
-//! tonic. The runtime that tonic needs runs on the exporting thread and only during a request, so
-//! that there is no separate thread to suppress.
+//! The bytes are the same as for OTLP over HTTP: a codec passes them to tonic unchanged. The
+//! runtime that tonic needs runs on the exporting thread and only during a request, so that there
+//! is no separate thread to suppress.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::http_client::TlsFiles;
 use crate::error::OtlpError;
 use crate::settings::{Compression, Endpoint, Signal};
 
-/// A connection to the collector, made by the first request and again where it was lost.
+/// A connection to the collector, opened by the first request and again after it was lost.
 #[derive(Debug)]
 pub(super) struct GrpcWire {
     runtime: Background,
@@ -32,7 +32,7 @@ pub(super) struct GrpcWire {
     path: http::uri::PathAndQuery,
 }
 
-/// A runtime that may be dropped within another one, as a guard is in an async `main`.
+/// A runtime that may be dropped inside another runtime, as a guard in an async `main` is.
 #[derive(Debug)]
 struct Background(Option<Runtime>);
 
@@ -129,16 +129,16 @@ impl GrpcWire {
     }
 }
 
-/// As OTLP's specification sorts the codes.
+/// Returns the outcome of a failed call, by the codes in OTLP's specification.
 fn failed(status: &Status) -> Attempt {
     let has_answered = status.source().is_none();
-    let said = one_line(status.message());
+    let message = one_line(status.message());
     let reason = match root_of(status) {
         Some(cause) if !has_answered => one_line(&cause),
         _ => format!(
-            "it responds {:?}{}{said}",
+            "it responds {:?}{}{message}",
             status.code(),
-            if said.is_empty() { "" } else { ": " }
+            if message.is_empty() { "" } else { ": " }
         ),
     };
     let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
@@ -153,7 +153,7 @@ fn failed(status: &Status) -> Attempt {
             after,
             has_answered,
         },
-        // Only with a retry time it means "later"; otherwise, that the message is too large.
+        // With a retry time it means "later"; without one, that the message is too large.
         Code::ResourceExhausted if after.is_some() => Attempt::Later {
             reason,
             after,
@@ -177,7 +177,7 @@ fn root_of(status: &Status) -> Option<String> {
     Some(cause.to_string())
 }
 
-/// Bytes without a codec.
+/// A codec that passes bytes unchanged.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bare;
 

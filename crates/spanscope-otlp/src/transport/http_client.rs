@@ -1,4 +1,4 @@
-//! OTLP over HTTP, by a client that blocks.
+//! OTLP over HTTP, with a blocking client.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::settings::{Endpoint, ExporterConfig, SettingError};
 /// Maximum length of an OTLP response.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 
-/// PEM files, read and looked at.
+/// The contents of PEM files, which are checked.
 #[derive(Debug, Default)]
 pub(crate) struct TlsFiles {
     pub(crate) authorities: Option<Vec<u8>>,
@@ -25,16 +25,16 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
-    pub(crate) fn read(way: &ExporterConfig) -> Result<Self, OtlpError> {
-        let authorities = way
+    pub(crate) fn read(config: &ExporterConfig) -> Result<Self, OtlpError> {
+        let authorities = config
             .certificate
             .as_ref()
             .map(|file| pem(file, "a certificate", is_certificate));
-        let certificate = way
+        let certificate = config
             .client_certificate
             .as_ref()
             .map(|file| pem(file, "a certificate", is_certificate));
-        let key = way
+        let key = config
             .client_key
             .as_ref()
             .map(|file| pem(file, "a private key", is_key));
@@ -49,7 +49,7 @@ impl TlsFiles {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(way
+                return Err(config
                     .client_certificate
                     .as_ref()
                     .map_or_else(OtlpError::impossible, |file| {
@@ -57,7 +57,7 @@ impl TlsFiles {
                     }));
             }
             (None, Some(_)) => {
-                return Err(way
+                return Err(config
                     .client_key
                     .as_ref()
                     .map_or_else(OtlpError::impossible, |file| {
@@ -141,7 +141,7 @@ impl HttpWire {
         }
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            // A redirect would send telemetry, and the headers with it, to an unconfigured place.
+            // A redirect would send telemetry and headers to a server that is not configured.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
@@ -198,14 +198,14 @@ fn answered(mut response: http::Response<ureq::Body>) -> Attempt {
             },
         };
     }
-    let said = body
+    let message = body
         .ok()
         .filter(|_| is_json)
         .map(|body| message_in(&body))
         .unwrap_or_default();
     let reason = format!(
-        "it responds {status}{}{said}",
-        if said.is_empty() { "" } else { ": " }
+        "it responds {status}{}{message}",
+        if message.is_empty() { "" } else { ": " }
     );
     match status.as_u16() {
         429 | 502..=504 => Attempt::Later {
@@ -225,7 +225,7 @@ fn message_in(body: &[u8]) -> String {
     one_line(message.unwrap_or_default())
 }
 
-/// Seconds, or a date.
+/// Parses `Retry-After`: seconds, or a date.
 fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));

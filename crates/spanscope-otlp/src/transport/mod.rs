@@ -1,11 +1,12 @@
-//! Sends one request after another, until it is accepted, refused, or its time is over.
+//! Sends one request after another, until it is accepted, refused, or too old.
 //!
-//! OpenTelemetry's exporters encode; this is the HTTP client below them, for gRPC too: it sends the
-//! same bytes in another way. They could retry themselves, but can't be woken for a shutdown, can't
-//! outlast a collector's restart, and don't report the outcome of a batch. So they try once, and
-//! all of that is here.
+//! OpenTelemetry's exporters encode; this is the HTTP client below them, for gRPC too: gRPC sends
+//! the same bytes. They could retry themselves, but can't be woken for a shutdown, can't outlast a
+//! collector's restart, and don't report the outcome of a batch. So they try once, and this module
+//! retries.
 //!
-//! Never here: a span or an event. The thread is marked while a request is under way.
+//! This module must not create spans or events. Those of its dependencies are suppressed while a
+//! request is sent.
 
 mod answer;
 mod attempt;
@@ -30,16 +31,16 @@ use answer::read_answer;
 use attempt::Attempt;
 use http_client::HttpWire;
 
-/// The pause before the second attempt; each further one is twice as long, up to [`MAX_PAUSE`].
+/// The pause before the second attempt; each later pause is twice as long, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Short enough to notice soon that a collector is back.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// A shorter timeout would fail every request.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 /// Maximum pause that a collector can request with `Retry-After`.
-const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
+const MAX_REQUESTED_PAUSE: Duration = Duration::from_secs(30);
 
-/// How bytes get to the collector.
+/// The client that sends the bytes.
 #[derive(Debug)]
 enum Wire {
     Http(HttpWire),
@@ -53,26 +54,26 @@ pub(crate) struct Transport {
     wire: Wire,
     endpoint: Endpoint,
     headers: Headers,
-    /// Whether bodies arrive compressed with gzip, and are sent so.
-    is_packed: bool,
+    /// Whether the exporter compresses bodies with gzip, and the transport sends them so.
+    is_compressed: bool,
     account: Arc<Account>,
-    /// How long one batch is tried again.
+    /// How long one batch is retried.
     give_up_after: Duration,
 }
 
 impl Transport {
     pub(crate) fn new(
-        way: &ExporterConfig,
+        config: &ExporterConfig,
         endpoint: Endpoint,
         account: Arc<Account>,
         give_up_after: Duration,
     ) -> Result<Self, OtlpError> {
-        let timeout = way
+        let timeout = config
             .timeout
             .unwrap_or(DEFAULT_REQUEST_TIMEOUT)
-            .clamp(LEAST_TIMEOUT, MAX_TIMEOUT);
-        let files = http_client::TlsFiles::read(way)?;
-        let wire = match way.protocol.unwrap_or_default() {
+            .clamp(MIN_TIMEOUT, MAX_TIMEOUT);
+        let files = http_client::TlsFiles::read(config)?;
+        let wire = match config.protocol.unwrap_or_default() {
             Protocol::HttpProtobuf | Protocol::HttpJson => {
                 Wire::Http(HttpWire::new(&endpoint, timeout, &files)?)
             }
@@ -81,7 +82,7 @@ impl Transport {
                 &endpoint,
                 timeout,
                 files,
-                way.compression.unwrap_or_default(),
+                config.compression.unwrap_or_default(),
                 account.signal,
             )?),
             #[cfg(not(feature = "grpc"))]
@@ -98,8 +99,9 @@ impl Transport {
         Ok(Self {
             wire,
             endpoint,
-            headers: way.headers.clone().unwrap_or_default(),
-            is_packed: way.compression == Some(Compression::Gzip) && way.protocol != Some(Protocol::Grpc),
+            headers: config.headers.clone().unwrap_or_default(),
+            is_compressed: config.compression == Some(Compression::Gzip)
+                && config.protocol != Some(Protocol::Grpc),
             account,
             give_up_after,
         })
@@ -120,10 +122,10 @@ impl Transport {
         for (name, value) in &self.headers.0 {
             request.headers_mut().insert(name.clone(), value.clone());
         }
-        if request.headers().contains_key(CONTENT_ENCODING) && !self.is_packed {
+        if request.headers().contains_key(CONTENT_ENCODING) && !self.is_compressed {
             // The crate also reads the variable for compression by itself; gRPC compresses by
             // itself.
-            request = match unpacked(request) {
+            request = match decompressed(request) {
                 Ok(request) => request,
                 Err(error) => return Finished::lost(Outcome::Refused, error.to_string()),
             };
@@ -131,7 +133,8 @@ impl Transport {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            // Nothing is sent after the shutdown has counted it as lost.
+            // After the deadline the shutdown has counted the records as lost, so they are not
+            // sent.
             let left = self
                 .account
                 .closing()
@@ -146,7 +149,7 @@ impl Transport {
                 Wire::Grpc(wire) => wire.send(&request, left),
             };
             let (reason, after, has_answered) = match attempt {
-                Attempt::Accepted { body, is_json } => return self.taken(&body, is_json),
+                Attempt::Accepted { body, is_json } => return self.accepted(&body, is_json),
                 Attempt::Refused { reason } => return Finished::lost(Outcome::Refused, reason),
                 Attempt::Later {
                     reason,
@@ -155,13 +158,12 @@ impl Transport {
                 } => (reason, after, has_answered),
             };
             let wait = match after {
-                Some(asked) => asked.min(MAX_ASKED_PAUSE).max(pause),
+                Some(asked) => asked.min(MAX_REQUESTED_PAUSE).max(pause),
                 // Randomized, so that many programs don't retry at once.
                 None => pause.mul_f64(0.5 + fastrand::f64() / 2.0),
             };
             pause = (pause * 2).min(MAX_PAUSE);
-            // At the end of the program an unreachable collector is not waited for; one that
-            // responds is.
+            // At the end of the program only a collector that responded is waited for.
             let closing = self.account.closing();
             let until = match closing.deadline {
                 Some(_) if !has_answered => None,
@@ -175,13 +177,13 @@ impl Transport {
             if closing.deadline.is_some() {
                 std::thread::sleep(wait);
             } else {
-                self.account.rest(wait);
+                self.account.wait_unless_closing(wait);
             }
             self.account.note_retry();
         }
     }
 
-    fn taken(&self, body: &[u8], is_json: bool) -> Finished {
+    fn accepted(&self, body: &[u8], is_json: bool) -> Finished {
         let answer = read_answer(self.account.signal, body, is_json);
         if let Some(oddity) = answer.oddity {
             self.account.note_oddity(&self.endpoint.shown, oddity);
@@ -203,7 +205,7 @@ impl Transport {
     }
 }
 
-fn unpacked(request: Request<Bytes>) -> std::io::Result<Request<Bytes>> {
+fn decompressed(request: Request<Bytes>) -> std::io::Result<Request<Bytes>> {
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(CONTENT_ENCODING);
     let mut bytes = Vec::new();
@@ -227,7 +229,7 @@ impl Finished {
     }
 }
 
-/// A [`Transport`] as OpenTelemetry's exporters see it, and where it leaves the outcome of the
+/// A [`Transport`] as the HTTP client of OpenTelemetry's exporters. It stores the outcome of the
 /// request.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -250,7 +252,7 @@ impl HttpClient for Client {
         *lock(&self.finished) = Some(finished);
         Box::pin(std::future::ready(match outcome {
             Outcome::Accepted { .. } => Ok(Response::new(Bytes::new())),
-            Outcome::Refused | Outcome::Unreachable => Err("said elsewhere".into()),
+            Outcome::Refused | Outcome::Unreachable => Err("reported by the bridge".into()),
         }))
     }
 }

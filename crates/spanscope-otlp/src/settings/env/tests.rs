@@ -31,7 +31,7 @@ fn bad(name: &str, value: &str) -> SettingError {
     assert_eq!(
         format!("{settings:?}"),
         default,
-        "{name}={value} changed something"
+        "{name}={value} changed a setting"
     );
     let problem = problems.remove(0);
     assert_eq!(problem.place, name);
@@ -41,12 +41,12 @@ fn bad(name: &str, value: &str) -> SettingError {
 
 fn endpoint(variables: &[(&str, &str)], signal: Signal) -> Result<String, SettingError> {
     let settings = good(variables);
-    let protocol = settings.way(signal).protocol.unwrap_or_default();
+    let protocol = settings.config(signal).protocol.unwrap_or_default();
     Endpoint::of(&settings, signal, protocol).map(|endpoint| endpoint.uri.to_string())
 }
 
 #[test]
-fn the_page_lists_every_variable() {
+fn the_documentation_lists_every_variable() {
     let rows: String = VARIABLES
         .iter()
         .map(|row| format!("| `{}` | {} | {} |\n", row.name, row.default, row.effect))
@@ -56,7 +56,7 @@ fn the_page_lists_every_variable() {
 }
 
 #[test]
-fn without_variables_the_defaults_hold() {
+fn without_variables_the_defaults_apply() {
     let settings = good(&[]);
     assert_eq!(settings.is_on, [true; 3]);
     assert_eq!(settings.sampler, Sampler::ParentBasedAlwaysOn);
@@ -129,12 +129,12 @@ fn the_sdk_and_each_signal_can_be_turned_off() {
 }
 
 #[test]
-fn settings_files_are_reported_as_not_read() {
+fn a_configuration_file_is_reported_as_not_read() {
     assert!(bad("OTEL_CONFIG_FILE", "otel.yaml").accepted.contains("not read"));
 }
 
 #[test]
-fn the_services_name_beats_the_attributes() {
+fn the_service_name_has_priority_over_the_resource_attributes() {
     let settings = good(&[
         ("OTEL_SERVICE_NAME", "mine"),
         (
@@ -362,13 +362,13 @@ fn a_variable_of_one_signal_overrides_that_of_all() {
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem"),
     ]);
-    let [traces, metrics, logs] = Signal::ALL.map(|signal| settings.way(signal));
+    let [traces, metrics, logs] = Signal::ALL.map(|signal| settings.config(signal));
     assert_eq!(traces.protocol, Some(Protocol::HttpProtobuf));
     assert_eq!(
         (metrics.protocol, logs.protocol),
         (Some(Protocol::HttpJson), Some(Protocol::HttpJson))
     );
-    let names = |way: &ExporterConfig| format!("{:?}", way.headers.clone().unwrap());
+    let names = |config: &ExporterConfig| format!("{:?}", config.headers.clone().unwrap());
     assert_eq!(
         (names(&traces), names(&logs)),
         (r#"["a"]"#.to_owned(), r#"["b"]"#.to_owned())
@@ -379,7 +379,7 @@ fn a_variable_of_one_signal_overrides_that_of_all() {
         (traces.compression, logs.compression),
         (Some(Compression::None), Some(Compression::Gzip))
     );
-    let certificate = |way: &ExporterConfig| way.certificate.clone().unwrap().1;
+    let certificate = |config: &ExporterConfig| config.certificate.clone().unwrap().1;
     assert_eq!(
         (certificate(&traces), certificate(&logs)),
         ("/ca.pem".into(), "/other.pem".into())
@@ -388,7 +388,7 @@ fn a_variable_of_one_signal_overrides_that_of_all() {
 }
 
 #[test]
-fn unknown_words_name_what_is_accepted() {
+fn errors_for_unknown_words_name_the_accepted_ones() {
     for part in ["", "TRACES_", "METRICS_", "LOGS_"] {
         let protocol = bad(&format!("OTEL_EXPORTER_OTLP_{part}PROTOCOL"), "http");
         assert!(protocol.accepted.contains("http/protobuf, http/json, grpc"));
@@ -440,7 +440,7 @@ fn endpoints() {
 }
 
 #[test]
-fn endpoints_that_are_none_are_refused_with_what_is_wrong() {
+fn invalid_endpoints_are_refused_with_the_reason() {
     for (url, why) in [
         ("localhost:4318", "http://"),
         ("not a url", "URL"),
@@ -480,12 +480,12 @@ fn secrets_in_urls_and_headers_are_never_shown() {
 
 #[test]
 fn headers_are_decoded() {
-    let way = good(&[(
+    let config = good(&[(
         "OTEL_EXPORTER_OTLP_HEADERS",
         "Authorization=Basic%20abc%3D, x-a = b ,x-a=c",
     )])
     .all;
-    let headers = way.headers.unwrap().0;
+    let headers = config.headers.unwrap().0;
     let of = |name: &str| {
         let found: Vec<_> = headers
             .iter()
