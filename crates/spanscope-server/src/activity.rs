@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::held_body::HeldBody;
 
-/// What a connection does. Its copies tell of the same connection.
+/// Counts a connection's open requests. Clones share the count.
 #[derive(Debug, Clone)]
 pub(crate) struct Activity(watch::Sender<Requests>);
 
@@ -46,7 +46,7 @@ impl Activity {
         (requests.open == 0).then_some(requests.changed)
     }
 
-    /// Learns of each request that begins or ends.
+    /// Returns a receiver that is notified of each request that begins or ends.
     #[cfg(feature = "grpc")]
     pub(crate) fn changes(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()

@@ -1,6 +1,7 @@
 //! Responses of this crate: JSON, and errors that say what to do.
 //!
-//! No response contains an inner cause of the store's, and no failure has the status of a success.
+//! No response contains the inner cause of a store error, and no failure has the status of a
+//! success.
 
 use std::error::Error;
 
@@ -42,8 +43,8 @@ pub(crate) struct ApiError {
     what_to_do: &'static str,
     /// What may be meant in place of a value of the request.
     hint: Option<Box<Hint>>,
-    /// Why the store could not answer. Paths and what the database said are for the operator of the
-    /// server: the log has them, and no answer.
+    /// The store's error with its causes. They may contain paths and messages of the database, so
+    /// they are only logged, for the server's operator.
     store_failure: Option<String>,
 }
 
@@ -55,7 +56,7 @@ enum Hint {
     Nearest(Vec<String>),
 }
 
-/// For senders that get no JSON.
+/// The error as one line, for senders that get no JSON.
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}: {}", self.code, self.message, self.what_to_do)
@@ -66,13 +67,13 @@ impl std::fmt::Display for ApiError {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Failure<'a> {
-    error: Shown<'a>,
+    error: ErrorBody<'a>,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Error"))]
-struct Shown<'a> {
+struct ErrorBody<'a> {
     /// For programs; it never changes.
     code: &'a str,
     /// For people.
@@ -118,7 +119,7 @@ impl ApiError {
         }
     }
 
-    /// The request makes no sense.
+    /// Returns the error of an invalid request.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -146,7 +147,7 @@ impl ApiError {
         )
     }
 
-    /// The body ended before its end.
+    /// Returns the error of an incomplete body.
     pub(crate) fn cut_off() -> Self {
         Self::invalid("the body is incomplete")
     }
@@ -180,8 +181,8 @@ impl ApiError {
         )
     }
 
-    /// Nothing is served under the path. An exporter that adds the path of its signal to an
-    /// endpoint that has one already, or does not add it, learns how it is set up.
+    /// Returns the error of a path without a route. An exporter may have added its signal's path to
+    /// an endpoint that already has one, or not at all: then the message names the setting to fix.
     pub(crate) fn no_such_path(method: &Method, path: &str) -> Self {
         let new =
             |message: String, what_to_do| Self::new(StatusCode::NOT_FOUND, NO_SUCH_PATH, message, what_to_do);
@@ -231,7 +232,7 @@ impl ApiError {
         )
     }
 
-    /// Why the store could not answer, if it is the store that failed; for the log.
+    /// Returns the store's error with its causes, if the store failed; for the log.
     pub(crate) fn store_failure(&self) -> Option<&str> {
         self.store_failure.as_deref()
     }
@@ -263,10 +264,10 @@ impl ApiError {
     /// The status as gRPC numbers it, for OTLP.
     pub(crate) fn grpc_code(&self) -> i32 {
         match self.status {
-            // There is no such call; a record that the store did not find is different.
+            // There is no such call. A record that is not stored gets another code.
             StatusCode::NOT_FOUND if self.code == NO_SUCH_PATH => 12,
             StatusCode::TOO_MANY_REQUESTS => 8,
-            // Sent again it fits no better.
+            // Not RESOURCE_EXHAUSTED: sending the records again does not help.
             StatusCode::INSUFFICIENT_STORAGE => 9,
             StatusCode::SERVICE_UNAVAILABLE => 14,
             StatusCode::INTERNAL_SERVER_ERROR => 13,
@@ -406,7 +407,7 @@ impl IntoResponse for ApiError {
             Some(Hint::Nearest(nearest)) => (None, None, Some(&**nearest)),
         };
         let shown = Failure {
-            error: Shown {
+            error: ErrorBody {
                 code: self.code,
                 message: &self.message,
                 what_to_do: self.what_to_do,
@@ -415,7 +416,7 @@ impl IntoResponse for ApiError {
                 nearest,
             },
         };
-        let text = serde_json::to_vec(&shown).unwrap_or_default(); // texts and a number can't fail
+        let text = serde_json::to_vec(&shown).unwrap_or_default(); // strings and a number can't fail
         let mut response = (self.status, HEADERS, [(CONTENT_TYPE, JSON)], text).into_response();
         self.add_headers(response.headers_mut());
         response.extensions_mut().insert(self);

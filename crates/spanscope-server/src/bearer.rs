@@ -23,7 +23,7 @@ pub const MIN_TOKEN_CHARS: usize = 16;
 /// The tenant of a caller that may see everything.
 const ALL_TENANTS: &str = "*";
 
-/// BearerTokens, and the tenant of each.
+/// Bearer tokens, and the tenant of each.
 ///
 /// ```
 /// use spanscope_server::BearerTokens;
@@ -112,7 +112,7 @@ impl BearerTokens {
     /// Reads a file of such lines.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), and where the file can't be read.
+    /// Fails if the file can't be read, or as [`parse`](Self::parse) does.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TokensError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -121,7 +121,7 @@ impl BearerTokens {
         Self::parse(&text).map_err(|error| TokensError(format!("{}: {error}", path.display())))
     }
 
-    /// How many there are.
+    /// Returns the number of tokens.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -133,7 +133,7 @@ impl BearerTokens {
         self.0.is_empty()
     }
 
-    /// Whose a token is. It takes as long for a wrong token as for a right one.
+    /// Returns the caller of a token. It takes as long for a wrong token as for a right one.
     pub(crate) fn caller(&self, token: &str) -> Option<&Caller> {
         let mut found = None;
         for (have, caller) in &*self.0 {
@@ -176,7 +176,7 @@ async fn check(State(tokens): State<BearerTokens>, mut request: Request, next: N
     next.run(request).await
 }
 
-/// The answer to a request that brings no token that is known.
+/// The response to a request without a known token.
 pub(crate) fn unauthorized() -> Response {
     let error = ApiError::new(
         StatusCode::UNAUTHORIZED,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_no_token_is_shown() {
+    fn errors_name_the_problem_and_show_no_token() {
         for (text, what) in [
             ("", "no token"),
             ("# nothing", "no token"),

@@ -26,7 +26,7 @@ pub(crate) const MAX_CONDITIONS: usize = 100;
 
 /// A query with lists that have to be bounded.
 pub(crate) trait Bounded {
-    /// The names of such lists, and how long they are.
+    /// Returns the names of such lists, and their lengths.
     fn lists(&self) -> Vec<(&'static str, usize)> {
         Vec::new()
     }

@@ -1,6 +1,6 @@
 //! [`ServerBuilder`]: puts all routes of this crate behind one authentication.
 //!
-//! Never here: a handler, a socket, the environment.
+//! It contains no handler and no socket, and does not read the environment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::caller::Caller;
 use crate::datasets::Datasets;
 use crate::guests::{AllowedHost, AllowedOrigin, Guests, with_guests};
 use crate::health::health_router;
-use crate::limits::{Limits, Questions, counted};
+use crate::limits::{Limits, QueryLimits, counted};
 use crate::local::local_and;
 use crate::metrics::{PrometheusSink, metrics_router};
 #[cfg(feature = "pages")]
@@ -50,10 +50,10 @@ pub enum AuthMode {
 }
 
 /// Configures a [`Server`]: the telemetry API, agent traces, the OTLP receiver, health and metrics,
-/// as `spanscope serve` has them. Made by [`Server::builder`].
+/// as `spanscope serve` has them. Created by [`Server::builder`].
 ///
-/// Health and the OpenAPI document need no token. Metrics, which are of all tenants, need an
-/// administrator's.
+/// Health and the OpenAPI document need no token. Metrics cover all tenants, so they need an
+/// administrator's token.
 #[must_use = "a builder does nothing until `build` or `router` is called"]
 pub struct ServerBuilder {
     store: Arc<dyn TraceStore>,
@@ -94,7 +94,8 @@ impl ServerBuilder {
         }
     }
 
-    /// Sets how much of this machine requests may take. Default: [`Limits::default`].
+    /// Sets how much memory, time and how many connections requests may use. Default:
+    /// [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -106,8 +107,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the measurements that `GET /metrics` returns. Default: a sink that nothing is recorded
-    /// into.
+    /// Sets the sink whose metrics `GET /metrics` returns. Default: an empty one.
     pub fn metrics(mut self, sink: PrometheusSink) -> Self {
         self.metrics = sink;
         self
@@ -164,7 +164,7 @@ impl ServerBuilder {
 
     /// Builds only the routes, for an axum server that already has a socket.
     ///
-    /// Of the [`Limits`], those of connections and times are then that server's task.
+    /// The [`Limits`] on connections and times then do not apply: that server has to set its own.
     pub fn router(self) -> Router {
         let Self {
             store,
@@ -181,8 +181,8 @@ impl ServerBuilder {
             Some(datasets) => telemetry_router_with(Arc::clone(&store), datasets),
             None => telemetry_router(Arc::clone(&store)),
         };
-        let questions = telemetry.merge(runs::questions(Arc::clone(&store), runs));
-        let shared = Questions::new(limits);
+        let queries = telemetry.merge(runs::queries(Arc::clone(&store), runs));
+        let shared = QueryLimits::new(limits);
         #[cfg(feature = "pages")]
         let pages = pages.map(|settings| {
             let settings = match &auth {
@@ -193,7 +193,7 @@ impl ServerBuilder {
                 counted(routes, shared.clone())
             })
         });
-        let routes = counted(questions, shared.clone())
+        let routes = counted(queries, shared.clone())
             .merge(runs::streams(Arc::clone(&store), runs))
             .merge(otlp_router(Arc::clone(&store), limits))
             .merge(for_administrators(metrics_router(metrics)));
@@ -238,15 +238,15 @@ fn without_pages(mut document: Value) -> Value {
     document
 }
 
-/// The document as the types and routes give it, for the test that compares the file with it.
+/// Generates the document from the types and routes, for the test that compares the file with it.
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 #[must_use]
 pub fn openapi_of_the_code() -> Value {
-    let [questions, streams] = runs::api();
+    let [queries, streams] = runs::api();
     let document = Document::default()
         .with(telemetry::api(), &["/v1", ""])
-        .with(questions, &runs::PREFIXES)
+        .with(queries, &runs::PREFIXES)
         .with(streams, &runs::PREFIXES)
         .with(receive::api(), &[""])
         .with(metrics::api(), &[""])

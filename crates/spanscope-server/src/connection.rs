@@ -20,7 +20,7 @@ use crate::shared_stream::SharedStream;
 /// How long a connection that has to make room for another client's may continue its request.
 pub(crate) const LEAVE_TIME: Duration = Duration::from_secs(2);
 
-/// What the connections of a port share.
+/// The routers that the connections of a port share.
 #[derive(Debug)]
 pub(crate) struct Served {
     /// HTTP/1.
@@ -34,7 +34,7 @@ pub(crate) struct Served {
 pub(crate) struct Connection {
     pub(crate) served: Arc<Served>,
     pub(crate) limits: Limits,
-    /// Learns of each request.
+    /// Counts its open requests.
     pub(crate) activity: Activity,
     /// Becomes true when the server ends.
     pub(crate) ends: watch::Receiver<bool>,
@@ -53,7 +53,7 @@ impl Connection {
                     Some(false) => {}
                     None => return,
                 },
-                () = told(&mut ends) => return,
+                () = server_ended(&mut ends) => return,
                 () = leave.notified() => return,
             }
         }
@@ -82,7 +82,7 @@ impl Connection {
         // There is no reader for an error of a broken connection.
         tokio::select! {
             _ = connection.as_mut() => {}
-            () = told(&mut self.ends) => {
+            () = server_ended(&mut self.ends) => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
@@ -95,6 +95,6 @@ impl Connection {
 }
 
 /// Resolves when the server ends.
-pub(crate) async fn told(ends: &mut watch::Receiver<bool>) {
+pub(crate) async fn server_ended(ends: &mut watch::Receiver<bool>) {
     let _ = ends.wait_for(|ends| *ends).await;
 }

@@ -1,9 +1,9 @@
-//! How a long response learns that the server ends. The server sends, streams of runs receive, and
-//! neither knows the other.
+//! Notifies long responses that the server ends. The server and the streams of runs do not depend
+//! on each other.
 
 use tokio::sync::watch;
 
-/// Notifies long responses that the server ends; an extension of every request.
+/// The receiver of that notification, an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ends(pub(crate) watch::Receiver<bool>);
 

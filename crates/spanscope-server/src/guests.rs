@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after");
-/// Set by a page of the network that requests an address of this machine.
+/// Set by browsers when a page from the network requests an address of this machine.
 const TO_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const MAY_TO_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
@@ -164,9 +164,9 @@ impl Guests {
     }
 }
 
-/// A request is of a page of an allowed origin; among its extensions.
+/// An extension of requests from pages of an allowed origin.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OfAllowedPage;
+pub(crate) struct FromAllowedPage;
 
 /// Handles preflights from pages of allowed origins, and lets these read the responses.
 pub(crate) fn with_guests(router: Router, guests: Guests) -> Router {
@@ -198,7 +198,7 @@ async fn allow(State(guests): State<Guests>, mut request: Request, next: Next) -
         }
         response
     } else {
-        request.extensions_mut().insert(OfAllowedPage);
+        request.extensions_mut().insert(FromAllowedPage);
         next.run(request).await
     };
     let headers = response.headers_mut();

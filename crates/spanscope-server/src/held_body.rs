@@ -1,4 +1,4 @@
-//! [`HeldBody`]: the body of an answer, with what is held until the answer is sent.
+//! [`HeldBody`]: the body of a response, with resources that it holds until it is sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,15 +6,14 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// How much of an answer is handed to its connection at once.
+/// Maximum length of the pieces in which a connection gets a response, in bytes.
 const ANSWER_PIECE: usize = 64 * 1024;
 
-/// The body of an answer, with what it holds until it is sent: a permit, memory, the request's
-/// place among those of its connection.
+/// The body of a response, with resources that it holds until it is sent, such as a permit or
+/// memory.
 ///
-/// It is given away in pieces: a connection takes what it is given, however large, and keeps it for
-/// a client that reads nothing. Of pieces it takes a few, and asks for the next ones when those are
-/// sent.
+/// It is passed on in pieces. A connection accepts a piece of any size and keeps it for a client
+/// that reads nothing, but it only asks for further pieces when it has sent the previous ones.
 pub(crate) struct HeldBody<H> {
     body: Body,
     /// The rest of the last frame.

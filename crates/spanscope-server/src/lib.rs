@@ -1,15 +1,15 @@
 //! Spanscope's HTTP endpoints, as routers to merge into an axum server.
 //!
-//! - [`telemetry_router`] is Llama Stack's telemetry API of a store, [`otlp_router`] receives what
-//!   OpenTelemetry SDKs send; [`otlp_json`] writes stored records in their format, and
-//!   [`read_otlp_json`] reads files.
-//! - [`runs_router`] answers agent traces, live and afterwards (seed 5); [`AgentRun`] makes a
-//!   handler's work such a run.
+//! - [`telemetry_router`] serves Llama Stack's telemetry API for a store.
+//! - [`otlp_router`] receives OTLP from OpenTelemetry SDKs. [`otlp_json`] writes stored records as
+//!   OTLP JSON, and [`read_otlp_json`] reads such files.
+//! - [`runs_router`] serves agent traces, live and afterwards, in the format of RAGFlow's agent
+//!   trace API; [`AgentRun`] records a handler's work as such a run.
 //! - `pages_router` serves the web pages that show a store in a browser (feature `pages`).
-//! - [`local_only`] keeps the pages of strangers away, [`with_tokens`] clients without a token;
-//!   [`Caller`] says whose a request is.
+//! - [`local_only`] refuses requests from foreign web pages, [`with_tokens`] those without a token;
+//!   [`Caller`] is the sender of a request.
 //! - [`Server::builder`] puts all of it together, and the [`Server`] runs it within [`Limits`].
-//! - [`BoundServer::listen_grpc`](BoundServer) takes OTLP over gRPC at a separate port (feature
+//! - [`BoundServer::listen_grpc`](BoundServer) receives OTLP over gRPC at a separate port (feature
 //!   `grpc`).
 //! - [`PrometheusSink`] aggregates measurements for Prometheus, [`metrics_router`] serves `GET
 //!   /metrics`.
@@ -77,7 +77,6 @@ mod route;
 mod runs;
 #[cfg(feature = "http")]
 mod serve;
-#[cfg(feature = "http")]
 #[cfg(feature = "http")]
 mod shared_stream;
 #[cfg(feature = "http")]

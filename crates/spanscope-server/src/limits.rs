@@ -39,10 +39,9 @@ use spanscope_model::setters;
 pub struct Limits {
     /// Maximum body of an OTLP request as it is sent, in bytes. Default: 16 MiB.
     pub body_bytes: usize,
-    /// Bytes of such a body once it is unpacked. Default: 64 MiB.
+    /// Maximum size of such a body once it is decompressed, in bytes. Default: 64 MiB.
     pub unpacked_bytes: usize,
-    /// Maximum memory of all such bodies, in bytes; further ones get 429. Default: 128
-    /// MiB.
+    /// Maximum memory of all such bodies, in bytes; further ones get 429. Default: 128 MiB.
     pub held_bytes: usize,
     /// Approximate maximum memory of all such bodies once decoded, in bytes. It is computed before
     /// decoding: a body that alone exceeds it gets 413, further ones get 429. Default: 512 MiB.
@@ -132,20 +131,20 @@ async fn keep_time(State(limits): State<Limits>, request: Request, next: Next) -
     }
 }
 
-/// Limits concurrent questions, of all callers and of each tenant, and the memory of their answers.
-/// A permit is held until the answer is sent, because the answer is what uses the memory.
-pub(crate) fn counted(router: Router, questions: Questions) -> Router {
-    router.layer(from_fn_with_state(questions, take_permit))
+/// Limits concurrent queries, of all callers and of each tenant, and the memory of their responses.
+/// A permit is held until the response is sent, because the response is what uses the memory.
+pub(crate) fn counted(router: Router, queries: QueryLimits) -> Router {
+    router.layer(from_fn_with_state(queries, take_permit))
 }
 
-/// What queries share.
+/// The permits and the memory that all queries share.
 #[derive(Clone)]
-pub(crate) struct Questions {
+pub(crate) struct QueryLimits {
     permits: Arc<Permits>,
     answers: Budget,
 }
 
-impl Questions {
+impl QueryLimits {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             permits: Permits::new(limits.questions, limits.tenant_questions),
@@ -154,14 +153,14 @@ impl Questions {
     }
 }
 
-async fn take_permit(State(questions): State<Questions>, request: Request, next: Next) -> Response {
+async fn take_permit(State(queries): State<QueryLimits>, request: Request, next: Next) -> Response {
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
         Some(Caller::Administrator) | None => None,
     };
-    match questions.permits.take(tenant) {
+    match queries.permits.take(tenant) {
         Ok(permit) => {
-            let mut response = counting(questions.answers, request, next).await;
+            let mut response = counting(queries.answers, request, next).await;
             let memory = response.extensions_mut().remove::<HeldAnswer>();
             response.map(|body| Body::new(HeldBody::new(body, (permit, memory))))
         }
@@ -215,7 +214,7 @@ impl HttpBody for TimedBody {
                 Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(SlowBody)))),
                 Poll::Pending => Poll::Pending,
             },
-            // Drop by drop is slow too.
+            // A body that keeps arriving in small pieces is late too.
             Poll::Ready(Some(_)) if self.until.is_elapsed() => {
                 Poll::Ready(Some(Err(axum::Error::new(SlowBody))))
             }

@@ -2,7 +2,8 @@
 //!
 //! A server on a loopback address is only reachable from this machine, but that includes the
 //! browser of its user: a page can send requests to it, and a page whose owner has pointed its name
-//! to 127.0.0.1 could read the responses too. The first shows in `Origin`, the second in `Host`.
+//! to 127.0.0.1 could read the responses too. The header `Origin` reveals the first, `Host` the
+//! second.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use crate::answer::ApiError;
-use crate::guests::{Guests, OfAllowedPage};
+use crate::guests::{FromAllowedPage, Guests};
 
 /// Responds 403 to requests that come from a page of another origin, or were sent to a name that is
 /// not this machine's own.
@@ -57,7 +58,7 @@ fn refusal(request: &Request, guests: &Guests) -> Option<ApiError> {
              --allow-host NAME",
         ));
     };
-    if request.extensions().get::<OfAllowedPage>().is_some() {
+    if request.extensions().get::<FromAllowedPage>().is_some() {
         return None;
     }
     let mut origins = request.headers().get_all(ORIGIN).iter();
@@ -79,8 +80,9 @@ fn refusal(request: &Request, guests: &Guests) -> Option<ApiError> {
     })
 }
 
-/// Whether a request seems to come from a program of this machine, and through no proxy. For what
-/// depends on the way of the answer; it protects nothing.
+/// Returns whether a request seems to come from a program of this machine, and through no proxy.
+/// A client can forge that, so it may decide whether to compress a response, but not who may read
+/// it.
 #[cfg(feature = "pages")]
 pub(crate) fn is_of_this_machine(request: &Request) -> bool {
     const BY_PROXIES: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];

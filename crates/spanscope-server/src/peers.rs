@@ -1,4 +1,4 @@
-//! [`Peers`]: which client's connection is next, when there are more connections than places.
+//! [`Peers`]: chooses whose connection is next when there are more connections than slots.
 //!
 //! A client that opens very many connections must not lock the others out. While connections are
 //! free, any client gets one. When all are in use, waiting clients take turns, the client with the
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::activity::Activity;
 
-/// Connections that may wait for a place. Of more, the newest of the client with the most is
+/// Connections that may wait for a slot. Of more, the newest of the client with the most is
 /// closed.
 pub(crate) const MAX_WAITING: usize = 256;
 
@@ -31,7 +31,7 @@ pub(crate) const IDLE_TIME: Duration = Duration::from_millis(250);
 /// The connections in use, and the waiting clients.
 #[derive(Debug)]
 pub(crate) struct Peers<C> {
-    places: usize,
+    slots: usize,
     taken: usize,
     waiting: usize,
     next_number: u64,
@@ -53,40 +53,40 @@ struct Inside {
 }
 
 impl Inside {
-    fn tell(&mut self) {
+    fn ask_to_leave(&mut self) {
         self.is_notified = true;
         self.leave.notify_one();
     }
 
-    /// Since when it may be closed for another one.
+    /// Returns since when it is idle, if that is long enough to close it for another one.
     fn idle_since(&self, now: Instant) -> Option<Instant> {
         let since = self.activity.idle_since().filter(|_| !self.is_notified)?;
         (now.saturating_duration_since(since) >= IDLE_TIME).then_some(since)
     }
 }
 
-/// A connection that has a place now.
+/// A connection that has been given a slot.
 #[derive(Debug)]
 pub(crate) struct Entered<C> {
     pub(crate) connection: C,
-    pub(crate) place: Place,
+    pub(crate) slot: Slot,
     /// Notified when the connection has to make room.
     pub(crate) leave: Arc<Notify>,
-    /// Reports its requests.
+    /// Its open requests.
     pub(crate) activity: Activity,
 }
 
 /// Identifies a connection's slot, to release it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     peer: IpAddr,
     number: u64,
 }
 
 impl<C> Peers<C> {
-    pub(crate) fn new(places: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         Self {
-            places,
+            slots,
             taken: 0,
             waiting: 0,
             next_number: 0,
@@ -103,13 +103,13 @@ impl<C> Peers<C> {
             && peer.waiting.pop_back().is_some()
         {
             self.waiting -= 1;
-            self.forget_the_gone();
+            self.remove_empty_peers();
         }
     }
 
-    /// The next connection that gets a place, if one is free and one waits.
+    /// The next connection that gets a slot, if one is free and one waits.
     pub(crate) fn enter(&mut self) -> Option<Entered<C>> {
-        if self.taken >= self.places {
+        if self.taken >= self.slots {
             return None;
         }
         let waiting = self.peers.iter_mut().filter(|(_, peer)| !peer.waiting.is_empty());
@@ -128,7 +128,7 @@ impl<C> Peers<C> {
         self.waiting -= 1;
         Some(Entered {
             connection,
-            place: Place {
+            slot: Slot {
                 peer: *address,
                 number,
             },
@@ -139,32 +139,32 @@ impl<C> Peers<C> {
 
     /// Returns whether connections wait because all slots are in use.
     pub(crate) fn is_full(&self) -> bool {
-        self.taken >= self.places && self.waiting > 0
+        self.taken >= self.slots && self.waiting > 0
     }
 
-    /// A connection has ended.
-    pub(crate) fn leave(&mut self, place: Place) {
-        let Some(peer) = self.peers.get_mut(&place.peer) else {
+    /// Frees the slot of a connection that has ended.
+    pub(crate) fn leave(&mut self, slot: Slot) {
+        let Some(peer) = self.peers.get_mut(&slot.peer) else {
             return;
         };
         let before = peer.inside.len();
-        peer.inside.retain(|inside| inside.number != place.number);
+        peer.inside.retain(|inside| inside.number != slot.number);
         self.taken -= before - peer.inside.len();
-        self.forget_the_gone();
+        self.remove_empty_peers();
     }
 
     /// If all slots are in use: asks connections beyond their client's share to make room for
-    /// waiting clients below theirs, and idle ones to make space for those of the same client.
+    /// waiting clients below theirs, and idle ones to make room for waiting ones of their client.
     pub(crate) fn make_room(&mut self, now: Instant) {
         if !self.is_full() {
             return;
         }
-        while let Some(inside) = self.one_too_many(now) {
-            inside.tell();
+        while let Some(inside) = self.next_to_close(now) {
+            inside.ask_to_leave();
         }
         for peer in self.peers.values_mut() {
-            let told = peer.inside.iter().filter(|inside| inside.is_notified).count();
-            let wanted = peer.waiting.len().saturating_sub(told);
+            let notified = peer.inside.iter().filter(|inside| inside.is_notified).count();
+            let wanted = peer.waiting.len().saturating_sub(notified);
             if wanted == 0 {
                 continue;
             }
@@ -175,19 +175,19 @@ impl<C> Peers<C> {
             idle.sort_by_key(|(since, _)| *since);
             idle.into_iter()
                 .take(wanted)
-                .for_each(|(_, inside)| inside.tell());
+                .for_each(|(_, inside)| inside.ask_to_leave());
         }
     }
 
-    /// A connection of the client that has the most places, if it has to make room: the one that is
+    /// A connection of the client that has the most slots, if it has to make room: the one that is
     /// idle longest, else the newest.
-    fn one_too_many(&mut self, now: Instant) -> Option<&mut Inside> {
-        let share = (self.places / self.peers.len()).max(1);
+    fn next_to_close(&mut self, now: Instant) -> Option<&mut Inside> {
+        let share = (self.slots / self.peers.len()).max(1);
         let below = |peer: &Peer<C>| share.saturating_sub(peer.inside.len()).min(peer.waiting.len());
         let wanted: usize = self.peers.values().map(below).sum();
         let inside = self.peers.values().flat_map(|peer| &peer.inside);
-        let told = inside.filter(|inside| inside.is_notified).count();
-        if told >= wanted {
+        let notified = inside.filter(|inside| inside.is_notified).count();
+        if notified >= wanted {
             return None;
         }
         let stays = |peer: &Peer<C>| peer.inside.iter().filter(|inside| !inside.is_notified).count();
@@ -214,14 +214,14 @@ impl<C> Peers<C> {
         })
     }
 
-    fn forget_the_gone(&mut self) {
+    fn remove_empty_peers(&mut self) {
         self.peers
             .retain(|_, peer| !(peer.inside.is_empty() && peer.waiting.is_empty()));
     }
 }
 
-/// The client of an address: of IPv6 its network of 64 bits, in which one machine may have any
-/// address.
+/// Returns the client of an address. For IPv6 it is the network of 64 bits, in which one machine
+/// may have any address.
 fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
@@ -248,7 +248,7 @@ mod tests {
         std::iter::from_fn(|| peers.enter().map(|entered| entered.connection)).collect()
     }
 
-    fn told(peers: &Peers<&'static str>, number: u8) -> usize {
+    fn notified(peers: &Peers<&'static str>, number: u8) -> usize {
         let peer = peers.peers.get(&address(number));
         peer.map_or(0, |peer| {
             peer.inside.iter().filter(|inside| inside.is_notified).count()
@@ -273,15 +273,15 @@ mod tests {
         drop(of("b").activity.begin());
         let later = Instant::now() + IDLE_TIME;
         peers.make_room(later);
-        assert_eq!((told(&peers, 1), told(&peers, 2)), (0, 0), "none waits");
+        assert_eq!((notified(&peers, 1), notified(&peers, 2)), (0, 0), "none waits");
         peers.arrive(address(1), "d");
         peers.make_room(Instant::now());
-        assert_eq!(told(&peers, 1), 0, "all were used a moment ago");
+        assert_eq!(notified(&peers, 1), 0, "all were used a moment ago");
         peers.make_room(later);
         peers.make_room(later);
-        assert_eq!((told(&peers, 1), told(&peers, 2)), (1, 0));
+        assert_eq!((notified(&peers, 1), notified(&peers, 2)), (1, 0));
         let is_notified = |peers: &Peers<_>, name| {
-            let number = of(name).place.number;
+            let number = of(name).slot.number;
             let inside = &peers.peers[&address(1)].inside;
             inside
                 .iter()
@@ -299,21 +299,21 @@ mod tests {
         drop(open);
         peers.make_room(Instant::now() + IDLE_TIME);
         assert!(is_notified(&peers, "a"));
-        assert_eq!(told(&peers, 2), 0);
+        assert_eq!(notified(&peers, 2), 0);
     }
 
     #[test]
-    fn one_client_may_have_all_places_and_then_waits() {
+    fn one_client_may_have_all_slots_and_then_waits() {
         let mut peers = Peers::new(3);
         for name in ["a", "b", "c", "d"] {
             peers.arrive(address(1), name);
         }
-        let first = peers.enter().map(|entered| entered.place);
+        let first = peers.enter().map(|entered| entered.slot);
         assert_eq!(entered(&mut peers), ["b", "c"]);
         peers.make_room(Instant::now());
-        assert_eq!(told(&peers, 1), 0);
-        if let Some(place) = first {
-            peers.leave(place);
+        assert_eq!(notified(&peers, 1), 0);
+        if let Some(slot) = first {
+            peers.leave(slot);
         }
         assert_eq!(entered(&mut peers), ["d"]);
     }
@@ -331,21 +331,21 @@ mod tests {
         peers.make_room(Instant::now());
         peers.make_room(Instant::now());
         assert_eq!(
-            told(&peers, 1),
+            notified(&peers, 1),
             2,
-            "half of the places, however often it is asked"
+            "half of the slots, however often it is asked"
         );
-        let places: Vec<Place> = peers.peers[&address(1)]
+        let slots: Vec<Slot> = peers.peers[&address(1)]
             .inside
             .iter()
             .filter(|inside| inside.is_notified)
-            .map(|inside| Place {
+            .map(|inside| Slot {
                 peer: address(1),
                 number: inside.number,
             })
             .collect();
-        for place in places {
-            peers.leave(place);
+        for slot in slots {
+            peers.leave(slot);
         }
         assert_eq!(
             entered(&mut peers),
@@ -353,7 +353,7 @@ mod tests {
             "before the one that waited longer"
         );
         peers.make_room(Instant::now());
-        assert_eq!((told(&peers, 1), told(&peers, 2)), (0, 0));
+        assert_eq!((notified(&peers, 1), notified(&peers, 2)), (0, 0));
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_has_its_share_and_what_is_given_back_is_there_again() {
+    fn a_tenant_gets_its_share_and_released_permits_can_be_taken_again() {
         let permits = Permits::new(3, 2);
         let take = |tenant: &str| permits.take(Some(tenant.parse().unwrap()));
         let (first, _second) = (take("acme").unwrap(), take("acme").unwrap());

@@ -1,7 +1,7 @@
 //! The OTLP receiver: `/v1/traces`, `/v1/metrics`, `/v1/logs`.
 //!
-//! A body is read piece by piece and its memory is counted before it is allocated; unpacking and
-//! decoding run on blocking threads. The response is sent when the records are committed.
+//! A body is read piece by piece and its memory is counted before it is allocated; decompression
+//! and decoding run on blocking threads. The response is sent when the records are committed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,18 +26,18 @@ use crate::caller::ScopedStore;
 use crate::limits::{Limits, is_slow};
 use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
 use crate::store_log::logged;
-use crate::unpack::{ENCODINGS, Packing, too_much_held, unpack};
+use crate::unpack::{ContentCoding, ENCODINGS, too_much_held, unpack};
 
 /// The media types of requests and responses.
 const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     store: Arc<dyn TraceStore>,
-    /// For bodies as they arrive, and as they are unpacked.
+    /// The memory of bodies, as received and decompressed.
     budget: Budget,
-    /// For decoded bodies.
+    /// The memory of decoded bodies.
     decoded: Budget,
     limits: Limits,
 }
@@ -48,8 +48,8 @@ impl FromRef<Receiver> for Arc<dyn TraceStore> {
     }
 }
 
-/// Receives what OpenTelemetry SDKs and collectors send (OTLP over HTTP): `POST /v1/traces`,
-/// `/v1/metrics` and `/v1/logs`, as protobuf or JSON, uncompressed or with gzip, deflate or zstd.
+/// Receives OTLP over HTTP from OpenTelemetry SDKs and collectors: `POST /v1/traces`, `/v1/metrics`
+/// and `/v1/logs`, as protobuf or JSON, uncompressed or with gzip, deflate or zstd.
 ///
 /// 200 means that the records are stored; invalid ones are left out, counted and described in the
 /// response's `partial_success`. 400 means an unreadable body, 413 one that is too large, 415 one
@@ -113,7 +113,7 @@ pub(crate) fn api() -> Api<Receiver> {
             "An export response of OTLP, with rejected records in its partial success.",
         ),
     };
-    let taking = |signal| {
+    let handler = |signal| {
         async move |State(receiver): State<Receiver>, store: ScopedStore, request: Request| {
             receive(signal, &receiver, store, request).await
         }
@@ -126,7 +126,7 @@ pub(crate) fn api() -> Api<Receiver> {
                 "Receives spans (OTLP).",
                 ["resourceSpans", "scopeSpans", "spans"],
             ),
-            taking(Signal::Traces),
+            handler(Signal::Traces),
         )
         .failing_as(
             FAILURE,
@@ -135,7 +135,7 @@ pub(crate) fn api() -> Api<Receiver> {
                 "Receives metrics (OTLP).",
                 ["resourceMetrics", "scopeMetrics", "metrics"],
             ),
-            taking(Signal::Metrics),
+            handler(Signal::Metrics),
         )
         .failing_as(
             FAILURE,
@@ -144,7 +144,7 @@ pub(crate) fn api() -> Api<Receiver> {
                 "Receives logs (OTLP).",
                 ["resourceLogs", "scopeLogs", "logRecords"],
             ),
-            taking(Signal::Logs),
+            handler(Signal::Logs),
         )
 }
 
@@ -170,8 +170,8 @@ async fn receive_body(
     store: ScopedStore,
     request: Request,
 ) -> Result<Vec<u8>, ApiError> {
-    let packing = request.headers().get(CONTENT_ENCODING);
-    let packing = Packing::named(packing.map_or(b"", HeaderValue::as_bytes))?;
+    let coding = request.headers().get(CONTENT_ENCODING);
+    let coding = ContentCoding::named(coding.map_or(b"", HeaderValue::as_bytes))?;
     let stored_in = stored_in(request.headers());
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -180,7 +180,7 @@ async fn receive_body(
         bytes,
         memory,
         encoding,
-        packing,
+        coding,
         stored_in,
     };
     store_body(signal, receiver, store, body).await
@@ -192,7 +192,7 @@ pub(crate) struct SentBody {
     /// The memory that `bytes` take.
     pub(crate) memory: Share,
     pub(crate) encoding: Encoding,
-    pub(crate) packing: Packing,
+    pub(crate) coding: ContentCoding,
     /// The name of the file to which the sender wrote the same records.
     pub(crate) stored_in: Option<String>,
 }
@@ -208,16 +208,16 @@ pub(crate) async fn store_body(
         bytes: body,
         memory: mut share,
         encoding,
-        packing,
+        coding,
         stored_in,
     } = body;
     let limits = receiver.limits;
     let retention = store.capabilities().retention;
     let mut decoded = receiver.decoded.share();
     let begun = tokio::task::spawn_blocking(move || {
-        let body = match packing {
-            Packing::Plain => body,
-            packing => unpack(packing, &body, limits.unpacked_bytes, &mut share)?.into(),
+        let body = match coding {
+            ContentCoding::Plain => body,
+            coding => unpack(coding, &body, limits.unpacked_bytes, &mut share)?.into(),
         };
         let weight = weight(signal, encoding, &body);
         if weight > limits.decoded_bytes {
@@ -239,21 +239,21 @@ pub(crate) async fn store_body(
     });
     let begun = begun.await.map_err(|_| ApiError::shutting_down())?;
     let (storing, mut rejected, mut message, repaired, memory) = begun?;
-    let taken = storing.await;
+    let receipt = storing.await;
     drop(memory);
-    let taken = taken?;
-    if taken.rejected_points > 0 {
-        rejected += taken.rejected_points;
+    let receipt = receipt?;
+    if receipt.rejected_points > 0 {
+        rejected += receipt.rejected_points;
         if message.is_empty() {
             message = format!(
                 "{} totals are of more streams than are followed for one sender: send fewer label sets",
-                taken.rejected_points
+                receipt.rejected_points
             );
         }
     }
     for (outcome, records) in [
-        ("stored", taken.stored),
-        ("known", taken.known),
+        ("stored", receipt.stored),
+        ("known", receipt.known),
         ("rejected", rejected),
         ("repaired", repaired),
     ] {
@@ -275,7 +275,7 @@ where
     let mut work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
     match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => Box::pin(std::future::ready(done)),
-        Poll::Pending => work, // the waiting task polls again, and is woken then
+        Poll::Pending => work, // the waiting task polls it again, with its own waker
     }
 }
 

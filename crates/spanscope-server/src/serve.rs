@@ -25,18 +25,18 @@ use crate::ends::Ends;
 use crate::limits::{Limits, timed};
 use crate::peers::{IDLE_TIME, Peers};
 
-/// How many connections may wait to be accepted. Beyond it each waits a second, until its first
-/// packet is sent again; tokio's own listeners hold 128.
+/// How many connections may wait to be accepted; tokio's own listeners hold 128. The client of a
+/// further one waits a second until it sends its first packet again.
 const BACKLOG: u32 = 1024;
 
 /// The pause after a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The server has ended while requests were still being answered.
+/// The error of a shutdown that cut off unfinished requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownError {
-    /// How long it has waited for them, see [`Limits::shutdown_time`].
+    /// How long the server waited for them, see [`Limits::shutdown_time`].
     pub waited: Duration,
 }
 
@@ -107,8 +107,7 @@ impl Server {
     #[must_use]
     pub fn from_router(router: Router, limits: Limits) -> Self {
         Self {
-            // Before any layer is put around it, so that requests without a route are measured as
-            // well.
+            // Set before any layer, so that layers see requests without a route as well.
             router: router
                 .fallback(async |method: Method, uri: Uri| ApiError::no_such_path(&method, uri.path())),
             limits,
@@ -182,11 +181,11 @@ impl BoundServer {
         self.address
     }
 
-    /// Takes OTLP over gRPC at a second address, with the checks and limits of HTTP. Returns the
-    /// address, in which the system has chosen a port instead of port 0.
+    /// Receives OTLP over gRPC at a second address, with the checks and limits of HTTP. Returns the
+    /// address; with port 0 the system chooses the port.
     ///
     /// # Errors
-    /// As [`Server::bind`]. The server is unchanged then and can run without gRPC.
+    /// Fails as [`Server::bind`] does. The server is unchanged then and can run without gRPC.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -214,8 +213,8 @@ impl BoundServer {
     /// Some requests were not finished in time.
     pub async fn run(self, end: impl Future<Output = ()>) -> Result<(), ShutdownError> {
         let limits = self.server.limits;
-        let (ends, told) = watch::channel(false);
-        let mut listeners = self.listeners(&told);
+        let (end_sender, ends) = watch::channel(false);
+        let mut listeners = self.listeners(&ends);
         let mut peers = Peers::new(limits.connections);
         let (gone, mut left) = mpsc::unbounded_channel();
         let mut end = std::pin::pin!(end);
@@ -223,7 +222,7 @@ impl BoundServer {
             tokio::select! {
                 biased;
                 () = &mut end => break,
-                Some(place) = left.recv() => peers.leave(place),
+                Some(slot) = left.recv() => peers.leave(slot),
                 (stream, address, served) = accept(&mut listeners) => peers.arrive(address.ip(), (stream, served)),
                 // Connections become idle while others wait.
                 () = sleep(IDLE_TIME), if peers.is_full() => {}
@@ -234,19 +233,19 @@ impl BoundServer {
                     served,
                     limits,
                     activity: entered.activity,
-                    ends: told.clone(),
+                    ends: ends.clone(),
                 };
                 let gone = gone.clone();
                 tokio::spawn(async move {
                     connection.serve(stream, &entered.leave).await;
                     // The channel is open as long as it has a reader.
-                    let _ = gone.send(entered.place);
+                    let _ = gone.send(entered.slot);
                 });
             }
             peers.make_room(Instant::now());
         }
         drop((listeners, peers, gone));
-        ends.send_replace(true);
+        end_sender.send_replace(true);
         let all_left = async { while left.recv().await.is_some() {} };
         let ended = timeout(limits.shutdown_time, all_left).await;
         ended.map_err(|_| ShutdownError {
@@ -254,7 +253,7 @@ impl BoundServer {
         })
     }
 
-    /// Returns the sockets, with what each serves.
+    /// Returns the sockets, each with its routers.
     fn listeners(self, ends: &watch::Receiver<bool>) -> Vec<Listener> {
         let Server { router, limits, .. } = self.server;
         let router = router.layer(Extension(Ends(ends.clone())));
@@ -275,13 +274,13 @@ impl BoundServer {
     }
 }
 
-/// A socket, and what it serves.
+/// A socket, and the routers that it serves.
 struct Listener {
     socket: TcpListener,
     served: Arc<Served>,
 }
 
-/// The next connection of any of the sockets, in turns.
+/// Accepts the next connection of any of the sockets, in turns.
 async fn accept(listeners: &mut [Listener]) -> (TcpStream, SocketAddr, Arc<Served>) {
     listeners.rotate_left(1);
     loop {

@@ -1,8 +1,8 @@
-//! [`logged`]: what the server logs about failures of its store.
+//! [`logged`]: the server's log of failures of its store.
 //!
-//! A store that fails refuses every request, often hundreds a second. The log gets one line for a
-//! cause at once, then at most one a minute while requests fail for it, and one when all routes
-//! that failed within the last minute have answered again.
+//! A store that fails refuses every request, often hundreds per second. The log gets one line for a
+//! cause at once, then at most one per minute while requests fail for it, and one when all routes
+//! that failed within the last minute have succeeded again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,18 +19,18 @@ use crate::answer::ApiError;
 /// The same cause is logged at most this often.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Causes that are distinguished. A cause may contain a name that a client chose, so failures with
-/// further causes are only counted.
+/// Maximum number of causes that are distinguished. A cause may contain a name that a client chose,
+/// so failures with further causes are only counted.
 const MAX_CAUSES: usize = 16;
 
-/// Logs the failures of the store that these routes answer with. Where layers of this lie within
-/// each other the outermost logs, so that the routes of one server share a log.
+/// Logs the store's failures in responses of these routes. If such layers are nested, only the
+/// outermost one logs, so that the routes of one server share a log.
 pub(crate) fn logged(routes: Router) -> Router {
     routes.layer(from_fn_with_state(Arc::<Mutex<Reports>>::default(), watch))
 }
 
-/// The log of failures of the store, for one route. It is among the extensions of each request,
-/// for answers that fail after they have begun.
+/// The log of failures of the store, for one route. It is an extension of each request, for
+/// responses that fail after they have begun.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreLog {
     reports: Arc<Mutex<Reports>>,
@@ -42,7 +42,7 @@ impl StoreLog {
         self.route.as_ref().map_or("", MatchedPath::as_str)
     }
 
-    /// Notes how a request went.
+    /// Notes the outcome of a request.
     fn note(&self, response: &Response) {
         match response.extensions().get::<ApiError>() {
             Some(error) => self.note_error(error),
@@ -54,7 +54,7 @@ impl StoreLog {
     /// Notes that a request failed, and logs it if it is the store's failure and due.
     pub(crate) fn note_error(&self, error: &ApiError) {
         let Some(cause) = error.store_failure() else {
-            return; // which tells nothing of the store
+            return; // not a failure of the store
         };
         let line = lock(&self.reports).fail(self.route(), cause, Instant::now());
         // Outside of the lock: a subscriber runs code of its user.
@@ -67,8 +67,7 @@ impl StoreLog {
     fn note_success(&self) {
         let line = lock(&self.reports).succeed(self.route(), Instant::now());
         if let Some(Line { requests }) = line {
-            // With the level of the failure, or a reader of warnings alone would not learn of its
-            // end.
+            // A warning, so that a reader of warnings and errors alone learns of the end.
             tracing::warn!(requests, "the store answers requests again");
         }
     }
@@ -86,7 +85,7 @@ async fn watch(State(reports): State<Arc<Mutex<Reports>>>, mut request: Request,
     response
 }
 
-/// What a line says: how many requests failed since the last line, or in all at the end.
+/// A line of the log: how many requests failed since the last line or, at the end, in total.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     requests: u64,
@@ -103,11 +102,11 @@ struct Failures {
     routes: HashMap<String, Instant>,
 }
 
-/// What was logged, by cause without its numbers.
+/// The failures by cause. Digits of a cause are ignored.
 #[derive(Debug, Default)]
 struct Reports {
     causes: HashMap<String, Failures>,
-    /// All requests that failed since all was well.
+    /// The number of requests that failed since the last failure was over.
     requests: u64,
     /// Whether this failure was logged, so that its end is logged too.
     is_logged: bool,
@@ -157,7 +156,7 @@ impl Reports {
         }
         for failures in self.causes.values_mut() {
             failures.routes.remove(route);
-            // What no client asks for again must not keep the end from being logged.
+            // A route that no client requests again must not keep the end from being logged.
             failures
                 .routes
                 .retain(|_, failed_at| now.duration_since(*failed_at) < EVERY);
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_make_no_other_cause() {
+    fn messages_that_differ_in_numbers_are_one_cause() {
         let mut reports = Reports::default();
         let start = Instant::now();
         assert!(reports.fail("/", "cut to 81920 bytes", start).is_some());
@@ -220,7 +219,7 @@ mod tests {
         assert_eq!(
             reports.succeed("/ready", start + 2 * EVERY),
             line(1),
-            "no client asks"
+            "no client requests the other route again"
         );
     }
 
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_clients_make_up_are_bounded() {
+    fn the_number_of_causes_is_bounded() {
         let mut reports = Reports::default();
         let start = Instant::now();
         let cause = |number: u32| format!("can't write {}", "x".repeat(number as usize));

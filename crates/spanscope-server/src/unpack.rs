@@ -1,5 +1,5 @@
-//! Bodies that are compressed, with gzip, deflate or zstd: unpacked piece by piece, so that a bomb
-//! is noticed before it bursts.
+//! Decompresses bodies (gzip, deflate, zstd) piece by piece, so that a decompression bomb is
+//! refused before it fills the memory.
 
 use std::io::{self, Read};
 
@@ -11,18 +11,18 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use crate::answer::ApiError;
 use crate::budget::Share;
 
-/// How much is unpacked before its memory is accounted for.
+/// The number of bytes that are decompressed before their memory is counted.
 const PIECE: usize = 64 * 1024;
 /// Maximum window of zstd, in bytes. The format requires every reader to support it, and encoders
-/// do not exceed it by default. It is also the memory of a decoder besides its output.
+/// do not exceed it by default. It is also the memory of a decoder in addition to its output.
 const MAX_WINDOW: u64 = 8 << 20;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packing {
+pub(crate) enum ContentCoding {
     Plain,
     Gzip,
-    /// As HTTP has it, in the format of zlib, or without its head, as some clients send it.
+    /// In the format of zlib, as HTTP requires, or without its header, as some clients send it.
     Deflate,
     Zstd,
 }
@@ -30,11 +30,11 @@ pub(crate) enum Packing {
 /// The accepted encodings of a body, as the headers name them.
 pub(crate) const ENCODINGS: [&str; 4] = ["identity", "gzip", "deflate", "zstd"];
 
-impl Packing {
+impl ContentCoding {
     /// Parses the encoding in `content-encoding` or `grpc-encoding`: a list, in which `identity` is
     /// ignored.
     pub(crate) fn named(names: &[u8]) -> Result<Self, ApiError> {
-        let mut packing = Self::Plain;
+        let mut coding = Self::Plain;
         for name in names.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             let known = match name.to_ascii_lowercase().as_slice() {
                 b"" | b"identity" => continue,
@@ -43,7 +43,7 @@ impl Packing {
                 b"zstd" => Self::Zstd,
                 _ => Self::Plain,
             };
-            if known == Self::Plain || packing != Self::Plain {
+            if known == Self::Plain || coding != Self::Plain {
                 return Err(ApiError::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     "unsupported_encoding",
@@ -54,19 +54,19 @@ impl Packing {
                     "send it uncompressed, or compressed once with gzip, deflate or zstd: set OTEL_EXPORTER_OTLP_COMPRESSION to gzip or none",
                 ));
             }
-            packing = known;
+            coding = known;
         }
-        Ok(packing)
+        Ok(coding)
     }
 }
 
-/// Unpacks a body, and counts the memory that it takes.
+/// Decompresses a body, and counts the memory that it takes.
 ///
 /// # Errors
 /// Fails if it is not in this encoding or incomplete, longer than `limit`, or if there is no memory
 /// left.
 pub(crate) fn unpack(
-    packing: Packing,
+    coding: ContentCoding,
     packed: &[u8],
     limit: usize,
     share: &mut Share,
@@ -77,11 +77,11 @@ pub(crate) fn unpack(
         limit,
         share,
     };
-    match packing {
-        Packing::Plain => unpacked.read_all(packed, "text")?,
-        Packing::Gzip => unpacked.read_all(MultiGzDecoder::new(packed), "gzip")?,
-        Packing::Deflate => unpacked.read_all(Inflate::new(packed), "deflate")?,
-        Packing::Zstd => {
+    match coding {
+        ContentCoding::Plain => unpacked.read_all(packed, "text")?,
+        ContentCoding::Gzip => unpacked.read_all(MultiGzDecoder::new(packed), "gzip")?,
+        ContentCoding::Deflate => unpacked.read_all(Inflate::new(packed), "deflate")?,
+        ContentCoding::Zstd => {
             let mut left = packed;
             let mut decoder = FrameDecoder::new();
             decoder.set_max_window_size(MAX_WINDOW);
@@ -117,7 +117,7 @@ pub(crate) fn unpack(
     Ok(unpacked.bytes)
 }
 
-/// The unpacked part of a body.
+/// The decompressed part of a body.
 struct Unpacked<'s> {
     bytes: Vec<u8>,
     piece: Vec<u8>,
@@ -145,8 +145,8 @@ impl Unpacked<'_> {
     }
 }
 
-/// Reads a body that is packed with deflate. The decoder of `flate2` takes the end of the body for
-/// the end of the data.
+/// Decompresses deflate. The reader of `flate2` would accept a truncated body, because it takes the
+/// end of the body for the end of the data.
 struct Inflate<'p> {
     decoder: Decompress,
     left: &'p [u8],
@@ -155,7 +155,7 @@ struct Inflate<'p> {
 
 impl<'p> Inflate<'p> {
     fn new(packed: &'p [u8]) -> Self {
-        // Method 8, and a multiple of 31 together.
+        // The header of zlib: method 8, and both bytes as a number are a multiple of 31.
         let is_zlib = matches!(packed, [first, second, ..]
             if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
         Self {
@@ -189,8 +189,7 @@ impl Read for Inflate<'_> {
 
 /// Returns the window of a frame of zstd, from its head; 0 if that is invalid.
 fn window(frame: &[u8]) -> u64 {
-    // After the four bytes with which every frame begins: the field flags, and then the first
-    // field.
+    // After the four bytes with which every frame begins: the flags, and then the first field.
     let Some([fields, rest @ ..]) = frame.get(4..) else {
         return 0;
     };
@@ -206,7 +205,7 @@ fn window(frame: &[u8]) -> u64 {
         let length = [1, 2, 4, 8][usize::from(fields >> 6)];
         let length_bytes = rest.get(dictionary..).and_then(|rest| rest.get(..length));
         let written = length_bytes.and_then(length_of).unwrap_or(0);
-        // Two bytes count from 256.
+        // A length of two bytes is stored minus 256.
         return if length == 2 { written + 256 } else { written };
     }
     let Some(descriptor) = rest.first() else { return 0 };

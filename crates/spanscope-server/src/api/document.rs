@@ -47,14 +47,14 @@ impl Paths {
         }
     }
 
-    /// The descriptions of the routes, each with this before its path.
+    /// Returns the descriptions of the routes, under each of these prefixes, and their schemas.
     fn described(self, prefixes: &[&str]) -> (Map<String, Value>, Map<String, Value>) {
         let mut paths = Map::new();
         for prefix in prefixes {
             for (path, item) in &self.paths {
                 let mut item = item.clone();
                 if prefixes.len() > 1 || !prefix.is_empty() {
-                    tell_apart(&mut item, prefix);
+                    make_ids_unique(&mut item, prefix);
                 }
                 paths.insert(format!("{prefix}{path}"), item);
             }
@@ -315,7 +315,7 @@ fn verb(route: &Route) -> &'static str {
     }
 }
 
-/// Names an operation for generators of clients.
+/// Returns the name that client generators use for an operation.
 fn operation_id(route: &Route) -> String {
     let verb = verb(route);
     let words = route.path.split(|c: char| !c.is_ascii_alphanumeric());
@@ -325,7 +325,7 @@ fn operation_id(route: &Route) -> String {
 }
 
 /// Gives the same operation under two prefixes two names.
-fn tell_apart(item: &mut Value, prefix: &str) {
+fn make_ids_unique(item: &mut Value, prefix: &str) {
     let Value::Object(item) = item else { return };
     for operation in item.values_mut() {
         let id = operation

@@ -1,12 +1,12 @@
-//! [`Api`]: adds each route together with its description in the document, so that neither has one
-//! that the other lacks.
+//! [`Api`]: adds each route together with its description, so that the router and the OpenAPI
+//! document have the same routes.
 //!
 //! The document itself is only built with the feature `schema` ([`document`]), for the test that
 //! compares it with `openapi.json`; that file is served. So a program that serves builds no
 //! schemas.
 #![cfg_attr(
     not(feature = "schema"),
-    expect(dead_code, reason = "routes describe themselves for the document alone")
+    expect(dead_code, reason = "only the document uses the descriptions of routes")
 )]
 
 #[cfg(feature = "schema")]
@@ -57,7 +57,7 @@ impl Content {
     #[cfg(not(feature = "schema"))]
     #[expect(
         clippy::extra_unused_type_parameters,
-        reason = "the document alone looks at the type"
+        reason = "only the document uses the type"
     )]
     pub(crate) fn json<T>() -> Self {
         Self::Json
@@ -90,9 +90,9 @@ pub(crate) enum Takes {
     AnyText,
     /// A text that matches this expression.
     Pattern(&'static str),
-    /// A time, as [`SENT_TIME`] has it, and in the other ways in which times are read.
+    /// A time. The document has the format `SENT_TIME`; other formats are accepted as well.
     Time,
-    /// A whole number: by default, at least, at most.
+    /// A whole number: default, minimum, maximum.
     Number(u64, u64, u64),
     /// One of these words.
     Word(fn() -> Vec<&'static str>),

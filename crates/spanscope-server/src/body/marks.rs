@@ -14,7 +14,7 @@ pub(crate) enum Mark<'a> {
     Close,
 }
 
-/// The marks of a text, which need not be JSON.
+/// Returns the tokens of a text, which need not be valid JSON.
 pub(crate) fn marks(mut text: &[u8]) -> impl Iterator<Item = Mark<'_>> {
     std::iter::from_fn(move || {
         loop {
@@ -45,7 +45,7 @@ pub(crate) fn values(text: &[u8]) -> usize {
     marks(text).filter(begin).count() + 1
 }
 
-/// Up to the quote that ends it, or to the end of everything.
+/// Returns the length up to the closing quote, or up to the end of the text.
 fn length_of_text(text: &[u8]) -> usize {
     let mut length = 0;
     while let Some(found) = text[length..]
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_in_texts_are_none() {
+    fn characters_inside_strings_are_no_tokens() {
         let found: Vec<_> = marks(br#" {"a{\"[" : [1, "\\", true]} "#).collect();
         assert_eq!(
             found,
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_comes_to_an_end() {
+    fn the_tokens_of_invalid_json_come_to_an_end() {
         for text in ["", "\"", "\"\\", "\"\\\"", "\"a\\", "]]}}", "\"\"\""] {
             assert!(marks(text.as_bytes()).count() <= text.len(), "{text}");
         }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use spanscope_model::text::first_chars;
 use spanscope_model::{StoreError, StoreErrorKind, Tenant};
 
-use super::space::{Space, blocks, measure, shown};
+use super::space::{Space, blocks, format_bytes, measure};
 use crate::answer::ApiError;
 
 const MAX_ID: usize = 128;
-/// The longest name of a folder that every file system takes.
+/// The longest name of a folder that every file system accepts.
 const MAX_FOLDER: usize = 255;
 
 /// Returns the file of a dataset. The id can't leave the folder: it has no separators and does not
@@ -31,8 +31,8 @@ pub(super) fn file_of(folder: &Path, dataset_id: &str) -> Result<PathBuf, ApiErr
     Ok(folder.join(format!("{dataset_id}.jsonl")))
 }
 
-/// Returns the folder of a tenant's datasets, in that of all. Whatever the tenant is called, it is
-/// one folder.
+/// Returns the folder of a tenant's datasets, relative to the folder of all datasets. Any tenant's
+/// name becomes a single path component.
 pub(super) fn folder_of(tenant: &Tenant) -> Result<PathBuf, ApiError> {
     let mut name = String::new();
     for byte in tenant.as_str().bytes() {
@@ -75,7 +75,7 @@ impl Appending {
     pub(super) fn begin(path: &Path, space: Arc<Space>, own_bytes: u64) -> Result<Self, ApiError> {
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let file = open(path, folder).map_err(|error| match error {
-            Refused::NoFile => ApiError::invalid(
+            Refused::NotAFile => ApiError::invalid(
                 "there is a link, or no file, under the name of this dataset: use another dataset id",
             ),
             Refused::Io(error) => failed(path, error),
@@ -85,7 +85,7 @@ impl Appending {
             Err(TryLockError::WouldBlock) => {
                 return Err(ApiError::overloaded("another program writes this dataset"));
             }
-            // On file systems without locks, only this process is kept from mixing rows.
+            // The file system has no locks: only exports of this process wait for each other.
             Err(TryLockError::Error(_)) => {}
         }
         let before = file.metadata().map_err(|error| failed(path, error))?.len();
@@ -132,7 +132,7 @@ impl Appending {
         self.own_left = self.own_left.checked_sub(more).ok_or_else(|| {
             ApiError::datasets_full(format!(
                 "the datasets of this tenant would take more than {}",
-                shown(self.own_bytes)
+                format_bytes(self.own_bytes)
             ))
         })?;
         self.space.take(more)?;
@@ -156,7 +156,8 @@ impl Drop for Appending {
             self.space.end(0);
             return;
         }
-        // Where this fails the disk does, and rows stay that a next export may repeat.
+        // This only fails if the disk fails. The rows then stay, and the next export may repeat
+        // them.
         let _ = self.file.set_len(self.before);
         if self.before == 0 {
             let _ = fs::remove_file(&self.path);
@@ -166,14 +167,14 @@ impl Drop for Appending {
 }
 
 enum Refused {
-    NoFile,
+    NotAFile,
     Io(io::Error),
 }
 
 fn open(path: &Path, folder: &Path) -> Result<File, Refused> {
     fs::create_dir_all(folder).map_err(Refused::Io)?;
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(Refused::NoFile);
+        return Err(Refused::NotAFile);
     }
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
@@ -185,7 +186,8 @@ fn open(path: &Path, folder: &Path) -> Result<File, Refused> {
     options.open(path).map_err(Refused::Io)
 }
 
-/// The path is for the log; the client learns that the server could not write.
+/// Returns the error of a failed write. Its path is only logged; the client learns nothing but the
+/// failure.
 fn failed(path: &Path, error: io::Error) -> ApiError {
     let message = format!("can't write the dataset {}", path.display());
     StoreError::new(StoreErrorKind::Unavailable, message)

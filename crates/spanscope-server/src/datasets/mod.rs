@@ -23,16 +23,16 @@ use self::file::{Appending, file_of, folder_of};
 use self::space::Space;
 use crate::answer::ApiError;
 
-/// Bytes of all datasets of one tenant: [`Datasets::tenant_bytes`].
+/// Default maximum size of one tenant's datasets, in bytes (256 MiB): [`Datasets::tenant_bytes`].
 pub const DEFAULT_TENANT_DATASET_BYTES: u64 = 256 << 20;
-/// Bytes of all datasets of a folder: [`Datasets::max_bytes`].
+/// Default maximum size of all datasets of a folder, in bytes (1 GiB): [`Datasets::max_bytes`].
 pub const DEFAULT_DATASET_BYTES: u64 = 1 << 30;
 
 /// Rows are written in pieces of about this many bytes.
 const PIECE: usize = 256 << 10;
 
-/// The folder that `POST /v1/telemetry/spans/export` writes datasets into, and how large they may
-/// grow. A file counts with whole blocks of 4 KiB.
+/// The folder that `POST /v1/telemetry/spans/export` writes datasets into, and their maximum size.
+/// The size of a file is rounded up to whole blocks of 4 KiB.
 ///
 /// ```
 /// use spanscope_server::Datasets;
@@ -48,7 +48,7 @@ pub struct Datasets {
 }
 
 impl Datasets {
-    /// Datasets in this folder, which is made with the first one.
+    /// Stores datasets in this folder, which is created with the first one.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -65,7 +65,7 @@ impl Datasets {
         self
     }
 
-    /// Sets how many bytes all datasets of the folder may take; an export beyond is refused.
+    /// Sets the maximum size of all datasets of the folder in bytes; further exports are refused.
     /// Default: [`DEFAULT_DATASET_BYTES`].
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -87,7 +87,8 @@ pub(crate) struct Export {
 pub(crate) struct DatasetWriter {
     settings: Datasets,
     space: Arc<Space>,
-    /// Exports to one folder run one after the other: each knows the folder's size.
+    /// A lock per folder. Exports to one folder run in order, because each depends on the folder's
+    /// size.
     folders: Mutex<HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -100,8 +101,8 @@ impl DatasetWriter {
         }
     }
 
-    /// Appends the spans that [`query_spans`](TraceStore::query_spans) returns to a dataset, a row
-    /// each. Of the spans only some are in memory at once.
+    /// Appends the spans that [`query_spans`](TraceStore::query_spans) returns to a dataset, and
+    /// returns the number of rows. The spans are read trace by trace, so few are in memory at once.
     pub(crate) async fn export(
         &self,
         store: &dyn TraceStore,

@@ -1,4 +1,4 @@
-//! The line that a span is in a dataset.
+//! A span as a line of a dataset.
 
 use serde_json::{Map, Value, json};
 use spanscope_model::Span;

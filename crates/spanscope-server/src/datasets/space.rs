@@ -1,7 +1,7 @@
 //! [`Space`]: the disk space of a folder's datasets.
 //!
 //! The operator may remove files, so the folder is measured again whenever an export begins while
-//! none is running; concurrent ones are added up.
+//! none is running. Concurrent exports add to that size.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::answer::ApiError;
 /// A file takes whole blocks, so that very many small ones count too.
 const BLOCK: u64 = 4096;
 
-/// Returns the bytes that a file of this length counts with.
+/// Returns the length of a file, rounded up to whole blocks.
 pub(super) fn blocks(length: u64) -> u64 {
     length.div_ceil(BLOCK) * BLOCK
 }
 
 /// Formats a limit for people.
-pub(super) fn shown(bytes: u64) -> String {
+pub(super) fn format_bytes(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{} KiB", bytes >> 10),
         _ => format!("{} MiB", bytes >> 20),
@@ -58,25 +58,25 @@ impl Space {
         state.exports += 1;
     }
 
-    /// Takes bytes for the export.
+    /// Reserves bytes for an export.
     pub(super) fn take(&self, bytes: u64) -> Result<(), ApiError> {
         let mut state = lock(&self.state);
         let used = state.used.saturating_add(bytes);
         if used > self.max_bytes {
             return Err(ApiError::datasets_full(format!(
                 "the datasets of this server would take more than {}",
-                shown(self.max_bytes)
+                format_bytes(self.max_bytes)
             )));
         }
         state.used = used;
         Ok(())
     }
 
-    /// Ends an export, and returns the bytes that were not kept.
-    pub(super) fn end(&self, given_back: u64) {
+    /// Ends an export, and releases the bytes that were not kept.
+    pub(super) fn end(&self, released: u64) {
         let mut state = lock(&self.state);
         state.exports = state.exports.saturating_sub(1);
-        state.used = state.used.saturating_sub(given_back);
+        state.used = state.used.saturating_sub(released);
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn measure(folder: &Path, deep: bool) -> u64 {
     };
     let mut bytes = 0_u64;
     for entry in entries.flatten() {
-        // Of a link its own length: its target is not in the folder.
+        // The metadata is that of a link itself: its target is not in the folder.
         let Ok(found) = entry.metadata() else { continue };
         bytes = bytes.saturating_add(match found.is_dir() {
             true if deep => measure(&entry.path(), deep),

@@ -16,7 +16,7 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-/// How long a message of a status may be, in bytes, before it is escaped: headers have a limit.
+/// Maximum length of a status message before it is escaped, in bytes: headers have a limit.
 const MAX_MESSAGE: usize = 2 * 1024;
 
 /// `google.rpc.Status`, with details beyond `grpc-status` and `grpc-message`.

@@ -15,14 +15,14 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::activity::Requests;
-use crate::connection::{Connection, LEAVE_TIME, told};
+use crate::connection::{Connection, LEAVE_TIME, server_ended};
 use crate::limits::Limits;
 
 /// How a connection over HTTP/2 begins; no request of HTTP/1 does.
 const PREFACE: &[u8; 4] = b"PRI ";
 /// The interval of checks of a connection that has sent less than that.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Calls that a connection may have at once; exporters have one a signal.
+/// Maximum number of concurrent calls of a connection; exporters have one per signal.
 const CALLS: u32 = 64;
 /// Flow control windows in bytes: per call, and per connection.
 const WINDOWS: [u32; 2] = [256 << 10, 1 << 20];
@@ -67,14 +67,14 @@ impl Connection {
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             _ = connection.as_mut() => {}
-            () = told(&mut self.ends) => {
+            () = server_ended(&mut self.ends) => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
             () = async {
                 tokio::select! {
                     () = leave.notified() => {}
-                    () = rest(calls, self.limits) => {}
+                    () = idle_for_too_long(calls, self.limits) => {}
                 }
             } => {
                 connection.as_mut().graceful_shutdown();
@@ -85,7 +85,7 @@ impl Connection {
 }
 
 /// Resolves when no call began or ended for as long as the limits allow.
-async fn rest(mut calls: watch::Receiver<Requests>, limits: Limits) {
+async fn idle_for_too_long(mut calls: watch::Receiver<Requests>, limits: Limits) {
     loop {
         let allowed = match calls.borrow_and_update().open {
             0 => limits.head_time,

@@ -1,11 +1,11 @@
-//! OTLP over gRPC: the three `Export` calls, on the intake that OTLP over HTTP has.
+//! OTLP over gRPC: the three `Export` calls, received as OTLP over HTTP is.
 //!
 //! A call is one message after five bytes, so it needs no framework: tonic would read and decode a
 //! message before its memory could be counted, and would be a second path besides `receive`. This
 //! module only has the framing and the response; HTTP/2 is hyper's.
 //!
-//! Any failure with an HTTP response from another layer, such as a missing token, becomes a status
-//! of gRPC in [`translated`].
+//! Other layers fail with an HTTP response, for example because of a missing token. [`translated`]
+//! converts it to a status of gRPC.
 
 mod answer;
 mod http_2;
@@ -29,7 +29,7 @@ use crate::answer::ApiError;
 use crate::caller::ScopedStore;
 use crate::otlp::{Encoding, Signal};
 use crate::receive::{Receiver, SentBody, count, read, store_body, stored_in};
-use crate::unpack::Packing;
+use crate::unpack::ContentCoding;
 
 /// The bytes before a message: whether it is compressed, and its length.
 const FRAME: usize = 5;
@@ -67,7 +67,8 @@ fn is_call(request: &Request) -> bool {
     is_possible && is_grpc(request.headers())
 }
 
-/// Whether a body is called one of gRPC. Its variant for browsers, `application/grpc-web`, is not.
+/// Returns whether the content type is gRPC's. Its variant for browsers, `application/grpc-web`, is
+/// not accepted.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind
@@ -79,8 +80,8 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .any(|name| kind.eq_ignore_ascii_case(name))
 }
 
-/// Refuses a request under the path of a call that is not one.
-fn no_call() -> ApiError {
+/// Returns the error of a request to the path of a call that is not a call.
+fn not_a_call() -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
@@ -99,7 +100,7 @@ const fn path(signal: Signal) -> &'static str {
 
 async fn receive(signal: Signal, receiver: &Receiver, store: ScopedStore, request: Request) -> Response {
     if !is_grpc(request.headers()) {
-        return no_call().into_response();
+        return not_a_call().into_response();
     }
     match receive_call(signal, receiver, store, request).await {
         Ok(message) => succeeded(&message),
@@ -118,25 +119,25 @@ async fn receive_call(
     store: ScopedStore,
     request: Request,
 ) -> Result<Vec<u8>, ApiError> {
-    let packing = request.headers().get("grpc-encoding");
-    let packing = Packing::named(packing.map_or(b"", HeaderValue::as_bytes))?;
+    let coding = request.headers().get("grpc-encoding");
+    let coding = ContentCoding::named(coding.map_or(b"", HeaderValue::as_bytes))?;
     let stored_in = stored_in(request.headers());
     let (bytes, memory) = read(receiver, request.into_body(), None, FRAME).await?;
     let (is_packed, bytes) = message(bytes)?;
-    let packing = match (is_packed, packing) {
-        (false, _) => Packing::Plain,
-        (true, Packing::Plain) => {
+    let coding = match (is_packed, coding) {
+        (false, _) => ContentCoding::Plain,
+        (true, ContentCoding::Plain) => {
             return Err(ApiError::invalid(
                 "the message says that it is compressed, and there is no header `grpc-encoding`",
             ));
         }
-        (true, packing) => packing,
+        (true, coding) => coding,
     };
     let body = SentBody {
         bytes,
         memory,
         encoding: Encoding::Protobuf,
-        packing,
+        coding,
         stored_in,
     };
     store_body(signal, receiver, store, body).await

@@ -16,7 +16,7 @@ use super::{is_call, translated};
 use crate::answer::ApiError;
 use crate::connection::Served;
 
-/// What connections share, by the port of their arrival.
+/// The routers of each port.
 #[derive(Debug)]
 pub(crate) struct Ports {
     pub(crate) http: Served,
@@ -24,8 +24,8 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// `routes` on the ports that have them. `grpc` is the address of gRPC, if the server listens
-    /// for it.
+    /// Creates the routers of both ports from `routes`. `grpc` is the address of gRPC, if the
+    /// server listens for it.
     pub(crate) fn new(routes: Router, http: SocketAddr, grpc: Option<SocketAddr>) -> Self {
         let no_call_here = move || match grpc {
             Some(grpc) => grpc_is_elsewhere(format!(

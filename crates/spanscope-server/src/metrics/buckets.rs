@@ -1,10 +1,10 @@
-//! Which buckets a histogram has: those that its convention advises, and else those that suit its
+//! The buckets of a histogram: those that its convention recommends, or else those that suit its
 //! unit.
 
 use spanscope_layers::metrics;
 
 /// The default of OpenTelemetry's SDKs.
-const ANYTHING: &[f64] = &[
+const DEFAULT_BUCKETS: &[f64] = &[
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1_000.0, 2_500.0, 5_000.0, 7_500.0,
     10_000.0,
 ];
@@ -20,7 +20,7 @@ pub(super) fn buckets_of(name: &str, unit: &str) -> &'static [f64] {
     };
     metrics::buckets_of(name)
         .or_else(|| metrics::buckets_of(like()?))
-        .unwrap_or(ANYTHING)
+        .unwrap_or(DEFAULT_BUCKETS)
 }
 
 #[cfg(test)]
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_convention_advises_comes_before_the_unit() {
+    fn buckets_of_a_convention_take_precedence_over_those_of_the_unit() {
         let last = |name, unit| buckets_of(name, unit).last().copied();
         assert_eq!(last("mcp.client.operation.duration", "s"), Some(300.0));
         assert_eq!(last("http.server.request.duration", "s"), Some(10.0));

@@ -29,7 +29,7 @@ use super::format::{Format, write_counter};
 use super::labels::Labels;
 use super::names::{help, sample_name, unit_in};
 
-/// Writes all metrics down.
+/// Renders all metrics as text.
 pub(super) fn text(families: &Families, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape {

@@ -1,4 +1,4 @@
-//! The metrics there are, and the label sets of each; both bounded.
+//! The known metrics and the label sets of each. The number of both is limited.
 //!
 //! The first measurement of a metric determines its name, kind, and the first non-empty unit. A
 //! later measurement that differs can't be added to it, so it is rejected and counted, under the
@@ -25,7 +25,7 @@ use super::names::{claimed_names, family_name, sample_name, unit_word};
 /// `spanscope_metric_overflow_total`.
 pub const MAX_LABEL_SETS: usize = 2_000;
 
-/// How many metrics there are. Measurements of others are rejected, and counted in
+/// Maximum number of metrics. Measurements of further ones are rejected, and counted in
 /// `spanscope_metric_rejected_total`.
 pub const MAX_METRICS: usize = 1_000;
 
@@ -42,7 +42,7 @@ pub(super) enum Reason {
     Unit,
     /// Its name is that of a sample of this metric.
     Name,
-    /// The value is negative where it can't be, or no number.
+    /// The value is not finite, or negative in a counter or a histogram.
     Value,
 }
 
@@ -76,7 +76,7 @@ struct Known {
 #[derive(Debug, Clone)]
 struct Route {
     family: Arc<Family>,
-    /// The name belongs to that metric, so nothing can be added.
+    /// Samples of that metric already have this name, so nothing can be added.
     taken: bool,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Family {
     unit: OnceLock<Box<str>>,
     buckets: &'static [f64],
     series: RwLock<HashMap<Arc<str>, Arc<Instrument>>>,
-    /// The series for everything that is too much.
+    /// The series for label sets beyond the limit.
     overflow: OnceLock<Arc<Instrument>>,
     overflowed: AtomicU64,
     rejected: [AtomicU64; Reason::ALL.len()],
@@ -111,17 +111,16 @@ impl Families {
         if let Some(route) = read(&self.known).routes.get(measurement.name) {
             return route.record(measurement, self.max_label_sets);
         }
-        match self.settle(measurement) {
+        match self.add_route(measurement) {
             Some(route) => route.record(measurement, self.max_label_sets),
             None => drop(self.beyond.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
-    /// Finds or makes the metric for a name that is new.
+    /// Finds or creates the metric for a new name.
     #[cold]
-    fn settle(&self, measurement: &Measurement<'_>) -> Option<Route> {
-        // A full table is read only, so that a program that makes up names does not hold up the
-        // others.
+    fn add_route(&self, measurement: &Measurement<'_>) -> Option<Route> {
+        // A full table is only read, so that a program that makes up names does not block others.
         if read(&self.known).routes.len() >= MAX_METRICS {
             return None;
         }
@@ -145,7 +144,7 @@ impl Families {
         read(&self.known).by_name.values().map(Arc::clone).collect()
     }
 
-    /// How many measurements were rejected because there are too many metrics.
+    /// Returns how many measurements were rejected because there are too many metrics.
     pub(super) fn beyond(&self) -> u64 {
         self.beyond.load(Ordering::Relaxed)
     }
@@ -266,10 +265,10 @@ impl Family {
         if unit.is_empty() {
             return true;
         }
-        let settled = self.unit.get_or_init(|| unit.into());
-        **settled == *unit || {
-            let (settled, unit) = (unit_word(settled), unit_word(unit));
-            settled == unit || settled.is_empty() || unit.is_empty()
+        let known = self.unit.get_or_init(|| unit.into());
+        **known == *unit || {
+            let (known, unit) = (unit_word(known), unit_word(unit));
+            known == unit || known.is_empty() || unit.is_empty()
         }
     }
 
@@ -277,7 +276,7 @@ impl Family {
         self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The name that people see and query.
+    /// Returns the name of its samples, which people query.
     pub(super) fn sample_name(&self) -> String {
         sample_name(&self.name, self.kind)
     }
@@ -290,7 +289,7 @@ impl Family {
             .unwrap_or_default()
     }
 
-    /// Its series with their keys, sorted by them. Nothing is locked afterwards.
+    /// Returns its series with their keys, sorted by key. Nothing is locked afterwards.
     pub(super) fn snapshot(&self) -> Vec<(Arc<str>, Arc<Instrument>)> {
         let mut all: Vec<_> = read(&self.series)
             .iter()
@@ -308,7 +307,7 @@ impl Family {
         self.overflowed.load(Ordering::Relaxed)
     }
 
-    /// How many measurements were rejected, by the reason's name.
+    /// Returns how many measurements were rejected, by the reason's name.
     pub(super) fn rejected(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::ALL
             .iter()

@@ -22,8 +22,8 @@ use super::format::{Format, write_counter};
 /// exact up to here.
 const EXACT: u64 = 1 << 53;
 
-/// A late measurement of a gauge within this time is outdated; an older one means that the clock
-/// was set back, as when a machine wakes up.
+/// A gauge ignores a measurement that is older than its last one by less than this. A larger
+/// difference means that the clock was set back, as when a machine wakes up.
 const OUT_OF_DATE_NANOS: u64 = 1_000_000_000;
 
 /// The measurements of one label set.
@@ -128,7 +128,7 @@ impl Counter {
     }
 }
 
-/// Without a span the existing exemplar stays, which the counter's own method would remove.
+/// Increases a counter. Without a span the existing exemplar stays, which `inc_by` would remove.
 fn increase<N: Clone>(counter: &CounterWithExemplar<Exemplar, N>, by: N, exemplar: Option<Exemplar>)
 where
     AtomicU64: Atomic<N>,

@@ -27,7 +27,7 @@ pub const MAX_LABEL_VALUE: usize = 256;
 /// Maximum number of labels; a measurement with more goes to the overflow series.
 pub const MAX_LABELS: usize = 32;
 
-/// The key of the series for everything that is too much, as OpenTelemetry's SDKs call it.
+/// The key of the overflow series, with the label that OpenTelemetry's SDKs use.
 pub(super) const OVERFLOW_KEY: &str = "otel_metric_overflow\u{1}true\u{2}";
 
 /// Replaces characters that a value can't contain. Each control character has its own symbol (`␀`).

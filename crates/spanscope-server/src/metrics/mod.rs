@@ -1,12 +1,12 @@
 //! Metrics for Prometheus: aggregates measurements, and renders them for a scrape.
 //!
 //! ```text
-//! Measurement -> PrometheusSink::record -> Families: one Family a metric, one Instrument a label set
+//! Measurement -> PrometheusSink::record -> Families: a Family per metric, an Instrument per label set
 //! GET /metrics -> router -> negotiation -> exposition: a snapshot of one Family after the other
 //! ```
 //!
-//! Sums, buckets, exemplars and the text are `prometheus-client`'s. Ours is what it lacks: names
-//! and labels that are only known at run time ([`names`], [`labels`]), limits on their number
+//! Sums, buckets, exemplars and the text are `prometheus-client`'s. This module adds what it lacks:
+//! names and labels that are only known at run time ([`names`], [`labels`]), limits on their number
 //! ([`families`]), and the classic format in addition to OpenMetrics ([`exposition`]).
 //!
 //! Recording never waits for a scrape that is being written: a scrape copies the references to a

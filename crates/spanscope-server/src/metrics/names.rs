@@ -1,15 +1,14 @@
 //! The name of a metric in Prometheus, and its help text.
 //!
 //! The rules, with examples, are in the documentation of [`PrometheusSink`](super::PrometheusSink).
-//! They are those of OpenTelemetry's compatibility with Prometheus, but a name without dots is the
-//! user's own: appending a unit to it would make it another one than the one that is documented
-//! somewhere.
+//! They are OpenTelemetry's rules for Prometheus, with one exception: a name without dots is the
+//! user's own and gets no unit, because it may be documented as it is.
 
 use std::borrow::Cow;
 
 use spanscope_model::{MetricKind, TOKEN_METRICS};
 
-/// Longer names are cut.
+/// Maximum length of a name in bytes; longer ones are truncated.
 const MAX_NAME: usize = 200;
 
 const TOTAL: &str = "_total";
@@ -38,7 +37,7 @@ pub(super) fn family_name(name: &str, unit: &str, kind: MetricKind) -> String {
     family
 }
 
-/// The name that people see and query: with `_total` for a counter.
+/// Returns the name of a family's samples, which people query: with `_total` for a counter.
 pub(super) fn sample_name(family: &str, kind: MetricKind) -> String {
     match kind {
         MetricKind::Counter => format!("{family}{TOTAL}"),
@@ -60,7 +59,7 @@ pub(super) fn claimed_names(family: &str, kind: MetricKind) -> Vec<String> {
         .collect()
 }
 
-/// The name before the unit, where the family's name ends in that unit.
+/// Returns the name before the unit, if the family's name ends in that unit.
 pub(super) fn unit_in<'a>(family: &'a str, unit: &str) -> Option<&'a str> {
     family
         .strip_suffix(unit)?
@@ -68,8 +67,8 @@ pub(super) fn unit_in<'a>(family: &'a str, unit: &str) -> Option<&'a str> {
         .filter(|stem| !stem.is_empty() && !unit.is_empty())
 }
 
-/// A text that may be a name of a metric or label: ASCII letters, digits and single underscores,
-/// `before_digit` in front of a digit.
+/// Converts a text to a valid name of a metric or label: ASCII letters, digits and single
+/// underscores. If it begins with a digit, `before_digit` is prepended.
 pub(super) fn identifier(text: &str, before_digit: &str) -> String {
     let mut name = String::with_capacity(text.len().min(MAX_NAME));
     push_identifier(&mut name, text, before_digit);

@@ -23,7 +23,7 @@ pub(super) fn format_for(accept: &str) -> Format {
             }
         }
         if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
-            // The one before 1.0 differs in nothing that is written here.
+            // Version 0.0.1 is the same for everything that is written here.
             if ["", "0.0.1", "1.0.0"].contains(&version) {
                 openmetrics = quality.max(openmetrics);
             }
@@ -44,7 +44,7 @@ mod tests {
     use super::format_for;
 
     #[test]
-    fn openmetrics_is_for_those_who_ask_for_it() {
+    fn only_scrapers_that_request_openmetrics_get_it() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
             text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\

@@ -8,7 +8,7 @@ use super::exposition::text;
 use super::families::{Families, MAX_LABEL_SETS};
 use super::negotiation::format_for;
 
-/// Adds measurements up for Prometheus.
+/// Aggregates measurements for Prometheus.
 ///
 /// Clones are handles to the same metrics: pass one to the code that measures and one to
 /// [`metrics_router`](crate::metrics_router). Nothing is removed before the last one is dropped;
@@ -30,18 +30,18 @@ use super::negotiation::format_for;
 /// | `llama_stack_requests_total` | counter | the same | no suffix twice |
 /// | `llama_stack_request_duration_seconds` | histogram, `s` or `seconds` | the same, `_bucket`, `_sum`, `_count` | its unit is in the name |
 /// | `queue_length` | gauge, `requests` | `queue_length` | a name without dots is the user's own and stays |
-/// | `cache_misses` | counter | `cache_misses_total` | a counter ends so |
-/// | `gen_ai.client.token.usage` | histogram, `{token}` | `gen_ai_client_token_usage` | what is in braces is no unit |
+/// | `cache_misses` | counter | `cache_misses_total` | a counter's name ends in `_total` |
+/// | `gen_ai.client.token.usage` | histogram, `{token}` | `gen_ai_client_token_usage` | text in braces is no unit |
 /// | `gen_ai.client.operation.duration` | histogram, `s` | `gen_ai_client_operation_duration_seconds` | OpenTelemetry's rule |
 /// | `http.server.active_requests` | gauge, `{request}` | `http_server_active_requests` | the same |
 /// | `cpu.utilization` | gauge, `1` | `cpu_utilization_ratio` | the same |
 /// | `disk.io` | counter, `By/s` | `disk_io_bytes_per_second_total` | the same |
 ///
-/// Three names are documented ones; a dotted name is OpenTelemetry's, and is translated by its
-/// rules for Prometheus: invalid characters become `_`, several of them one, and the unit is
-/// appended unless the name ends in it; any other name is the user's own and stays. All counters
-/// end in `_total`. If a name ends in its unit, OpenMetrics' `# UNIT` declares it. Keys of labels
-/// are translated in the same way; `le` and `quantile` become `exported_le` and
+/// Three names are those that Llama Stack documents. A dotted name is OpenTelemetry's, and is
+/// translated by its rules for Prometheus: each sequence of invalid characters becomes one `_`, and
+/// the unit is appended unless the name ends in it. Any other name is the user's own and stays. All
+/// counters end in `_total`. If a name ends in its unit, OpenMetrics' `# UNIT` declares it. Keys of
+/// labels are translated in the same way; `le` and `quantile` become `exported_le` and
 /// `exported_quantile`.
 ///
 /// # Cost
@@ -76,7 +76,7 @@ pub struct PrometheusSink {
 }
 
 impl PrometheusSink {
-    /// Makes one with [`MAX_LABEL_SETS`] label sets a metric.
+    /// Creates a sink with at most [`MAX_LABEL_SETS`] label sets per metric.
     #[must_use]
     pub fn new() -> Self {
         Self::with_max_label_sets(MAX_LABEL_SETS)

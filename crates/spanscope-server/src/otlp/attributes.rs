@@ -7,10 +7,10 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 use spanscope_model::{Attributes, Value, non_finite_name};
 
-/// Up to here it is cheaper to look at each key than to hash them.
+/// Up to this number of attributes, comparing each key is cheaper than hashing them.
 const FEW: usize = 64;
 
-/// Attributes as the model has them: each key once, at its first place and with its last value.
+/// Returns attributes in which each key occurs once, at its first position with its last value.
 pub(super) fn attributes(pairs: Vec<KeyValue>) -> Attributes {
     if pairs.len() <= FEW {
         return pairs
@@ -56,7 +56,7 @@ fn json(value: Option<AnyValue>) -> Json {
             .into_iter()
             .map(|pair| (pair.key, json(pair.value)))
             .collect(),
-        // The number of a text in a dictionary, which only profiles have.
+        // The index of a string in a table, which only profiles have.
         Some(any_value::Value::StringValueStrindex(_)) | None => Json::Null,
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn has_replacement(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// Whether a key or a value has one.
+/// Returns whether a key or a value contains that character.
 pub(super) fn has_replacements(attributes: &Attributes) -> bool {
     attributes.iter().any(|(key, value)| {
         has_replacement(key)
@@ -90,7 +90,7 @@ pub(super) fn set_dropped(attributes: &mut Attributes, key: &str, dropped: u32) 
     }
 }
 
-/// The bytes that a copy of attributes takes, roughly.
+/// Returns roughly the memory of a copy of these attributes, in bytes.
 pub(super) fn weight(attributes: &Attributes) -> usize {
     /// The size of a key or a value without what it points to.
     const NODE: usize = 64;

@@ -80,7 +80,7 @@ const AGENTS: [Agent; 5] = [
             ("api_request", EventMeaning::Request),
             ("tool_result", EventMeaning::Tool),
         ],
-        // Its spans are those of its functions.
+        // Its spans describe its internal functions, and report no calls.
         missing_in_spans: &[EventMeaning::Chunk, EventMeaning::Request, EventMeaning::Tool],
     },
     Agent {
@@ -90,7 +90,7 @@ const AGENTS: [Agent; 5] = [
         excludes_cached: false,
         excludes_reasoning: true,
         events: GEMINI,
-        // By default they name no model and no counts.
+        // By default its spans contain no model and no counts.
         missing_in_spans: &[EventMeaning::Call],
     },
     // A descendant of the Gemini CLI.
@@ -103,7 +103,7 @@ const AGENTS: [Agent; 5] = [
         events: GEMINI,
         missing_in_spans: &[],
     },
-    // The events of its plugins, which follow Claude Code.
+    // These are events of its plugins, which follow Claude Code.
     Agent {
         prefix: "opencode.",
         scope: "com.opencode",
@@ -129,8 +129,8 @@ const GEMINI: &[(&str, EventMeaning)] = &[
     ("session.end", EventMeaning::End),
 ];
 
-/// Sets the ids of a coding agent's session on its event, and returns the span that it describes,
-/// if it does.
+/// Sets the ids of a coding agent's session on its event, and returns the span that the event
+/// describes, if any.
 pub(super) fn span_of(event: &mut LogEvent, service: &str) -> Option<NewSpan> {
     let (agent, name) = agent_of(event)?;
     let name = name.to_owned();
@@ -218,7 +218,7 @@ fn agent_of(event: &LogEvent) -> Option<(&'static Agent, &str)> {
     })
 }
 
-/// What an event says about a model call or a tool call.
+/// The data of an event about a model call or a tool call.
 struct Call {
     is_tool: bool,
     /// The provider, if the event names it.
@@ -333,8 +333,8 @@ impl Call {
         })
     }
 
-    /// Returns the attributes in the conventions' names. A call in a trace of the agent's own is
-    /// part of that run.
+    /// Returns the attributes under the conventions' names. A call in one of the agent's own traces
+    /// is part of that trace's run, so it gets no id of a run.
     fn attributes(
         &self,
         agent: &Agent,
@@ -415,7 +415,7 @@ impl EventAttributes {
             .filter(|text| !text.is_empty())
     }
 
-    /// A number, also where it is written as a text.
+    /// Returns a number, which may be sent as a string.
     fn take_number(&mut self, names: &[&str]) -> Option<f64> {
         let number: f64 = self.take_text(names)?.trim().parse().ok()?;
         Some(number).filter(|number| number.is_finite() && *number >= 0.0)

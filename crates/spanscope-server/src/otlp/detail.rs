@@ -1,4 +1,4 @@
-//! The data of a data point besides its number, as JSON for the store.
+//! The data of a data point in addition to its number, as JSON for the store.
 
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -19,8 +19,8 @@ pub(super) enum SentTemporality {
 
 type Detail = Map<String, Json>;
 
-/// Returns the detail of a sum that was sent as a total. The store may change the number, so the
-/// total is kept as it was sent.
+/// Returns the detail of a sum that was sent as a total. The store may convert the point's value to
+/// a difference, so the detail keeps the total.
 pub(super) fn total(value: &Value, start: Option<Timestamp>) -> Detail {
     let mut detail = Detail::new();
     let total = match value {
@@ -101,7 +101,7 @@ pub(super) fn only_exemplar_ids(exemplars: &[Exemplar]) -> (Option<TraceId>, Opt
 /// Adds exemplars, each with its span.
 pub(super) fn add_exemplars(detail: &mut Detail, exemplars: Vec<Exemplar>) {
     if !exemplars.is_empty() {
-        let exemplars = exemplars.into_iter().map(of_exemplar).collect();
+        let exemplars = exemplars.into_iter().map(exemplar_json).collect();
         set(detail, "exemplars", exemplars);
     }
 }
@@ -113,30 +113,30 @@ fn exemplar_ids(exemplar: &Exemplar) -> (Option<TraceId>, Option<SpanId>) {
     (trace, span.filter(|_| trace.is_some()))
 }
 
-fn of_exemplar(exemplar: Exemplar) -> Json {
-    let mut said = Detail::new();
+fn exemplar_json(exemplar: Exemplar) -> Json {
+    let mut object = Detail::new();
     let (trace_id, span_id) = exemplar_ids(&exemplar);
     match exemplar.value {
-        Some(exemplar::Value::AsInt(number)) => set(&mut said, "value", number.into()),
-        Some(exemplar::Value::AsDouble(number)) => set(&mut said, "value", float(number)),
+        Some(exemplar::Value::AsInt(number)) => set(&mut object, "value", number.into()),
+        Some(exemplar::Value::AsDouble(number)) => set(&mut object, "value", float(number)),
         None => {}
     }
     if let Ok(Some(time)) = ids::time(exemplar.time_unix_nano, "time") {
-        set(&mut said, "time", time.to_string().into());
+        set(&mut object, "time", time.to_string().into());
     }
     if let Some(trace_id) = trace_id {
-        set(&mut said, "trace_id", trace_id.to_string().into());
+        set(&mut object, "trace_id", trace_id.to_string().into());
     }
     if let Some(span_id) = span_id {
-        set(&mut said, "span_id", span_id.to_string().into());
+        set(&mut object, "span_id", span_id.to_string().into());
     }
     if !exemplar.filtered_attributes.is_empty() {
         let attributes = attributes(exemplar.filtered_attributes);
         // Attributes are an object with texts for keys, which can always be written.
         let attributes = serde_json::to_value(attributes).unwrap_or_default();
-        set(&mut said, "attributes", attributes);
+        set(&mut object, "attributes", attributes);
     }
-    Json::Object(said)
+    Json::Object(object)
 }
 
 /// A missing sum is null and not left out: the point's own value is then 0.

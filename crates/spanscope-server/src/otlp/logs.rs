@@ -9,17 +9,17 @@ use spanscope_model::{LogEvent, NewEvent, SourceRecords, SpanId, Timestamp, Trac
 use super::attributes::{attributes, has_replacement, has_replacements, set_dropped, value, weight};
 use super::coding_agents;
 use super::ids;
-use super::sources::{OfResource, OfScope, by_source};
-use super::tally::{RequestTally, shown};
+use super::sources::{ResourceRecords, ScopeRecords, by_source};
+use super::tally::{RequestTally, quoted};
 
 pub(super) fn records(request: ExportLogsServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
-    let sent = request.resource_logs.into_iter().map(|of| OfResource {
+    let sent = request.resource_logs.into_iter().map(|of| ResourceRecords {
         resource: of.resource,
         schema_url: of.schema_url,
         scopes: of
             .scope_logs
             .into_iter()
-            .map(|of| OfScope {
+            .map(|of| ScopeRecords {
                 scope: of.scope,
                 schema_url: of.schema_url,
                 sent: of.log_records,
@@ -36,7 +36,7 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
         Ok(frame) => {
             if let Some(why) = &frame.bad_id {
                 let message = || message(record.body.clone(), &record.event_name);
-                tally.leave_out_id(|| format!("log record {}: {why}", shown(&message())));
+                tally.leave_out_id(|| format!("log record {}: {why}", quoted(&message())));
             }
             if ids::are_digits(&record.trace_id, &record.span_id) {
                 tally.read_id(|| "of a log record".to_owned());
@@ -61,7 +61,7 @@ fn add_log(record: LogRecord, records: &mut SourceRecords, tally: &mut RequestTa
         }
         Err(why) => {
             let message = message(record.body, &record.event_name);
-            tally.reject(1, format!("log record {}: {why}", shown(&message)));
+            tally.reject(1, format!("log record {}: {why}", quoted(&message)));
         }
     }
 }
@@ -81,7 +81,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// A time that can't be is the only thing that costs a line.
+    /// Returns an error for an invalid time only: a message is worth more than its ids.
     fn of(record: &LogRecord) -> Result<Self, String> {
         let mut bad_id = None;
         let trace_id = ids::trace_id(&record.trace_id).unwrap_or_else(|why| {

@@ -17,17 +17,17 @@ use spanscope_model::{
 use super::attributes::attributes;
 use super::detail::{self, SentTemporality};
 use super::ids;
-use super::sources::{OfResource, OfScope, by_source};
-use super::tally::{RequestTally, shown};
+use super::sources::{ResourceRecords, ScopeRecords, by_source};
+use super::tally::{RequestTally, quoted};
 
 pub(super) fn records(request: ExportMetricsServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
-    let sent = request.resource_metrics.into_iter().map(|of| OfResource {
+    let sent = request.resource_metrics.into_iter().map(|of| ResourceRecords {
         resource: of.resource,
         schema_url: of.schema_url,
         scopes: of
             .scope_metrics
             .into_iter()
-            .map(|of| OfScope {
+            .map(|of| ScopeRecords {
                 scope: of.scope,
                 schema_url: of.schema_url,
                 sent: of.metrics,
@@ -74,7 +74,7 @@ pub(super) fn take_metric(metric: Metric, records: &mut SourceRecords, tally: &m
     }
 }
 
-/// Returns an export's data besides the data points; empty if it is not in an export's form.
+/// Returns the stored measurements in an export's metadata; empty if they are not in its form.
 fn stored_points(metadata: &[KeyValue]) -> Vec<StoredPoint> {
     let text = metadata.iter().find(|pair| pair.key == wire::POINTS);
     let text = text.and_then(|pair| match pair.value.as_ref()?.value.as_ref()? {
@@ -103,19 +103,19 @@ fn take_points(metric: Metric, records: &mut SourceRecords, tally: &mut RequestT
     match metric.data {
         Some(Data::Gauge(gauge)) => {
             for point in gauge.data_points {
-                series.take_number(point, &Ok((MetricKind::Gauge, Adding::Alone)));
+                series.take_number(point, &Ok((MetricKind::Gauge, Aggregation::Delta)));
             }
         }
         Some(Data::Sum(sum)) => {
             let temporality = temporality(sum.aggregation_temporality);
-            let adding = temporality.map(|temporality| match (sum.is_monotonic, temporality) {
-                (true, SentTemporality::Cumulative) => (MetricKind::Counter, Adding::Total),
+            let aggregation = temporality.map(|temporality| match (sum.is_monotonic, temporality) {
+                (true, SentTemporality::Cumulative) => (MetricKind::Counter, Aggregation::Total),
                 // A total that increases and decreases is a state: a queue's length.
-                (false, SentTemporality::Cumulative) => (MetricKind::Gauge, Adding::State),
-                (_, SentTemporality::Delta) => (MetricKind::Counter, Adding::Alone),
+                (false, SentTemporality::Cumulative) => (MetricKind::Gauge, Aggregation::State),
+                (_, SentTemporality::Delta) => (MetricKind::Counter, Aggregation::Delta),
             });
             for point in sum.data_points {
-                series.take_number(point, &adding);
+                series.take_number(point, &aggregation);
             }
         }
         Some(Data::Histogram(histogram)) => {
@@ -181,7 +181,7 @@ fn take_points(metric: Metric, records: &mut SourceRecords, tally: &mut RequestT
             }
         }
         None => {
-            let name = shown(series.name);
+            let name = quoted(series.name);
             series
                 .tally
                 .leave_out_part(|| format!("metric {name}: it has no data points of a known kind"));
@@ -201,10 +201,11 @@ fn temporality(number: i32) -> Result<SentTemporality, String> {
 
 /// How a number is aggregated.
 #[derive(Clone, Copy)]
-enum Adding {
-    Alone,
-    /// A total that counts by itself.
+enum Aggregation {
+    Delta,
+    /// A total that is stored as a gauge.
     State,
+    /// A total whose increase is stored.
     Total,
 }
 
@@ -260,7 +261,11 @@ struct Series<'a> {
 }
 
 impl Series<'_> {
-    fn take_number(&mut self, mut point: NumberDataPoint, adding: &Result<(MetricKind, Adding), String>) {
+    fn take_number(
+        &mut self,
+        mut point: NumberDataPoint,
+        aggregation: &Result<(MetricKind, Aggregation), String>,
+    ) {
         let common = Common {
             attributes: take(&mut point.attributes),
             start: point.start_time_unix_nano,
@@ -269,19 +274,19 @@ impl Series<'_> {
             exemplars: take(&mut point.exemplars),
         };
         self.take(common, |start| {
-            let (kind, adding) = adding.clone()?;
+            let (kind, aggregation) = aggregation.clone()?;
             let value = match point.value {
                 Some(number_data_point::Value::AsInt(number)) => Value::I64(number),
                 Some(number_data_point::Value::AsDouble(number)) => Value::F64(number),
                 None => return Err("it has no number: give asInt or asDouble".to_owned()),
             };
-            let detail = match adding {
-                Adding::Alone => Map::new(),
-                Adding::State | Adding::Total => detail::total(&value, start),
+            let detail = match aggregation {
+                Aggregation::Delta => Map::new(),
+                Aggregation::State | Aggregation::Total => detail::total(&value, start),
             };
-            let temporality = match adding {
-                Adding::Alone | Adding::State => Temporality::Delta,
-                Adding::Total => since(start),
+            let temporality = match aggregation {
+                Aggregation::Delta | Aggregation::State => Temporality::Delta,
+                Aggregation::Total => since(start),
             };
             Ok(Measured {
                 kind,
@@ -302,7 +307,7 @@ impl Series<'_> {
         match self.point(common, measured) {
             Ok(point) => self.points.push(point),
             Err(why) => {
-                let name = shown(self.name);
+                let name = quoted(self.name);
                 self.tally
                     .reject(1, format!("data point of metric {name}: {why}"));
             }

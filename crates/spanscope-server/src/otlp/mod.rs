@@ -6,9 +6,10 @@
 //! and the others are kept: no sender corrects a batch and sends it again. Only an unreadable body
 //! is an error.
 //!
-//! HTTP, a store or a panic do not belong here. The two decoders bound the nesting, at 100 messages
-//! and 128 brackets; all other code here may therefore recurse over values. [`RequestTally::copy`]
-//! bounds memory: what a request says once for many records is copied to each, up to a limit.
+//! This module knows neither HTTP nor a store, and never panics. The two decoders bound the
+//! nesting, at 100 messages and 128 brackets, so all other code here may recurse over values.
+//! [`RequestTally::copy`] bounds memory: data that a request contains once for many records is
+//! copied to each record, up to a limit.
 
 mod answer;
 mod attributes;
@@ -60,12 +61,12 @@ pub(crate) struct Converted {
     pub(crate) rejected: u64,
     /// The error of the first of them and its fix; empty if there is nothing to report.
     pub(crate) message: String,
-    /// How many records and texts were changed so that they could be stored.
+    /// The number of records and strings that were changed so that they could be stored.
     pub(crate) repaired: u64,
 }
 
-/// Reads a body, which is already unpacked, and makes records of it. Records older than `retention`
-/// are reported to the sender.
+/// Converts a body, which is already decompressed, to records. Records older than `retention` are
+/// reported to the sender.
 ///
 /// # Errors
 /// Returns the error of the body and what is accepted instead.
@@ -103,7 +104,7 @@ pub(crate) fn convert(
         }
     };
     let records = NewRecords::default()
-        // The same text logged twice without a time is two events, however alike the requests are.
+        // Two equal requests with an event without a time are two events.
         .batch((!tally.used_clock()).then(|| digest(signal, body)))
         .sources(sources);
     // A partial success would tell the sender that part of the request was stored.
@@ -122,8 +123,8 @@ pub(crate) fn convert(
 /// [`read_otlp_json`] and the collector's file receiver: one for the spans with their events, one
 /// for other events and one for measurements, without empty ones.
 ///
-/// Reading them back returns the same records. What OTLP has no field for has the names of
-/// [`wire`](spanscope_model::wire). Times to live are not written.
+/// Reading them back returns the same records. Data without a field in OTLP is in attributes with
+/// the names of [`wire`](spanscope_model::wire). Times to live are not written.
 ///
 /// ```
 /// use spanscope_model::{NewSpan, SourceRecords, Span, Timestamp};
@@ -203,9 +204,9 @@ pub fn read_otlp_json(document: &[u8]) -> Result<OtlpDocument, String> {
         rejected: 0,
         message: String::new(),
     };
-    let mut is_one = false;
+    let mut has_any = false;
     for (signal, _) in signals.into_iter().filter(|(_, has)| has.is_some()) {
-        is_one = true;
+        has_any = true;
         let converted = convert(signal, Encoding::Json, document, None)?;
         read.records.sources.extend(converted.records.sources);
         read.rejected += converted.rejected;
@@ -213,7 +214,7 @@ pub fn read_otlp_json(document: &[u8]) -> Result<OtlpDocument, String> {
             read.message = converted.message;
         }
     }
-    match is_one {
+    match has_any {
         true => Ok(read),
         false => Err(
             "the document has none of the fields `resourceSpans`, `resourceMetrics` and `resourceLogs`: \
@@ -227,7 +228,7 @@ fn read<T: Message + Default>(
     signal: Signal,
     encoding: Encoding,
     body: &[u8],
-    read_json: fn(json::Node<'_>, &mut RequestTally) -> Result<T, json::Wrong>,
+    read_json: fn(json::Node<'_>, &mut RequestTally) -> Result<T, json::InvalidValue>,
     is_empty: fn(&T) -> bool,
     tally: &mut RequestTally,
 ) -> Result<T, String> {
@@ -270,13 +271,13 @@ fn unreadable(signal: Signal, encoding: Encoding, error: &str) -> String {
     }
 }
 
-/// Identifies a batch by its unpacked body: a sender that got no response sends the same bytes
+/// Identifies a batch by its decompressed body: a sender that got no response sends the same bytes
 /// again, compressed or not.
 ///
 /// A sender that changes from protobuf to JSON in between is not recognized: that would need a
-/// digest of the message, which costs encoding it again. The hash may change with the version of
-/// its crate, which costs nothing: batches are recognized for an hour. It is no defence against
-/// forgery: a sender that knows another's next body byte for byte could make it count as a
+/// digest of the message, which would have to be encoded again. The hash may change with the
+/// version of its crate, which does no harm: batches are recognized for an hour. It is no defence
+/// against forgery: a sender that knows another's next body byte for byte could make it count as a
 /// repetition.
 fn digest(signal: Signal, body: &[u8]) -> u128 {
     let half = |half: u64| {

@@ -1,4 +1,4 @@
-//! Makes a body of protobuf readable that `prost` refuses as a whole.
+//! Repairs a protobuf body that `prost` refuses as a whole.
 //!
 //! `prost` reads a whole body or nothing: one string that is not UTF-8 (Latin-1 of a database, a
 //! truncated character) or one record that is nested too deeply would cost a batch of thousands. So
@@ -7,8 +7,8 @@
 //! of OTLP before 0.15 get their current number, and everything else stays as it is. Only bodies
 //! that could not be read, or were empty, get here, so that normal reading costs nothing.
 //!
-//! The meaning of records does not belong here. An error outside records (a truncated body) stays
-//! an error.
+//! This module does not interpret records. An error outside records (a truncated body) stays an
+//! error.
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
@@ -22,8 +22,8 @@ use super::weight::next_field;
 
 /// The decoder's limit.
 const MAX_DEPTH: usize = 100;
-/// How many wrong sequences of one text become U+FFFD, which is three bytes. Further ones become
-/// `?`, so that no text grows to three times its length.
+/// Maximum number of invalid sequences of one string that become U+FFFD, which has three bytes.
+/// Further ones become `?`, so that no string grows to three times its length.
 const REPLACED: usize = 16;
 /// `instrumentation_library_spans` and its siblings, whose messages have the same fields as
 /// `scope_spans`, and their number.
@@ -43,17 +43,17 @@ enum Holds {
 /// A message: the contents of its fields, by number. Others are copied.
 struct Shape(&'static [(u32, Holds)]);
 
-/// What a second reading of a body gave.
+/// The result of a repair.
 pub(super) enum Repaired {
-    /// The body with what can be read of it.
+    /// The body with repaired strings and without unreadable records.
     Body(Vec<u8>),
-    /// There is no record that can be read, and no text that was repaired.
+    /// No record can be read, and no string was repaired.
     Nothing,
-    /// More is wrong than single records and texts.
+    /// The body is invalid outside its records and strings.
     Unreadable,
 }
 
-/// Reads a body by its fields, and repairs what can be repaired of it.
+/// Walks a body by its fields, and repairs its strings and records.
 pub(super) fn repaired(signal: Signal, body: &[u8], tally: &mut RequestTally) -> Repaired {
     let request = match signal {
         Signal::Traces => &TRACES,
@@ -80,15 +80,15 @@ struct Repair<'a> {
     tally: &'a mut RequestTally,
     /// Records that can be read.
     kept: u64,
-    /// Texts in which bytes were replaced, without those of rejected records: what is no record may
-    /// have anything in the place of a text.
+    /// Strings in which bytes were replaced. Those of rejected records do not count: if the data
+    /// are not a record, the bytes of a string may be anything.
     texts: u64,
 }
 
 impl Repair<'_> {
     fn message(&mut self, mut message: &[u8], shape: &Shape, depth: usize) -> Option<Vec<u8>> {
         let depth = depth.checked_sub(1)?;
-        let mut made = Vec::with_capacity(message.len());
+        let mut repaired = Vec::with_capacity(message.len());
         let mut index = 0_u64;
         while !message.is_empty() {
             let before = message;
@@ -98,17 +98,17 @@ impl Repair<'_> {
             match (holds, value) {
                 (Some((_, Holds::Text)), Some(text)) => {
                     let text = self.text(text);
-                    push_field(&mut made, number, &text);
+                    push_field(&mut repaired, number, &text);
                 }
                 (Some((_, Holds::Message(shape))), Some(inner)) => {
-                    push_field(&mut made, number, &self.message(inner, shape, depth)?);
+                    push_field(&mut repaired, number, &self.message(inner, shape, depth)?);
                 }
                 (Some((_, Holds::Record(shape, check))), Some(inner)) => {
                     let texts = self.texts;
                     match self.record(inner, shape, *check, depth) {
                         Ok(record) => {
                             self.kept += 1;
-                            push_field(&mut made, number, &record);
+                            push_field(&mut repaired, number, &record);
                         }
                         Err(why) => {
                             self.texts = texts;
@@ -118,10 +118,10 @@ impl Repair<'_> {
                     }
                     index += 1;
                 }
-                _ => made.extend_from_slice(whole),
+                _ => repaired.extend_from_slice(whole),
             }
         }
-        Some(made)
+        Some(repaired)
     }
 
     fn record(
@@ -131,12 +131,12 @@ impl Repair<'_> {
         check: fn(&[u8]) -> Result<(), prost::DecodeError>,
         depth: usize,
     ) -> Result<Vec<u8>, String> {
-        // The decoder refuses what can't be walked too, and reports why.
-        let made = self
+        // A record that can't be walked stays unchanged: the decoder refuses it, with a reason.
+        let repaired = self
             .message(record, shape, depth)
             .unwrap_or_else(|| record.to_vec());
-        check(&made).map_err(|error| error.to_string())?;
-        Ok(made)
+        check(&repaired).map_err(|error| error.to_string())?;
+        Ok(repaired)
     }
 
     fn text<'t>(&mut self, text: &'t [u8]) -> std::borrow::Cow<'t, [u8]> {

@@ -18,7 +18,7 @@ pub(crate) enum Encoding {
 impl Signal {
     pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
-    /// Where its requests are sent.
+    /// Returns the path that its requests are sent to.
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Traces => "/v1/traces",
@@ -27,7 +27,7 @@ impl Signal {
         }
     }
 
-    /// Returns what its records are called.
+    /// Returns its name in lower case.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Traces => "traces",
@@ -36,7 +36,7 @@ impl Signal {
         }
     }
 
-    /// The name of the message that is a request.
+    /// Returns the name of a request's message.
     pub(super) const fn request(self) -> &'static str {
         match self {
             Self::Traces => "ExportTraceServiceRequest",
@@ -45,7 +45,7 @@ impl Signal {
         }
     }
 
-    /// The one field of a request, in JSON.
+    /// Returns the only field of a request in JSON.
     pub(super) const fn field(self) -> &'static str {
         match self {
             Self::Traces => "resourceSpans",

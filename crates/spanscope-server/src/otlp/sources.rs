@@ -9,31 +9,31 @@ use super::attributes::{attributes, set_dropped, weight};
 use super::tally::RequestTally;
 
 /// The records of one resource.
-pub(super) struct OfResource<R> {
+pub(super) struct ResourceRecords<R> {
     pub(super) resource: Option<Resource>,
     pub(super) schema_url: String,
-    pub(super) scopes: Vec<OfScope<R>>,
+    pub(super) scopes: Vec<ScopeRecords<R>>,
 }
 
 /// The records of one of its scopes.
-pub(super) struct OfScope<R> {
+pub(super) struct ScopeRecords<R> {
     pub(super) scope: Option<InstrumentationScope>,
     pub(super) schema_url: String,
     pub(super) sent: Vec<R>,
 }
 
-/// Makes records of everything that was sent, by source.
+/// Converts the sent items to records by source.
 ///
 /// `count` returns the number of records in an item, `take` adds or rejects them.
 pub(super) fn by_source<R>(
-    sent: impl Iterator<Item = OfResource<R>>,
+    sent: impl Iterator<Item = ResourceRecords<R>>,
     tally: &mut RequestTally,
     count: impl Fn(&R) -> u64,
     mut take: impl FnMut(R, &mut SourceRecords, &mut RequestTally),
 ) -> Vec<SourceRecords> {
     let mut sources = Vec::new();
     for of_resource in sent {
-        let (service_name, resource) = described(of_resource.resource, of_resource.schema_url);
+        let (service_name, resource) = resource_of(of_resource.resource, of_resource.schema_url);
         let size = service_name.len() + weight(&resource);
         let mut is_first = true;
         for of_scope in of_resource.scopes {
@@ -66,33 +66,42 @@ pub(super) fn by_source<R>(
 }
 
 /// Returns the service name, and the resource's attributes.
-fn described(resource: Option<Resource>, schema_url: String) -> (String, Attributes) {
+fn resource_of(resource: Option<Resource>, schema_url: String) -> (String, Attributes) {
     let resource = resource.unwrap_or_default();
-    let mut said = attributes(resource.attributes);
-    let service_name = said.get("service.name").and_then(Value::as_str);
+    let mut attributes = attributes(resource.attributes);
+    let service_name = attributes.get("service.name").and_then(Value::as_str);
     let service_name = service_name.unwrap_or_default().to_owned();
-    set_schema_url(&mut said, schema_url);
-    set_dropped(&mut said, DROPPED_ATTRIBUTES, resource.dropped_attributes_count);
-    (service_name, said)
+    set_schema_url(&mut attributes, schema_url);
+    set_dropped(
+        &mut attributes,
+        DROPPED_ATTRIBUTES,
+        resource.dropped_attributes_count,
+    );
+    (service_name, attributes)
 }
 
-/// The scope, and whether it counts its tokens itself, and sends its events as log records.
+/// Returns the scope, whether its program counts the tokens itself, and whether it sends its events
+/// as log records.
 fn scope(scope: Option<InstrumentationScope>, schema_url: String) -> (Scope, [bool; 2]) {
     let scope = scope.unwrap_or_default();
-    let mut said = attributes(scope.attributes);
+    let mut attributes = attributes(scope.attributes);
     let marks = [COUNTS_TOKENS, LOGS_EVENTS].map(|mark| {
-        let is_set = said.get(mark) == Some(&Value::Bool(true));
+        let is_set = attributes.get(mark) == Some(&Value::Bool(true));
         if is_set {
-            said.retain(|key, _| key != mark);
+            attributes.retain(|key, _| key != mark);
         }
         is_set
     });
-    set_schema_url(&mut said, schema_url);
-    set_dropped(&mut said, DROPPED_ATTRIBUTES, scope.dropped_attributes_count);
+    set_schema_url(&mut attributes, schema_url);
+    set_dropped(
+        &mut attributes,
+        DROPPED_ATTRIBUTES,
+        scope.dropped_attributes_count,
+    );
     let scope = Scope::default()
         .name(scope.name)
         .version(scope.version)
-        .attributes(said);
+        .attributes(attributes);
     (scope, marks)
 }
 

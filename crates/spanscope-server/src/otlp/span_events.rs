@@ -8,7 +8,7 @@ use super::attributes::{attributes, set_dropped};
 use super::ids;
 
 /// Returns the events, and how many have no valid time. Those count as dropped by the sender.
-/// Events that our bridge also sends as log records are skipped.
+/// Events that Spanscope's exporter also sends as log records are skipped.
 pub(super) fn of_span(
     mut events: Vec<Event>,
     span: &SpanOrigin<'_>,
@@ -21,7 +21,7 @@ pub(super) fn of_span(
     let events: Vec<NewEvent> = events
         .into_iter()
         .filter_map(|event| {
-            // An event without a time happened in the span at some time.
+            // An event without a time gets the start of its span.
             let time = ids::time(event.time_unix_nano, "time").ok()?;
             Some(new_event(event, time.unwrap_or(span.start), span))
         })
@@ -40,12 +40,12 @@ fn new_event(event: Event, timestamp: Timestamp, span: &SpanOrigin<'_>) -> NewEv
     NewEvent::new(log)
 }
 
-/// Whether our bridge made it of an event of `tracing`.
+/// Returns whether Spanscope's exporter created the event from an event of `tracing`.
 fn is_bridged(event: &Event) -> bool {
-    let says = |key: &str| {
+    let has = |key: &str| {
         let fallback = wire::fallback_key(key);
         let mut attributes = event.attributes.iter();
         attributes.any(|attribute| attribute.key == key || attribute.key == fallback)
     };
-    says(wire::SEVERITY) && says(wire::TARGET)
+    has(wire::SEVERITY) && has(wire::TARGET)
 }

@@ -12,18 +12,18 @@ use spanscope_model::{
 use super::attributes::{attributes, has_replacement, has_replacements, set_dropped};
 use super::ids;
 use super::logs::is_repaired;
-use super::sources::{OfResource, OfScope, by_source};
+use super::sources::{ResourceRecords, ScopeRecords, by_source};
 use super::span_events;
-use super::tally::{RequestTally, shown};
+use super::tally::{RequestTally, quoted};
 
 pub(super) fn records(request: ExportTraceServiceRequest, tally: &mut RequestTally) -> Vec<SourceRecords> {
-    let sent = request.resource_spans.into_iter().map(|of| OfResource {
+    let sent = request.resource_spans.into_iter().map(|of| ResourceRecords {
         resource: of.resource,
         schema_url: of.schema_url,
         scopes: of
             .scope_spans
             .into_iter()
-            .map(|of| OfScope {
+            .map(|of| ScopeRecords {
                 scope: of.scope,
                 schema_url: of.schema_url,
                 sent: of.spans,
@@ -41,10 +41,10 @@ fn add_span(span: sent::Span, records: &mut SourceRecords, tally: &mut RequestTa
         Ok(frame) => {
             tally.see_time(span.start_time_unix_nano);
             if ids::are_digits(&span.trace_id, &span.span_id) {
-                tally.read_id(|| format!("of span {}", shown(&span.name)));
+                tally.read_id(|| format!("of span {}", quoted(&span.name)));
             }
             if let Some(why) = &frame.bad_parent {
-                tally.leave_out_parent(|| format!("span {}: {why}", shown(&span.name)));
+                tally.leave_out_parent(|| format!("span {}: {why}", quoted(&span.name)));
             }
             let mut new = new_span(span, frame, &records.source);
             if tally.repaired_texts() > 0 {
@@ -52,7 +52,7 @@ fn add_span(span: sent::Span, records: &mut SourceRecords, tally: &mut RequestTa
             }
             records.spans.push(new);
         }
-        Err(why) => tally.reject(1, format!("span {}: {why}", shown(&span.name))),
+        Err(why) => tally.reject(1, format!("span {}: {why}", quoted(&span.name))),
     }
 }
 
@@ -123,13 +123,13 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
         }
         end => end,
     };
-    let place = SpanOrigin {
+    let origin = SpanOrigin {
         trace_id: frame.trace_id,
         span_id: frame.span_id,
         start,
         scope,
     };
-    let (events, lost_events) = span_events::of_span(span.events, &place, source.logs_events);
+    let (events, lost_events) = span_events::of_span(span.events, &origin, source.logs_events);
     let (links, lost_links) = links(span.links);
     let dropped_events = span.dropped_events_count.saturating_add(lost_events);
     let dropped_links = span.dropped_links_count.saturating_add(lost_links);
@@ -167,7 +167,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
     NewSpan::new(span).events(events)
 }
 
-/// The state that a span is stored in which was sent with this end.
+/// Returns the state with which a received span with this end is stored.
 pub(super) fn state_of(end: Option<Timestamp>) -> SpanState {
     match end {
         Some(_) => SpanState::Ended,

@@ -1,4 +1,4 @@
-//! [`RequestTally`]: what is kept in mind while one request is taken in.
+//! [`RequestTally`]: counts the rejections, repairs and copies while one request is converted.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const COPIED: usize = 64 * 1024 * 1024;
 /// How many bytes may be copied for each byte of the body.
 const PER_BYTE: usize = 4;
 
-/// Times further ahead of this machine's clock are reported: no clock is a day wrong by itself.
+/// Times further ahead of this machine's clock are reported: the sender's clock is set wrong.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The rejections and repairs of a request, and its remaining budget of copies.
@@ -33,7 +33,7 @@ pub(super) struct RequestTally {
     unreadable_container: bool,
     /// The number of rejected records that are described.
     described: u64,
-    said: Vec<String>,
+    reasons: Vec<String>,
     notes: Vec<String>,
     /// Texts in which bytes were replaced.
     texts: u64,
@@ -47,7 +47,7 @@ pub(super) struct RequestTally {
     ids: Counted,
     /// Spans that were kept without their parent, and the error of the first.
     parents: Counted,
-    /// Ids that are not written as OTLP has them, and were understood.
+    /// Ids that were accepted in another form.
     read_ids: Counted,
     /// Times that were accepted in another form.
     read_times: Counted,
@@ -60,7 +60,7 @@ pub(super) struct RequestTally {
     retention: Option<Duration>,
 }
 
-/// How often something was the matter, and the first description.
+/// How often a problem occurred, and the description of its first occurrence.
 #[derive(Debug, Default)]
 struct Counted {
     count: u64,
@@ -85,7 +85,7 @@ impl RequestTally {
             rejected: 0,
             unreadable_container: false,
             described: 0,
-            said: Vec::new(),
+            reasons: Vec::new(),
             notes: Vec::new(),
             texts: 0,
             attributes: Counted::default(),
@@ -102,8 +102,8 @@ impl RequestTally {
         }
     }
 
-    /// The arrival of the request, for a record without a time. The same request at another time is
-    /// then another one.
+    /// Returns the request's time of arrival, for a record without a time. The same request at
+    /// another time then has other records.
     pub(super) fn now(&mut self) -> Timestamp {
         self.used_clock = true;
         self.now
@@ -133,11 +133,11 @@ impl RequestTally {
     /// Counts records that are left out for this reason.
     pub(super) fn reject(&mut self, records: u64, why: String) {
         self.rejected = self.rejected.saturating_add(records);
-        if self.said.contains(&why) {
+        if self.reasons.contains(&why) {
             self.described = self.described.saturating_add(records);
-        } else if self.said.len() < DESCRIBED {
+        } else if self.reasons.len() < DESCRIBED {
             self.described = self.described.saturating_add(records);
-            self.said.push(why);
+            self.reasons.push(why);
         }
     }
 
@@ -189,17 +189,17 @@ impl RequestTally {
         self.parents.add(what);
     }
 
-    /// Counts an id that was understood although it is not written as OTLP has it.
+    /// Counts an id that was accepted in another form than OTLP's.
     pub(super) fn read_id(&mut self, what: impl FnOnce() -> String) {
         self.read_ids.add(what);
     }
 
-    /// Counts a time that was understood although it is not written as OTLP has it.
+    /// Counts a time that was accepted in another form than OTLP's.
     pub(super) fn read_time(&mut self, what: impl FnOnce() -> String) {
         self.read_times.add(what);
     }
 
-    /// Looks at the time of a record as it was sent.
+    /// Checks the unit and the plausibility of a record's time, as it was sent.
     pub(super) fn see_time(&mut self, sent: u64) {
         let Ok(Some(time)) = ids::time(sent, "") else {
             return;
@@ -223,7 +223,7 @@ impl RequestTally {
         self.rejected
     }
 
-    /// How many records and texts were changed so that they could be stored.
+    /// Returns the number of records and strings that were changed so that they could be stored.
     pub(super) fn repaired(&self) -> u64 {
         let units: u64 = self.units.iter().map(|(_, count)| count).sum();
         let counted = [
@@ -241,13 +241,13 @@ impl RequestTally {
     /// Returns the message for the sender.
     pub(super) fn message(&self) -> String {
         let more = self.rejected.saturating_sub(self.described);
-        let mut said = self.said.clone();
+        let mut reasons = self.reasons.clone();
         if more > 0 {
-            said.push(format!("and {more} more"));
+            reasons.push(format!("and {more} more"));
         }
-        said.extend(self.notes.iter().cloned());
-        said.extend(self.remarks());
-        said.join("; ")
+        reasons.extend(self.notes.iter().cloned());
+        reasons.extend(self.remarks());
+        reasons.join("; ")
     }
 
     /// Returns remarks about records that were changed, or that will be deleted soon.
@@ -335,8 +335,8 @@ fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-/// Returns a name in a description: quoted, so that it can't be confused with our own words, and
-/// not too long.
-pub(super) fn shown(name: &str) -> String {
+/// Returns a name for a message: quoted, so that it can't be confused with the message's own words,
+/// and truncated.
+pub(super) fn quoted(name: &str) -> String {
     format!("{:?}", first_chars(name, SHOWN))
 }

@@ -1,5 +1,5 @@
-//! What is next to a span: errors and model calls of its trace, and spans of any trace that link to
-//! it.
+//! The neighbours of a span: errors and model calls of its trace, and spans of any trace that link
+//! to it.
 
 use axum::response::Response;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::answer::{ApiError, json};
 use crate::caller::ScopedStore;
 use crate::runs::QueryParams;
 
-/// Spans that link to one; others are left out.
+/// Maximum number of spans that link to a span; further ones are left out.
 const MAX_LINKING: u64 = 50;
 
 #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! [`Assets`]: the files that browsers load, packed once.
+//! [`Assets`]: the files that browsers load, compressed once.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -17,10 +17,10 @@ use spanscope_core::sync::lock;
 use super::router::Pages;
 use crate::answer::ApiError;
 
-/// Stands for the digest of files that are read from a folder, which change at any time.
+/// Replaces the digest if the files are read from a folder, where they may change at any time.
 const UNCACHED: &str = "now";
 
-/// Where the files come from.
+/// The files of the pages, embedded or in a folder.
 #[derive(Debug)]
 pub(super) struct Assets {
     folder: Option<PathBuf>,
@@ -45,7 +45,7 @@ impl Assets {
         }
     }
 
-    /// The modules that a page needs, to be named in its HTML.
+    /// Returns the modules that a page needs, to name them in its HTML.
     pub(super) fn modules(&self, page: &'static str) -> Arc<[String]> {
         let read = |path: &str| match &self.folder {
             Some(_) => self
@@ -67,7 +67,7 @@ impl Assets {
         let Some(folder) = &self.folder else {
             return spanscope_ui::file(path).map(|file| Bytes::from_static(file.bytes));
         };
-        // No name leads out of the folder.
+        // No path may lead out of the folder.
         let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':']);
         if !path.split('/').all(is_plain) {
             return None;
@@ -75,7 +75,7 @@ impl Assets {
         std::fs::read(folder.join(path)).ok().map(Bytes::from)
     }
 
-    /// The file packed by gzip; none where that makes it no shorter.
+    /// Returns the file compressed with gzip; `None` if it is not shorter then.
     fn packed(&self, path: &str) -> Option<Bytes> {
         if self.folder.is_some() {
             return None;
@@ -83,23 +83,23 @@ impl Assets {
         let all = self.packed.get_or_init(|| {
             spanscope_ui::FILES
                 .iter()
-                .filter_map(|file| Some((file.path, pack(file.bytes, Compression::best())?)))
+                .filter_map(|file| Some((file.path, compress(file.bytes, Compression::best())?)))
                 .collect()
         });
         all.get(path).cloned()
     }
 }
 
-/// The bytes packed by gzip; none where that makes them no shorter.
-pub(super) fn pack(bytes: &[u8], level: Compression) -> Option<Bytes> {
+/// Compresses bytes with gzip; returns `None` if they are not shorter then.
+pub(super) fn compress(bytes: &[u8], level: Compression) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), level);
     encoder.write_all(bytes).ok()?;
     let packed = encoder.finish().ok()?;
     (packed.len() < bytes.len()).then(|| packed.into())
 }
 
-/// Whether a client reads gzip.
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Returns whether a client accepts gzip.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let all = headers.get_all(ACCEPT_ENCODING).iter();
     let mut names = all
         .filter_map(|value| value.to_str().ok())
@@ -120,7 +120,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Response {
     let assets = pages.assets();
-    // A page of an earlier build asks by that build's digest, and gets 404.
+    // A page of an earlier build requests files by that build's digest, and gets 404.
     let Some(bytes) = (digest == assets.digest()).then(|| assets.read(&path)).flatten() else {
         return ApiError::no_such_path(&method, uri.path()).into_response();
     };
@@ -133,7 +133,7 @@ pub(super) async fn get(
         (CACHE_CONTROL, cached),
         (VARY, "accept-encoding"),
     ];
-    match takes_gzip(&headers).then(|| assets.packed(&path)).flatten() {
+    match accepts_gzip(&headers).then(|| assets.packed(&path)).flatten() {
         Some(packed) => (kind, [(CONTENT_ENCODING, "gzip")], packed).into_response(),
         None => (kind, bytes).into_response(),
     }

@@ -8,7 +8,7 @@ use spanscope_model::{Attributes, Value};
 /// a text, which keeps the last digit of large integers.
 pub(super) type Attribute = (String, char, String);
 
-/// All attributes, with values cut to this number of bytes, and which were cut.
+/// Returns all attributes, with values truncated to this number of bytes, and which were truncated.
 pub(super) fn listed(attributes: &Attributes, max_len: usize) -> (Vec<Attribute>, Vec<CutValue>) {
     let mut cuts = Vec::new();
     let list = attributes.iter().map(|(key, value)| {
@@ -38,7 +38,7 @@ pub(super) struct CutValue {
     whole: usize,
 }
 
-/// The type and the whole value.
+/// Returns the type and the whole value.
 pub(super) fn typed(value: &Value) -> (char, String) {
     match value {
         Value::Bool(truth) => ('b', truth.to_string()),

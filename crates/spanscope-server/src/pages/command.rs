@@ -1,4 +1,4 @@
-//! [`Command`]: the `spanscope` command that prints what an answer shows.
+//! [`Command`]: the `spanscope` command that prints the same data as a response.
 
 use super::params::{FROM, Range, SINCE, TO};
 use crate::runs::QueryParams;
@@ -8,12 +8,12 @@ use crate::runs::QueryParams;
 pub(super) struct Command(String);
 
 impl Command {
-    /// `spanscope NAME`.
+    /// Creates `spanscope NAME`.
     pub(super) fn new(name: &'static str) -> Self {
         Self(format!("spanscope {name}"))
     }
 
-    /// An argument that may be any text.
+    /// Adds an argument, which may be any text.
     pub(super) fn argument(mut self, text: &str) -> Self {
         self.0.push(' ');
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+,".contains(&byte);
@@ -27,7 +27,7 @@ impl Command {
         self
     }
 
-    /// `--name VALUE`, where there is a value.
+    /// Adds `--name VALUE`, if there is a value.
     pub(super) fn option(self, name: &'static str, value: Option<&str>) -> Self {
         match value {
             None => self,
@@ -35,12 +35,12 @@ impl Command {
         }
     }
 
-    /// `--name`, where it is so.
+    /// Adds `--name`, if the flag is set.
     pub(super) fn flag(self, name: &'static str, is_set: bool) -> Self {
         if is_set { self.argument(name) } else { self }
     }
 
-    /// A filter that was given.
+    /// Adds a filter, if it is not empty.
     pub(super) fn filter(self, text: &str) -> Self {
         if text.is_empty() {
             self
@@ -49,7 +49,7 @@ impl Command {
         }
     }
 
-    /// `--since` and `--until`, as they were asked for.
+    /// Adds `--since` and `--until`, as in the request.
     pub(super) fn range(self, params: &QueryParams, range: &Range) -> Self {
         let from = params.text(SINCE.name).map(ToOwned::to_owned);
         let from = from.or_else(|| {

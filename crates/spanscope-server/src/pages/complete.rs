@@ -1,4 +1,4 @@
-//! Texts that complete what a user types into a filter.
+//! Completions of a filter that a user is typing.
 
 use axum::response::Response;
 use serde::Serialize;
@@ -29,7 +29,7 @@ const PREFIX: Parameter = Parameter::query(
 pub(super) const PARAMETERS: [Parameter; 3] = [OF, KEY, PREFIX];
 
 const MAX_CHARS: usize = 1000;
-/// Texts that are offered.
+/// Maximum number of completions.
 const LIMIT: u64 = 50;
 
 #[derive(Serialize)]
@@ -85,7 +85,7 @@ pub(super) async fn get(ScopedStore(store): ScopedStore, params: QueryParams) ->
     .await
 }
 
-/// The own field that a key names in a filter.
+/// Returns the field that a key names in a filter; `None` if it is an attribute.
 fn field_of(key: &str) -> Option<FilterField> {
     let filter: Filter = format!("{key}=*").parse().ok()?;
     match &filter.terms.first()?.test {
@@ -97,7 +97,7 @@ fn field_of(key: &str) -> Option<FilterField> {
     }
 }
 
-/// The words that an own field has; none where it has any value.
+/// Returns the values of a field that contain this part; nothing if the field has no fixed values.
 fn words(field: FilterField, part: &str) -> Vec<Item> {
     let all: Vec<&str> = match field {
         FilterField::Status => SpanStatus::ALL.iter().map(|word| word.as_str()).collect(),

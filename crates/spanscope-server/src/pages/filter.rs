@@ -1,4 +1,4 @@
-//! A filter in its terms, and keys in it that are probably slips.
+//! The terms of a filter, and keys in it that are probably misspelled.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::runs::QueryParams;
 
 pub(super) const PARAMETERS: [Parameter; 1] = [Q];
 
-/// Spans whose keys are looked at before a key counts as unknown.
+/// The number of newest spans of which none may have a key that is reported as unknown.
 const NEWEST_SPANS: u64 = 20_000;
 
 #[derive(Serialize)]
@@ -57,20 +57,20 @@ pub(super) async fn get(ScopedStore(store): ScopedStore, params: QueryParams) ->
     let mut terms = Vec::new();
     let mut keys = Vec::new();
     for (range, term) in &parsed {
-        let place = utf_16(&text, range);
+        let position = utf_16(&text, range);
         let key = match &term.test {
             FilterTest::Text(_) => None,
             FilterTest::Compare(Comparison { key, .. }) => {
                 if let FilterKey::Attribute(key) = key {
-                    keys.push((key.clone(), place.clone()));
+                    keys.push((key.clone(), position.clone()));
                 }
                 Some(name_of(key))
             }
         };
         terms.push(Term {
             text: text[range.clone()].to_owned(),
-            from: place.start,
-            to: place.end,
+            from: position.start,
+            to: position.end,
             key,
             negated: term.negated,
         });
@@ -78,7 +78,7 @@ pub(super) async fn get(ScopedStore(store): ScopedStore, params: QueryParams) ->
     let mut warnings = Vec::new();
     if !keys.is_empty() {
         let known = store.attribute_keys(NEWEST_SPANS).await?;
-        for (key, place) in keys {
+        for (key, position) in keys {
             let plain = spanscope_model::filter::resource_key(&key);
             if known.binary_search_by(|have| have.as_str().cmp(plain)).is_ok() {
                 continue;
@@ -87,8 +87,8 @@ pub(super) async fn get(ScopedStore(store): ScopedStore, params: QueryParams) ->
             warnings.push(Warning {
                 message: format!("no span of the last {NEWEST_SPANS} has {key:?}"),
                 did_you_mean: meant.map(ToOwned::to_owned),
-                from: place.start,
-                to: place.end,
+                from: position.start,
+                to: position.end,
                 key,
             });
         }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_as_browsers_do() {
+    fn positions_count_utf_16_units() {
         let text = "ключ=😀 b=1";
         let ranges: Vec<_> = Filter::parse_ranges(text)
             .unwrap_or_default()

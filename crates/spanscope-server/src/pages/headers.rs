@@ -1,4 +1,4 @@
-//! The headers of everything below `/ui`: what a page may load, and who may load it.
+//! The headers of everything below `/ui`: what a page may load, and which pages may load it.
 
 use axum::extract::Request;
 use axum::http::header::{

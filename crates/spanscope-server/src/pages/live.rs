@@ -1,4 +1,4 @@
-//! What is stored while a page is open, as server-sent events.
+//! New records while a page is open, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,14 +31,14 @@ use crate::ends::Ends;
 use crate::permits::Permit;
 use crate::runs::QueryParams;
 
-/// Between two events of a stream: pages ask again at each.
+/// The time between two events of a stream: pages request new data at each.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A stream without news sends a comment, which fails where the client has left.
+/// The interval of comments on an idle stream. Sending one fails if the client has left.
 const KEEP_ALIVE_TIME: Duration = Duration::from_secs(15);
 const KEEP_ALIVE: &str = ": nothing new\n\n";
-/// Records of each kind in one event.
+/// Maximum number of records of each kind in one event.
 const PAGE: u64 = 2_000;
-/// The header with which a client comes back.
+/// The header by which a client resumes a stream.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 const AFTER: Parameter = Parameter::query(
@@ -55,7 +55,7 @@ pub(super) const PARAMETERS: [Parameter; 2] = [
     ),
 ];
 
-/// What every stream holds while it lasts.
+/// The common parts of all open streams.
 struct Open {
     store: Arc<dyn TraceStore>,
     ends: Option<watch::Receiver<bool>>,
@@ -76,8 +76,8 @@ impl Open {
         })
     }
 
-    /// Waits for the next number of the store's version; none where only time has passed, and an
-    /// error where the stream is over.
+    /// Waits for the store's next version. Returns `None` if there is none until this time, and an
+    /// error if the stream is over.
     async fn next_version(&mut self, seen: u64, until: Instant) -> Result<Option<u64>, ()> {
         loop {
             let ends = async {
@@ -105,13 +105,13 @@ fn streamed(
     let headers = [
         (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
-        // Proxies that gather an answer before they hand it on would hold back what is live.
+        // Proxies that buffer a response before they pass it on would delay live events.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, Body::from_stream(pieces)).into_response()
 }
 
-/// The `data` of an event that tells of a change.
+/// The `data` of an event about a change of the store.
 #[derive(Serialize)]
 struct Change {
     version: u64,
@@ -139,7 +139,7 @@ pub(super) async fn changes(
     Ok(streamed(pieces))
 }
 
-/// One event of a stream.
+/// Formats one event of a stream.
 fn event<T: Serialize>(id: Option<Cursor>, data: &T) -> Option<Bytes> {
     let data = serde_json::to_string(data).ok()?; // JSON has no line ends in it
     Some(match id {
@@ -148,13 +148,13 @@ fn event<T: Serialize>(id: Option<Cursor>, data: &T) -> Option<Bytes> {
     })
 }
 
-/// The `data` of an event that tells what was stored of a trace.
+/// The `data` of an event about new records of a trace.
 #[derive(Serialize)]
-struct News {
+struct TraceUpdate {
     new: Vec<Row>,
     /// Spans that an earlier event had without an end.
     ended: Vec<Row>,
-    /// How many log events.
+    /// The number of new log events.
     events: usize,
     state: SpanState,
     duration_ns: Option<i64>,
@@ -193,13 +193,13 @@ fn row(span: Span) -> Row {
     }
 }
 
-/// Where a stream of a trace is.
+/// The state of a stream of one trace.
 struct Following {
     open: Open,
     trace_id: TraceId,
     cursor: Cursor,
     seen: u64,
-    /// The last page was not the last one of a change.
+    /// Whether the store has further records of the last change.
     has_more: bool,
     /// The trace's state in the last event.
     state: Option<SpanState>,
@@ -252,7 +252,7 @@ fn cursor_in(headers: &HeaderMap) -> Result<Option<Cursor>, ApiError> {
 }
 
 impl Following {
-    /// The next piece of the stream; none where it is over: the server ends, or the trace is gone.
+    /// Returns the next piece of the stream; `None` if the server ends or the trace was deleted.
     async fn next(&mut self) -> Option<Bytes> {
         let until = Instant::now() + KEEP_ALIVE_TIME;
         loop {
@@ -263,7 +263,7 @@ impl Following {
                 match self.open.next_version(self.seen, until).await.ok()? {
                     Some(version) => self.seen = version,
                     None => {
-                        // A program that is gone stores nothing.
+                        // The state changes without a new record if the program was killed.
                         let state = self.summary().await?.0;
                         if self.state.is_none_or(|sent| sent == state) {
                             return Some(Bytes::from_static(KEEP_ALIVE.as_bytes()));
@@ -281,7 +281,7 @@ impl Following {
                 continue;
             }
             self.state = Some(state);
-            let news = News {
+            let update = TraceUpdate {
                 new: stored.spans.into_iter().map(row).collect(),
                 ended: stored.ended.into_iter().map(row).collect(),
                 events: stored.events.len(),
@@ -290,11 +290,11 @@ impl Following {
                 spans,
                 errors,
             };
-            return event(Some(self.cursor), &news);
+            return event(Some(self.cursor), &update);
         }
     }
 
-    /// State, duration, spans and errors of the trace.
+    /// Returns state, duration, spans and errors of the trace.
     async fn summary(&self) -> Option<(SpanState, Option<i64>, u64, u64)> {
         let filter = TraceFilter::default().filter(of_trace(self.trace_id)).limit(1);
         let found = self.open.store.list_traces(filter).await.ok()?.pop()?;
@@ -309,7 +309,7 @@ impl Following {
     }
 }
 
-/// The filter `trace=ID`.
+/// Returns the filter `trace=ID`.
 pub(super) fn of_trace(trace_id: TraceId) -> Filter {
     Filter {
         terms: vec![FilterTerm {

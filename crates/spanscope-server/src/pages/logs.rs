@@ -1,4 +1,4 @@
-//! Log events: the newest, around one of them, and how many there were when.
+//! Log events: the newest ones, those around one event, and histograms.
 
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use spanscope_model::{LogEvent, LogFilter, Severity, SpanId, Timestamp, TraceId,
 
 use super::attributes::{Attribute, listed};
 use super::command::Command;
-use super::params::{Asked, BEFORE, BUCKETS, FROM, LIMIT, Q, Range, SERVICE, SINCE, TO, no_cursor, text};
+use super::params::{
+    BEFORE, BUCKETS, CommonParams, FROM, LIMIT, Q, Range, SERVICE, SINCE, TO, no_cursor, text,
+};
 use super::traces::Histogram;
 use crate::answer::{ApiError, json};
 use crate::api::{Parameter, Takes};
@@ -47,12 +49,12 @@ pub(super) const HISTOGRAM: [Parameter; 10] = [
 ];
 pub(super) const CONTEXT: [Parameter; 3] = [TIME, ID, SERVICE];
 
-/// Longer messages and values are cut in lists.
+/// Maximum length of messages and values in lists, in bytes.
 const MAX_MESSAGE: usize = 4096;
 const MAX_VALUE: usize = 1024;
-/// Events on each side of one that is shown in its context.
+/// Maximum number of events on each side of an event that is shown in its context.
 const AROUND: u64 = 50;
-/// Events of the same time that a page may end within.
+/// Maximum number of events with the same time in one page.
 const MAX_TIED: u64 = 10_000;
 
 #[derive(Serialize)]
@@ -103,14 +105,14 @@ fn row(event: LogEvent) -> Row {
     }
 }
 
-fn asked(params: &QueryParams) -> Result<(LogFilter, Range, String), ApiError> {
-    let Asked {
+fn query_of(params: &QueryParams) -> Result<(LogFilter, Range, String), ApiError> {
+    let CommonParams {
         filter,
         filter_text,
         range,
         service,
-    } = Asked::read(params)?;
-    let asked = LogFilter::default()
+    } = CommonParams::read(params)?;
+    let query = LogFilter::default()
         .min_severity(params.word(SEVERITY.name)?)
         .filter(filter)
         .since(range.from)
@@ -119,31 +121,31 @@ fn asked(params: &QueryParams) -> Result<(LogFilter, Range, String), ApiError> {
         .category(text(params, &CATEGORY))
         .trace_id(params.word(TRACE.name)?)
         .span_id(params.word(SPAN.name)?);
-    Ok((asked, range, filter_text))
+    Ok((query, range, filter_text))
 }
 
 pub(super) async fn list(ScopedStore(store): ScopedStore, params: QueryParams) -> Result<Response, ApiError> {
     params.only(&LIST)?;
-    let (mut asked, range, filter_text) = asked(&params)?;
+    let (mut query, range, filter_text) = query_of(&params)?;
     let limit = params.number(&LIST, LIMIT.name)?;
     let cursor = params.text(BEFORE.name);
     if let Some(cursor) = cursor {
         let before = cursor.parse().map(Timestamp::from_nanos);
         let before = before.map_err(|_| no_cursor(cursor))?;
-        asked.until = Some(asked.until.map_or(before, |until| until.min(before)));
+        query.until = Some(query.until.map_or(before, |until| until.min(before)));
     }
-    let id = asked.trace_id.map(|id| id.to_string());
-    let id = asked.span_id.map(|id| id.to_string()).or(id);
+    let id = query.trace_id.map(|id| id.to_string());
+    let id = query.span_id.map(|id| id.to_string()).or(id);
     let command = Command::new("logs")
         .range(&params, &range)
-        .option("--severity", asked.min_severity.map(Severity::as_str))
-        .option("--service", asked.service.as_deref())
-        .option("--category", asked.category.as_deref())
+        .option("--severity", query.min_severity.map(Severity::as_str))
+        .option("--service", query.service.as_deref())
+        .option("--category", query.category.as_deref())
         .option("--trace", id.as_deref())
         .option("--limit", Some(&limit.to_string()))
         .filter(&filter_text);
     let is_first = cursor.is_none();
-    let (found, next) = page(&*store, asked, limit).await?;
+    let (found, next) = page(&*store, query, limit).await?;
     json(Page {
         logs: found.into_iter().rev().map(row).collect(),
         next,
@@ -152,22 +154,22 @@ pub(super) async fn list(ScopedStore(store): ScopedStore, params: QueryParams) -
     .await
 }
 
-/// Up to `limit` events, oldest first, and the cursor of those before them. A page never ends
-/// within events of one time, because the cursor is a time.
+/// Returns up to `limit` events, oldest first, and the cursor of those before them. A page never
+/// ends within events of one time, because the cursor is a time.
 async fn page(
     store: &dyn TraceStore,
-    mut asked: LogFilter,
+    mut query: LogFilter,
     limit: u64,
 ) -> Result<(Vec<LogEvent>, Option<String>), ApiError> {
-    asked.limit = limit + 1;
-    let mut found = store.list_logs(asked.clone()).await?;
+    query.limit = limit + 1;
+    let mut found = store.list_logs(query.clone()).await?;
     if u64::try_from(found.len()).is_ok_and(|found| found <= limit) {
         return Ok((found, None));
     }
     let first = found[0].timestamp;
     if found.iter().all(|event| event.timestamp == first) {
-        asked.limit = MAX_TIED;
-        found = store.list_logs(asked).await?;
+        query.limit = MAX_TIED;
+        found = store.list_logs(query).await?;
         found.retain(|event| event.timestamp == first);
     } else {
         found.retain(|event| event.timestamp != first);
@@ -181,9 +183,9 @@ pub(super) async fn histogram(
     params: QueryParams,
 ) -> Result<Response, ApiError> {
     params.only(&HISTOGRAM)?;
-    let (asked, range, _) = asked(&params)?;
+    let (query, range, _) = query_of(&params)?;
     let range = range.buckets(&params, &*store).await?;
-    let found = store.log_histogram(asked, range).await?;
+    let found = store.log_histogram(query, range).await?;
     json(Histogram::new(range, found)).await
 }
 
@@ -218,8 +220,8 @@ pub(super) async fn context(
     .await
 }
 
-/// The first events at this time or later. A store finds those of a short time by themselves, so
-/// that not all that came later is looked at.
+/// Returns the first events at this time or later. It tries short ranges first, so that the store
+/// does not search all later events.
 async fn after(
     store: &dyn TraceStore,
     of_service: LogFilter,

@@ -1,15 +1,14 @@
-//! Web pages that show what is in the store: the shell and the files of `spanscope-ui`, and the
-//! answers that they are made of.
+//! Web pages that show a store: their HTML, the files of `spanscope-ui`, and the JSON that they
+//! request.
 //!
 //! ```text
 //! GET /ui/...              -> shell: one HTML for every page, which names the modules of this one
-//! GET /ui/assets/DIGEST/.. -> assets: files of spanscope-ui, packed once, kept by browsers for ever
-//! GET /ui/api/...          -> session (whose request is it?) -> questions -> ScopedStore -> JSON
+//! GET /ui/assets/DIGEST/.. -> assets: files of spanscope-ui, compressed once, cached by browsers
+//! GET /ui/api/...          -> session (who is the caller?) -> query -> ScopedStore -> JSON
 //! ```
 //!
-//! The answers change with the pages: other programs use the telemetry API. Never here: HTML that
-//! holds anything that is stored, or a store that is not
-//! [`ScopedStore`](crate::caller::ScopedStore).
+//! The JSON changes with the pages; other programs use the telemetry API. No HTML contains stored
+//! data, and handlers read no store but [`ScopedStore`](crate::caller::ScopedStore).
 
 mod around;
 mod assets;
@@ -73,8 +72,8 @@ impl fmt::Debug for PageSettings {
 }
 
 impl PageSettings {
-    /// Sets the prices that costs are computed by. Default: none, and costs are those that programs
-    /// reported.
+    /// Sets the prices from which costs are computed. Default: none, and costs are those that
+    /// programs reported.
     #[must_use]
     pub fn prices(mut self, prices: PriceTable) -> Self {
         self.prices = Some(Arc::new(prices));
@@ -89,24 +88,24 @@ impl PageSettings {
     }
 
     /// Sets the options that a command of `spanscope` needs to read this store, such as `--db
-    /// FILE`. Callers who see everything are shown them. Default: none.
+    /// FILE`. The pages show them to callers who see everything. Default: none.
     #[must_use]
     pub fn command_options(mut self, options: impl Into<String>) -> Self {
         self.command_options = options.into();
         self
     }
 
-    /// Demands one of these tokens for every answer about the store: in the header `authorization`,
-    /// or by a session that a browser begins with it on the page `sign-in`. Default: none, and a
-    /// request is answered as of its [`Caller`](crate::Caller).
+    /// Requires one of these tokens for all data of the store: in the header `authorization`, or by
+    /// a session that a browser begins with it on the page `sign-in`. Default: none, and a request
+    /// is handled for its [`Caller`](crate::Caller).
     #[must_use]
     pub fn tokens(mut self, tokens: BearerTokens) -> Self {
         self.tokens = Some(tokens);
         self
     }
 
-    /// Serves the files of a folder in place of those that are embedded, read again for each
-    /// request: for those who change the pages. Default: none.
+    /// Serves the files of a folder in place of the embedded ones, and reads them again for each
+    /// request, for the development of the pages. Default: none.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());

@@ -1,4 +1,4 @@
-//! Answers packed by gzip, for clients that read it.
+//! Compresses responses with gzip, for clients that accept it.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -13,29 +13,29 @@ use flate2::write::GzEncoder;
 use futures_util::stream;
 use http_body::Body as _;
 
-use super::assets::{self, takes_gzip};
+use super::assets::{self, accepts_gzip};
 use crate::answer::ApiError;
 use crate::local::is_of_this_machine;
 
-/// Shorter answers gain nothing.
+/// Minimum length of a compressed response in bytes; shorter ones gain nothing.
 const SHORTEST: u64 = 1024;
-/// Longer ones are packed while they are sent, a piece at a time, so that the client reads the
-/// first part while the next one is packed.
+/// Longer responses are compressed while they are sent, piece by piece, so that the client reads
+/// the first piece while the next one is compressed.
 const LONGEST_AT_ONCE: u64 = 256 * 1024;
-/// To pack a longer answer takes longer than to send it within one machine: 5 MB are packed in
-/// 70 ms and sent in 3.
+/// Maximum length of a compressed response to the same machine. Compressing a longer one takes
+/// longer than sending it: 5 MB are compressed in 70 ms and sent in 3 ms.
 const LONGEST_NEAR: u64 = 128 * 1024;
-/// Bytes of a piece, before it is packed.
+/// The length of a piece before it is compressed, in bytes.
 const PIECE: usize = 256 * 1024;
 
-/// Packs the answer.
-pub(super) async fn pack(request: Request, next: Next) -> Response {
-    let takes_gzip = takes_gzip(request.headers());
+/// Compresses the response, if that helps.
+pub(super) async fn compress(request: Request, next: Next) -> Response {
+    let accepts_gzip = accepts_gzip(request.headers());
     let is_near = is_of_this_machine(&request);
     let response = next.run(request).await;
     let longest = if is_near { LONGEST_NEAR } else { u64::MAX };
     let length = response.body().size_hint().exact();
-    let Some(length) = length.filter(|length| takes_gzip && (SHORTEST..=longest).contains(length)) else {
+    let Some(length) = length.filter(|length| accepts_gzip && (SHORTEST..=longest).contains(length)) else {
         return response;
     };
     let (mut parts, body) = response.into_parts();
@@ -47,7 +47,7 @@ pub(super) async fn pack(request: Request, next: Next) -> Response {
     };
     let packed = match length > LONGEST_AT_ONCE {
         true => Some(in_pieces(bytes.clone())),
-        false => assets::pack(&bytes, Compression::fast()).map(Body::from),
+        false => assets::compress(&bytes, Compression::fast()).map(Body::from),
     };
     let Some(packed) = packed else {
         return Response::from_parts(parts, Body::from(bytes));
@@ -59,14 +59,14 @@ pub(super) async fn pack(request: Request, next: Next) -> Response {
     Response::from_parts(parts, packed)
 }
 
-/// An answer that is packed while its client reads it. No thread waits for the client.
-struct Packing {
+/// A response that is compressed while its client reads it. No thread waits for the client.
+struct Compressor {
     bytes: Bytes,
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
 
-impl Packing {
-    /// Packs pieces until some bytes come out of it; none at the end.
+impl Compressor {
+    /// Compresses pieces until the encoder returns some bytes; `None` at the end.
     fn next(&mut self) -> Option<Bytes> {
         loop {
             let mut encoder = self.encoder.take()?;
@@ -85,7 +85,7 @@ impl Packing {
 }
 
 fn in_pieces(bytes: Bytes) -> Body {
-    let packing = Packing {
+    let packing = Compressor {
         bytes,
         encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())),
     };
@@ -104,11 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_one_packed_text() {
+    fn the_pieces_are_one_gzip_stream() {
         let text: Vec<u8> = (0..3 * PIECE + 7)
             .map(|at| (at % 251) as u8 ^ (at >> 9) as u8)
             .collect();
-        let mut packing = Packing {
+        let mut packing = Compressor {
             bytes: Bytes::from(text.clone()),
             encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())),
         };

@@ -1,4 +1,4 @@
-//! The parameters that several answers share: a range of time, a filter, flags.
+//! The parameters that several routes share: a range of time, a filter, flags.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::answer::ApiError;
 use crate::api::{Parameter, Takes};
 use crate::runs::QueryParams;
 
-/// The longest name of a service, a key or another word that is asked for.
+/// Maximum length of the name of a service in a request, in characters.
 const MAX_WORD: usize = 1000;
 
 pub(super) const Q: Parameter = Parameter {
@@ -55,15 +55,15 @@ fn flag() -> Vec<&'static str> {
     vec!["0", "1"]
 }
 
-/// What a time is named by, and what it is.
+/// A range of time: from `from`, and before `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Range {
     pub(super) from: Option<Timestamp>,
     pub(super) to: Option<Timestamp>,
 }
 
-/// The shortest time that a histogram covers by itself, so that its buckets are no shorter than
-/// what a clock of a page shows.
+/// Minimum range of a histogram without a start, so that its buckets are not shorter than the times
+/// that a page shows.
 const SHORTEST_RANGE: Duration = Duration::from_secs(60);
 
 impl Range {
@@ -88,15 +88,15 @@ impl Range {
         Ok(Self { from, to })
     }
 
-    /// The same with buckets: from the oldest record where no start is given, as the list without
-    /// one has all records.
+    /// Returns the range with buckets. Without a start it begins with the oldest record, because
+    /// the list then has all records.
     pub(super) async fn buckets(
         self,
         params: &QueryParams,
         store: &dyn TraceStore,
     ) -> Result<HistogramRange, ApiError> {
         let to = self.to.unwrap_or_else(|| {
-            // What began this moment is in it.
+            // The end is exclusive, and a record that began this moment belongs to the range.
             Timestamp::from_nanos(Timestamp::now().as_nanos().saturating_add(1))
         });
         let buckets = params.number(&[BUCKETS], BUCKETS.name)?;
@@ -115,8 +115,8 @@ impl Range {
     }
 }
 
-/// What lists and histograms of all kinds have in common.
-pub(super) struct Asked {
+/// The parameters that all lists and histograms have in common.
+pub(super) struct CommonParams {
     pub(super) filter: Filter,
     /// The filter as it was written, without blanks at its ends.
     pub(super) filter_text: String,
@@ -124,7 +124,7 @@ pub(super) struct Asked {
     pub(super) service: Option<String>,
 }
 
-impl Asked {
+impl CommonParams {
     pub(super) fn read(params: &QueryParams) -> Result<Self, ApiError> {
         let range = Range::read(params)?;
         let (filter, filter_text) = filter(params)?;
@@ -137,12 +137,11 @@ impl Asked {
     }
 }
 
-/// An order by its word; `-` is the largest first.
 pub(super) const fn order(key: OrderKey, descending: bool) -> Order {
     Order { key, descending }
 }
 
-/// The order that `sort` names, of these.
+/// Returns the one of these orders that the parameter `sort` names.
 pub(super) fn sorted(params: &QueryParams, sorts: &[(&str, Order)]) -> Result<Option<Order>, ApiError> {
     let Some(sort) = params.text("sort") else {
         return Ok(None);
@@ -158,7 +157,7 @@ pub(super) fn sorted(params: &QueryParams, sorts: &[(&str, Order)]) -> Result<Op
     })
 }
 
-/// The error of a cursor that does not belong to this list.
+/// Returns the error of a cursor that does not belong to this list.
 pub(super) fn no_cursor(cursor: &str) -> ApiError {
     ApiError::invalid(format!(
         "before is {:?}, which is no cursor of this order: give the field next of the page before",
@@ -166,7 +165,7 @@ pub(super) fn no_cursor(cursor: &str) -> ApiError {
     ))
 }
 
-/// A number and one of the units s, m, h, d and w.
+/// Parses a number and one of the units s, m, h, d and w.
 pub(super) fn age(text: &str) -> Option<Duration> {
     let unit = match text.as_bytes().last()? {
         b's' => 1,
@@ -182,14 +181,14 @@ pub(super) fn age(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(number * unit))
 }
 
-/// The filter, and its text without blanks at its ends.
+/// Returns the filter, and its text without blanks at its ends.
 pub(super) fn filter(params: &QueryParams) -> Result<(Filter, String), ApiError> {
     let text = params.text(Q.name).unwrap_or_default().trim();
     let filter = text.parse().map_err(|error| ApiError::wrong_filter(&error))?;
     Ok((filter, text.to_owned()))
 }
 
-/// Whether a flag is set.
+/// Returns whether a flag is set.
 pub(super) fn is_set(params: &QueryParams, flag: &Parameter) -> Result<bool, ApiError> {
     match params.text(flag.name) {
         None | Some("0") => Ok(false),
@@ -202,7 +201,7 @@ pub(super) fn is_set(params: &QueryParams, flag: &Parameter) -> Result<bool, Api
     }
 }
 
-/// A text that was given.
+/// Returns the text of a parameter, if it was given.
 pub(super) fn text(params: &QueryParams, parameter: &Parameter) -> Option<String> {
     params.text(parameter.name).map(ToOwned::to_owned)
 }

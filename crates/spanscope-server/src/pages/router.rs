@@ -12,7 +12,7 @@ use spanscope_model::{PriceTable, TraceStore};
 
 use super::assets::Assets;
 use super::session::{self, Sessions, SignIn};
-use super::stats::KnownStats;
+use super::stats::StatsCache;
 use super::{
     PageSettings, around, assets, complete, filter, headers, live, logs, packed, shape, shell, span, spans,
     stats, status, traces,
@@ -22,14 +22,14 @@ use crate::api::{Api, Content, Parameter, Route};
 use crate::body::MAX_BODY;
 use crate::permits::Permits;
 
-/// What the answers are below.
+/// The path below which the JSON is.
 pub(crate) const API: &str = "/ui/api";
 
-/// Concurrent streams of the pages, and of one tenant's.
+/// Maximum number of concurrent streams, of all callers and of one tenant.
 const STREAMS: usize = 256;
 const TENANT_STREAMS: usize = 128;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 pub(crate) struct Pages {
     store: Arc<dyn TraceStore>,
@@ -41,8 +41,8 @@ struct Shared {
     assets: Assets,
     sessions: Sessions,
     streams: Arc<Permits>,
-    stats: KnownStats,
-    /// Tells the answers of this process from those of an earlier one.
+    stats: StatsCache,
+    /// Distinguishes the responses of this process from those of an earlier one.
     started: u64,
 }
 
@@ -61,7 +61,7 @@ impl Pages {
                 assets: Assets::new(settings.folder.clone()),
                 sessions: Sessions::new(settings.tokens.clone()),
                 streams: Permits::new(STREAMS, TENANT_STREAMS),
-                stats: KnownStats::default(),
+                stats: StatsCache::default(),
                 started: u64::try_from(now).unwrap_or(0),
                 settings,
             }),
@@ -80,7 +80,7 @@ impl Pages {
         &self.shared.streams
     }
 
-    pub(super) fn stats(&self) -> &KnownStats {
+    pub(super) fn stats(&self) -> &StatsCache {
         &self.shared.stats
     }
 
@@ -101,13 +101,12 @@ impl Pages {
     }
 }
 
-/// Serves web pages that show what is in the store, below `/ui`; `/` leads there. In an axum server
-/// of your own they may be nested below any path.
+/// Serves web pages that show a store, below `/ui`; `/` redirects there. Your axum server may nest
+/// them below any path.
 ///
-/// As with the other routers, a request is answered as of its [`Caller`](crate::Caller); without
-/// one, every client sees all that is stored. A server on this machine puts
-/// [`local_only`](crate::local_only) around it; one that other machines reach sets
-/// [`PageSettings::tokens`] or checks requests itself.
+/// As with the other routers, a request is handled for its [`Caller`](crate::Caller); without one,
+/// every client sees everything. A server on this machine adds [`local_only`](crate::local_only);
+/// one that other machines reach sets [`PageSettings::tokens`] or checks requests itself.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -124,28 +123,28 @@ pub fn pages_router(store: Arc<dyn TraceStore>, settings: PageSettings) -> Route
     served(store, settings, |routes| routes)
 }
 
-/// The same with a layer around the routes whose answers end.
+/// Does the same as [`pages_router`], with `limited` around the routes with finite responses.
 pub(crate) fn served(
     store: Arc<dyn TraceStore>,
     settings: PageSettings,
     limited: impl FnOnce(Router) -> Router,
 ) -> Router {
     let pages = Pages::new(store, settings);
-    let questions = of_questions()
+    let queries = query_routes()
         .into_router()
-        .layer(from_fn(packed::pack))
+        .layer(from_fn(packed::compress))
         .with_state(pages.clone());
-    let streams = of_streams().into_router().with_state(pages.clone());
+    let streams = stream_routes().into_router().with_state(pages.clone());
     let id = Router::new()
         .route("/ui/id/{prefix}", get(status::to_id))
         .with_state(pages.clone());
     let checked = Router::new()
-        .nest(API, limited(questions).merge(streams))
+        .nest(API, limited(queries).merge(streams))
         .merge(id)
         .layer(from_fn_with_state(pages.clone(), session::check));
-    // Files, the frame of the pages and the sign-in hold nothing that is stored.
+    // Files, the HTML of the pages and the sign-in contain no stored data.
     let open = Router::new()
-        .nest(API, of_sessions().into_router().with_state(pages.clone()))
+        .nest(API, session_routes().into_router().with_state(pages.clone()))
         .route("/", root())
         .route("/ui", get(shell::to_pages))
         .route("/ui/", get(shell::home))
@@ -156,7 +155,8 @@ pub(crate) fn served(
     checked.merge(open).layer(from_fn(headers::add))
 }
 
-/// `GET /` leads to the pages. What exporters send there is answered as without pages.
+/// Redirects `GET /` to the pages. An exporter that sends data there gets the same error as without
+/// pages.
 fn root() -> axum::routing::MethodRouter<Pages> {
     get(shell::to_pages).fallback(async |request: Request| {
         ApiError::no_such_path(request.method(), request.uri().path()).into_response()
@@ -166,7 +166,7 @@ fn root() -> axum::routing::MethodRouter<Pages> {
 /// The routes, for the document.
 #[cfg(feature = "schema")]
 pub(crate) fn api() -> [Api<Pages>; 3] {
-    [of_questions(), of_streams(), of_sessions()]
+    [query_routes(), stream_routes(), session_routes()]
 }
 
 fn route(
@@ -185,7 +185,7 @@ fn route(
     }
 }
 
-fn of_questions() -> Api<Pages> {
+fn query_routes() -> Api<Pages> {
     Api::new()
         .route(
             route(
@@ -369,7 +369,7 @@ fn of_questions() -> Api<Pages> {
         )
 }
 
-fn of_streams() -> Api<Pages> {
+fn stream_routes() -> Api<Pages> {
     let stream = || Content::Other(&["text/event-stream"], "Events, until the client leaves.");
     Api::new()
         .route(
@@ -392,7 +392,7 @@ fn of_streams() -> Api<Pages> {
         )
 }
 
-fn of_sessions() -> Api<Pages> {
+fn session_routes() -> Api<Pages> {
     let session = |method, summary, reads| Route {
         method,
         reads,
@@ -417,7 +417,7 @@ fn of_sessions() -> Api<Pages> {
         )
 }
 
-/// An answer that is the same as one that the client has.
+/// Returns the response 304: the client already has this version.
 pub(super) fn not_modified(etag: &str) -> Response {
     let headers = [
         (axum::http::header::ETAG, etag.to_owned()),

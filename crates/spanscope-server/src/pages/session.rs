@@ -1,5 +1,5 @@
-//! Whose a request is, where the pages demand tokens: a browser hands its token over once and gets
-//! a cookie that stands for it, which never reaches the telemetry API.
+//! Sessions of browsers, for pages that require tokens. A browser sends its token once and gets a
+//! cookie in place of it. The telemetry API does not accept the cookie.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ use crate::caller::Caller;
 const NAME: &str = "spanscope_session";
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
-/// Concurrent sessions; the one that ends first makes room for another.
+/// Maximum number of concurrent sessions; a further one replaces the one that expires first.
 const MAX_SESSIONS: usize = 10_000;
 
 /// The sessions of browsers.
@@ -45,7 +45,7 @@ impl Sessions {
         self.tokens.is_some()
     }
 
-    /// Begins a session with a token; none where the token is not known.
+    /// Begins a session with a token; returns `None` if the token is unknown.
     fn begin(&self, token: &str) -> Result<Option<String>, getrandom::Error> {
         let known = self
             .tokens
@@ -81,7 +81,7 @@ impl Sessions {
     }
 }
 
-/// Lets requests pass whose caller is known.
+/// Responds 401 to requests without a known token or session, and passes the others on.
 pub(super) async fn check(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
     let sessions = pages.sessions();
     let Some(tokens) = &sessions.tokens else {
@@ -96,7 +96,7 @@ pub(super) async fn check(State(pages): State<Pages>, mut request: Request, next
     next.run(request).await
 }
 
-/// The id in the cookie of a request.
+/// Returns the session id in the cookie of a request.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     let all = headers.get_all(COOKIE).iter();
     let mut pairs = all
@@ -119,7 +119,7 @@ pub(super) struct SignIn {
 
 impl Bounded for SignIn {}
 
-/// Refuses what the page of another site sends.
+/// Refuses requests from pages of other sites.
 fn is_own_page(headers: &HeaderMap) -> Result<(), ApiError> {
     let site = headers.get("sec-fetch-site");
     match site.is_none_or(|site| site == "same-origin" || site == "none") {
@@ -179,7 +179,7 @@ fn answer(headers: &HeaderMap, mounted: &Mounted, id: &str, lasts: Duration) -> 
         lasts.as_secs()
     );
     let mut response = StatusCode::NO_CONTENT.into_response();
-    // A path of a route is ASCII, or there would be no such route.
+    // The path of a route is always ASCII.
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_stands_for_its_token_until_it_is_ended() {
+    fn a_session_identifies_its_tokens_caller_until_it_ends() {
         let tokens = BearerTokens::parse("0123456789abcdef acme").unwrap();
         let sessions = Sessions::new(Some(tokens));
         assert_eq!(sessions.begin("0123456789abcdeg").unwrap(), None);

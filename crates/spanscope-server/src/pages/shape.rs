@@ -1,4 +1,4 @@
-//! The spans of one trace as columns: 50 bytes a span, so that a page holds 100,000 of them.
+//! The spans of one trace as columns: 50 bytes per span, so that a page can hold 100,000 of them.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -19,11 +19,11 @@ use crate::api::{Parameter, Takes};
 use crate::caller::ScopedStore;
 use crate::runs::QueryParams;
 
-/// Rows of one answer.
+/// Maximum number of rows of a response.
 const MAX_ROWS: u64 = 100_000;
-/// Marks of events on a drawing.
+/// Maximum number of events that are drawn.
 const MAX_EVENTS: u64 = 20_000;
-/// Rows that a search names; it counts the others.
+/// Maximum number of rows that a search returns; it counts the others.
 const MAX_FOUND: u64 = 10_000;
 /// The longest trace in nanoseconds that browsers can count exactly; a longer one is in
 /// milliseconds.
@@ -165,13 +165,13 @@ pub(super) async fn get(
     }
 }
 
-/// The traces that began right before and right after one.
+/// Returns the traces that began right before and right after a trace.
 async fn adjacent(
     store: &dyn TraceStore,
     trace_id: TraceId,
     start: Timestamp,
 ) -> Result<(Option<TraceId>, Option<TraceId>), ApiError> {
-    /// Traces that may begin at the same time.
+    /// Maximum number of traces that begin at the same time.
     const TIED: u64 = 16;
     let before = TraceFilter::default().before((start, trace_id)).limit(1);
     let from_then = TraceFilter::default()
@@ -188,7 +188,7 @@ async fn adjacent(
     ))
 }
 
-/// A whole id of a trace. What is none names no trace that is stored.
+/// Parses a whole trace id.
 pub(super) fn id_of(Path(text): Path<String>) -> Result<TraceId, ApiError> {
     text.parse()
         .map_err(|error| ApiError::invalid(format!("{error}")))
@@ -206,7 +206,7 @@ fn columns(
     let is_long = whole > MAX_NANOS;
     let length = |nanos: i64| if is_long { nanos / NANOS_OF_MILLI } else { nanos };
     let since = |time: Timestamp| length(time.as_nanos().saturating_sub(base));
-    let spans = || waterfall.spans.iter().map(|place| &shape.spans[*place]);
+    let spans = || waterfall.spans.iter().map(|index| &shape.spans[*index]);
     let row_of = |row: Option<usize>| row.and_then(|row| i64::try_from(row).ok()).unwrap_or(-1);
     let (tokens, models) = tokens(&shape, waterfall, prices);
     let critical: Vec<_> = waterfall
@@ -215,7 +215,7 @@ fn columns(
         .map(|segment| (row_of(segment.row), since(segment.from), since(segment.to)))
         .collect();
     let has_cost = tokens.cost.iter().any(Option::is_some);
-    let state = match waterfall.spans.iter().map(|place| shape.spans[*place].state) {
+    let state = match waterfall.spans.iter().map(|index| shape.spans[*index].state) {
         mut states if states.clone().any(|state| state == SpanState::Running) => {
             states.find(|state| *state == SpanState::Running)
         }
@@ -267,7 +267,7 @@ fn columns(
     }
 }
 
-/// The letter of a kind.
+/// Returns the letter of a kind.
 pub(super) const fn kind(kind: SpanKind) -> char {
     match kind {
         SpanKind::Server => 's',
@@ -278,7 +278,7 @@ pub(super) const fn kind(kind: SpanKind) -> char {
     }
 }
 
-/// The letter of a state.
+/// Returns the letter of a state.
 pub(super) const fn state_letter(state: SpanState) -> char {
     match state {
         SpanState::Running => 'r',
@@ -287,7 +287,7 @@ pub(super) const fn state_letter(state: SpanState) -> char {
     }
 }
 
-/// The letter of what a span does.
+/// Returns the letter of a span's step kind.
 pub(super) fn step(word: &str) -> char {
     match word.parse() {
         Ok(StepKind::Agent) => 'a',
@@ -301,11 +301,11 @@ pub(super) fn step(word: &str) -> char {
     }
 }
 
-/// The first row of each span that has one.
+/// Returns the first row of each span id.
 fn rows_by_id(shape: &TraceShape, waterfall: &Waterfall) -> std::collections::HashMap<SpanId, usize> {
     let mut rows = std::collections::HashMap::with_capacity(waterfall.spans.len());
-    for (row, place) in waterfall.spans.iter().enumerate() {
-        rows.entry(shape.spans[*place].span_id).or_insert(row);
+    for (row, index) in waterfall.spans.iter().enumerate() {
+        rows.entry(shape.spans[*index].span_id).or_insert(row);
     }
     rows
 }
@@ -339,7 +339,7 @@ fn tokens(shape: &TraceShape, waterfall: &Waterfall, prices: Option<&PriceTable>
     (tokens, models)
 }
 
-/// The row that costs are computed by.
+/// Converts usage to the row from which its cost is computed.
 pub(super) fn usage_row(usage: &SpanUsage) -> UsageRow {
     let mut row = UsageRow::new(String::new(), &usage.model, &usage.provider);
     row.input = usage.input;
@@ -378,7 +378,7 @@ fn dots(shape: &TraceShape, waterfall: &Waterfall, since: impl Fn(Timestamp) -> 
     dots
 }
 
-/// The time, the tokens and the cost of the rows on the path.
+/// Returns the time, the tokens and the cost of the rows on the critical path.
 fn critical_sum(tokens: &Tokens, critical: &[(i64, i64, i64)]) -> CriticalSum {
     let on_path: std::collections::HashSet<i64> = critical.iter().map(|(row, ..)| *row).collect();
     let mut sum = CriticalSum {
@@ -390,13 +390,13 @@ fn critical_sum(tokens: &Tokens, critical: &[(i64, i64, i64)]) -> CriticalSum {
         ..CriticalSum::default()
     };
     let mut is_known = true;
-    for place in 0..tokens.at.len() {
-        if !i64::try_from(tokens.at[place]).is_ok_and(|row| on_path.contains(&row)) {
+    for index in 0..tokens.at.len() {
+        if !i64::try_from(tokens.at[index]).is_ok_and(|row| on_path.contains(&row)) {
             continue;
         }
-        sum.input += tokens.input[place];
-        sum.output += tokens.output[place];
-        match tokens.cost[place] {
+        sum.input += tokens.input[index];
+        sum.output += tokens.output[index];
+        match tokens.cost[index] {
             Some(cost) => sum.cost = Some(sum.cost.unwrap_or(0.0) + cost),
             None => is_known = false,
         }

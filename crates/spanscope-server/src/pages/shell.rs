@@ -1,4 +1,4 @@
-//! The HTML of every page: which modules to load, and nothing that is stored.
+//! The HTML of every page. It names the modules to load, and contains no stored data.
 
 use axum::extract::{NestedPath, Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -10,14 +10,14 @@ use spanscope_model::TraceId;
 use super::router::{API, Pages};
 use crate::answer::ApiError;
 
-/// Where the pages are mounted; an error where that is at the root.
+/// The path where the pages are mounted; an error if that is the root.
 pub(super) type Mounted =
     Result<NestedPath, <NestedPath as axum::extract::FromRequestParts<Pages>>::Rejection>;
 
-/// The path that the pages are below, without a slash at its end.
+/// Returns the path below which the pages are, without a slash at its end.
 pub(super) fn prefix(mounted: &Mounted) -> &str {
     let Ok(path) = mounted else { return "" };
-    // The answers are nested in the pages, which may be nested themselves.
+    // The routes of the JSON are nested in the pages, which may be nested themselves.
     let path = path.as_str().trim_end_matches('/');
     path.strip_suffix(API).unwrap_or(path)
 }
@@ -29,8 +29,7 @@ pub(super) async fn to_pages(mounted: Mounted) -> Response {
     (StatusCode::FOUND, [(axum::http::header::LOCATION, to)]).into_response()
 }
 
-/// `GET /ui/id/{prefix}` leads to the page that looks the id up: the trace, at the span if it is
-/// one's.
+/// Redirects to a path below `/ui/`.
 pub(super) fn redirect(mounted: &Mounted, path: &str) -> Response {
     Redirect::to(&format!("{}/ui/{path}", prefix(mounted))).into_response()
 }
@@ -53,15 +52,15 @@ pub(super) async fn page(
     }
     match page_of(&path) {
         Some(name) => {
-            let answer = first_answer(name, &path, uri.query());
-            html(&pages, &mounted, name, StatusCode::OK, answer.as_deref())
+            let request = first_request(name, &path, uri.query());
+            html(&pages, &mounted, name, StatusCode::OK, request.as_deref())
         }
-        // The frame of the page shows that, with its navigation.
+        // The page shows that nothing is here, with its navigation.
         None => html(&pages, &mounted, "missing", StatusCode::NOT_FOUND, None),
     }
 }
 
-/// The page of a path below `/ui/`.
+/// Returns the page of a path below `/ui/`.
 fn page_of(path: &str) -> Option<&'static str> {
     let path = path.trim_end_matches('/');
     Some(match path.split_once('/') {
@@ -79,10 +78,10 @@ fn page_of(path: &str) -> Option<&'static str> {
     })
 }
 
-/// The address that the page is going to ask first, so that the browser can ask while it loads the
-/// modules. None where the page's own parameters would have to be read as the modules read them: a
-/// browser reports an answer that it loads and does not use.
-fn first_answer(page: &str, path: &str, query: Option<&str>) -> Option<String> {
+/// Returns the address that the page requests first, so that the browser can load it together with
+/// the modules. `None` if it depends on the page's parameters, which only the modules interpret:
+/// browsers warn about a preloaded response that is not used.
+fn first_request(page: &str, path: &str, query: Option<&str>) -> Option<String> {
     let is_plain = query.unwrap_or_default().is_empty();
     match page {
         "traces" | "spans" | "logs" if is_plain => Some(format!("api/{page}?limit=100")),
@@ -105,7 +104,7 @@ fn html(
     mounted: &Mounted,
     page: &'static str,
     status: StatusCode,
-    first_answer: Option<&str>,
+    first_request: Option<&str>,
 ) -> Response {
     let assets = pages.assets();
     let files = format!("assets/{}", assets.digest());
@@ -119,7 +118,7 @@ fn html(
          <link rel=\"stylesheet\" href=\"{files}/{}\">\n",
         spanscope_ui::STYLE
     );
-    if let Some(address) = first_answer {
+    if let Some(address) = first_request {
         text.push_str(&format!(
             "<link rel=\"preload\" as=\"fetch\" crossorigin href=\"{}\">\n",
             escaped(address)
@@ -146,20 +145,20 @@ fn html(
     (status, headers, text).into_response()
 }
 
-/// The text as the value of an attribute.
+/// Escapes a text for the value of an HTML attribute.
 fn escaped(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '&' => shown.push_str("&amp;"),
-            '<' => shown.push_str("&lt;"),
-            '>' => shown.push_str("&gt;"),
-            '"' => shown.push_str("&quot;"),
-            '\'' => shown.push_str("&#39;"),
-            c => shown.push(c),
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
         }
     }
-    shown
+    out
 }
 
 #[cfg(test)]
@@ -196,7 +195,7 @@ mod tests {
             ("trace", "traces/4bf92f35", None, None),
             ("trace", &format!("traces/{}", id.to_uppercase()), None, None),
         ] {
-            assert_eq!(first_answer(page, path, query), address, "{path} {query:?}");
+            assert_eq!(first_request(page, path, query), address, "{path} {query:?}");
         }
         assert_eq!(escaped("/a\"b<c>&'"), "/a&quot;b&lt;c&gt;&amp;&#39;");
     }

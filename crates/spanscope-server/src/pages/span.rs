@@ -26,15 +26,15 @@ use crate::caller::ScopedStore;
 use crate::otlp::otlp_json;
 use crate::runs::QueryParams;
 
-/// Longer values are cut; each can be asked for by itself.
+/// Maximum length of values in bytes; the whole value can be requested separately.
 const MAX_VALUE: usize = 16 * 1024;
-/// Events of one span; the rest is counted.
+/// Maximum number of events of one span.
 const MAX_EVENTS: u64 = 1_000;
-/// Links whose traces are named.
+/// Maximum number of links; further ones are only counted.
 const MAX_LINKS: usize = 50;
-/// The time in which spans of one name are compared.
+/// The age up to which spans of the same name are compared.
 const COMPARED: Duration = Duration::from_secs(24 * 3600);
-/// Spans of a document: a browser shows no larger one.
+/// Maximum number of spans of a document; larger ones are exported by the command.
 const MAX_EXPORTED: u64 = 20_000;
 
 const KEY: Parameter = Parameter::query("key", Takes::AnyText, "The key of the attribute.");
@@ -180,7 +180,7 @@ pub(super) async fn get(
         recorded_cut: recorded_cut(&span.attributes),
         events: events
             .into_iter()
-            .map(|event| shown(event, span.start_time))
+            .map(|event| event_row(event, span.start_time))
             .collect(),
         duration_ns: span
             .end_time
@@ -216,7 +216,7 @@ pub(super) async fn get(
     .await
 }
 
-fn shown(event: LogEvent, start: Timestamp) -> Event {
+fn event_row(event: LogEvent, start: Timestamp) -> Event {
     Event {
         ns: event.timestamp.as_nanos().saturating_sub(start.as_nanos()),
         attributes: listed(&event.attributes, MAX_VALUE).0,
@@ -228,7 +228,7 @@ fn shown(event: LogEvent, start: Timestamp) -> Event {
     }
 }
 
-/// The links of a span, with the names of the traces that are stored.
+/// Returns the links of a span, each with the name of its trace's root if that is stored.
 async fn links(store: &dyn TraceStore, span: &Span) -> Vec<Link> {
     let mut roots: HashMap<TraceId, Option<String>> = HashMap::new();
     let mut links = Vec::new();
@@ -236,7 +236,7 @@ async fn links(store: &dyn TraceStore, span: &Span) -> Vec<Link> {
         let root = match roots.get(&link.trace_id) {
             Some(known) => known.clone(),
             None => {
-                // Without its name a link is still a link.
+                // If the name can't be read, the link is shown without it.
                 let root = root_of(store, link.trace_id).await.ok().flatten();
                 roots.insert(link.trace_id, root.clone());
                 root
@@ -262,7 +262,7 @@ async fn root_of(store: &dyn TraceStore, trace_id: TraceId) -> Result<Option<Str
     Ok(Some(root.name))
 }
 
-/// Values that were cut when they were recorded, and how long they were.
+/// Returns the keys of values that were truncated when they were recorded, and their whole lengths.
 fn recorded_cut(attributes: &Attributes) -> Vec<(String, u64)> {
     let prefix = wire::cut_length("");
     let cuts = attributes.iter().filter_map(|(key, value)| {
@@ -276,7 +276,7 @@ fn recorded_cut(attributes: &Attributes) -> Vec<(String, u64)> {
     cuts.collect()
 }
 
-/// The errors of a span: its exception events, its own attributes, else its status.
+/// Returns the errors of a span: its exception events, its own attributes, or else its status.
 fn failures(span: &Span, events: &[LogEvent]) -> Vec<Failure> {
     let mut failures: Vec<Failure> = events
         .iter()
@@ -323,7 +323,7 @@ fn text(attributes: &Attributes, meaning: A) -> Option<String> {
     Some(cut(&typed(value).1, MAX_VALUE).to_owned())
 }
 
-/// What the call of a model used; null where the span is none.
+/// Returns the usage of a model call; `None` if the span is not a model call.
 async fn usage(store: &dyn TraceStore, pages: &Pages, span: &Span) -> Result<Option<Usage>, ApiError> {
     // Only a span that reports tokens has measurements, which are found by the trace.
     if spanscope_model::semconv::SpanTokens::of(span.attributes.raw()).is_none() {
@@ -408,7 +408,7 @@ pub(super) async fn value(
     Ok((headers, typed(value).1).into_response())
 }
 
-/// A trace as an export request of OTLP.
+/// Responds with a trace as an export request of OTLP.
 pub(super) async fn export(
     ScopedStore(store): ScopedStore,
     trace_id: Result<Path<String>, PathRejection>,
@@ -446,7 +446,7 @@ pub(super) async fn export(
     let mut sources: BTreeMap<String, SourceRecords> = BTreeMap::new();
     for span in spans {
         if !sources.contains_key(&span.service_name) {
-            // All spans of a program have the same resource, and a list leaves it out.
+            // All spans of a program have the same resource, which a list of spans lacks.
             let whole = store.get_span(trace_id, span.span_id).await?;
             let source = Source::default()
                 .service_name(span.service_name.clone())

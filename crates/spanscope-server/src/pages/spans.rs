@@ -9,7 +9,7 @@ use spanscope_model::{
 
 use super::command::Command;
 use super::params::{
-    Asked, BEFORE, ERRORS, FROM, LIMIT, Q, SERVICE, SINCE, TO, is_set, no_cursor, order, sorted,
+    BEFORE, CommonParams, ERRORS, FROM, LIMIT, Q, SERVICE, SINCE, TO, is_set, no_cursor, order, sorted,
 };
 use crate::answer::{ApiError, json};
 use crate::api::{Parameter, Takes};
@@ -29,7 +29,7 @@ const SORTS: [(&str, Order); 4] = [
 ];
 pub(super) const PARAMETERS: [Parameter; 9] = [Q, SINCE, FROM, TO, SERVICE, ERRORS, SORT, LIMIT, BEFORE];
 
-/// Longer messages are cut in lists.
+/// Maximum length of messages in lists, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 #[derive(Serialize)]
@@ -60,16 +60,16 @@ struct Row {
 
 pub(super) async fn list(ScopedStore(store): ScopedStore, params: QueryParams) -> Result<Response, ApiError> {
     params.only(&PARAMETERS)?;
-    let Asked {
+    let CommonParams {
         filter,
         filter_text,
         range,
         service,
-    } = Asked::read(&params)?;
+    } = CommonParams::read(&params)?;
     let limit = params.number(&PARAMETERS, LIMIT.name)?;
     let order = sorted(&params, &SORTS)?;
     let cursor = params.text(BEFORE.name);
-    let mut asked = SpanFilter::default()
+    let mut query = SpanFilter::default()
         .filter(filter)
         .since(range.from)
         .until(range.to)
@@ -79,18 +79,18 @@ pub(super) async fn list(ScopedStore(store): ScopedStore, params: QueryParams) -
         .limit(limit + 1);
     match (cursor, order) {
         (None, _) => {}
-        (Some(cursor), None) => asked.before = Some(place(cursor)?),
-        (Some(cursor), Some(_)) => asked.offset = cursor.parse().map_err(|_| no_cursor(cursor))?,
+        (Some(cursor), None) => query.before = Some(parse_cursor(cursor)?),
+        (Some(cursor), Some(_)) => query.offset = cursor.parse().map_err(|_| no_cursor(cursor))?,
     }
-    let (first, is_first) = (asked.offset, cursor.is_none());
+    let (first, is_first) = (query.offset, cursor.is_none());
     let command = Command::new("spans")
         .range(&params, &range)
-        .option("--service", asked.service.as_deref())
-        .flag("--errors", asked.errors)
+        .option("--service", query.service.as_deref())
+        .flag("--errors", query.errors)
         .option("--order-by", order.map(|order| order.to_string()).as_deref())
         .option("--limit", Some(&limit.to_string()))
         .filter(&filter_text);
-    let mut found = store.list_spans(asked).await?;
+    let mut found = store.list_spans(query).await?;
     let kept = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = found.len() > kept;
     found.truncate(kept);
@@ -125,7 +125,7 @@ pub(super) async fn list(ScopedStore(store): ScopedStore, params: QueryParams) -
 }
 
 /// Reads the cursor of a page: the ids of its last span.
-fn place(cursor: &str) -> Result<(TraceId, SpanId), ApiError> {
+fn parse_cursor(cursor: &str) -> Result<(TraceId, SpanId), ApiError> {
     let read = || {
         let (trace, span) = cursor.split_once('.')?;
         Some((trace.parse().ok()?, span.parse().ok()?))

@@ -19,16 +19,16 @@ use crate::api::Parameter;
 use crate::caller::{Caller, ScopedStore};
 use crate::runs::QueryParams;
 
-/// Every page asks for these numbers, which are counted over the whole store.
+/// How long numbers are cached. Every page requests them, and the whole store has to be counted.
 const KEPT: Duration = Duration::from_secs(5);
-/// Tenants whose numbers are kept.
+/// Maximum number of tenants whose numbers are cached.
 const MAX_KEPT: usize = 1000;
 
-/// The numbers of each tenant as they were some seconds ago.
+/// The cached numbers of each tenant.
 #[derive(Default)]
-pub(super) struct KnownStats(Mutex<HashMap<Option<Tenant>, (Instant, StoreStats)>>);
+pub(super) struct StatsCache(Mutex<HashMap<Option<Tenant>, (Instant, StoreStats)>>);
 
-impl KnownStats {
+impl StatsCache {
     pub(super) async fn of(
         &self,
         tenant: Option<&Tenant>,
@@ -179,7 +179,7 @@ struct Name {
     total_ms: f64,
 }
 
-/// Names that are shown: those that took the most time.
+/// Maximum number of names; those that took the most time are shown.
 const MAX_NAMES: usize = 1000;
 
 pub(super) async fn names(

@@ -1,4 +1,4 @@
-//! What the server is, and where an id leads.
+//! The status of the server, and the search for an id.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -103,7 +103,7 @@ pub(super) async fn find_id(
     json(Found::from(store.resolve_id(prefix).await?)).await
 }
 
-/// `GET /ui/id/{prefix}`.
+/// `GET /ui/id/{prefix}` redirects to the trace with this id, or to the span in its trace.
 pub(super) async fn to_id(
     ScopedStore(store): ScopedStore,
     mounted: Mounted,

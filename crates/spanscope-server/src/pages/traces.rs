@@ -1,4 +1,4 @@
-//! Lists of traces, and how many there were when.
+//! Lists and histograms of traces.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -19,8 +19,8 @@ use spanscope_model::{
 
 use super::command::Command;
 use super::params::{
-    Asked, BEFORE, BUCKETS, ERRORS, FROM, LIMIT, Q, RUNNING, Range, SERVICE, SINCE, TO, is_set, no_cursor,
-    order, sorted,
+    BEFORE, BUCKETS, CommonParams, ERRORS, FROM, LIMIT, Q, RUNNING, Range, SERVICE, SINCE, TO, is_set,
+    no_cursor, order, sorted,
 };
 use super::router::{Pages, not_modified};
 use crate::answer::{ApiError, json};
@@ -46,9 +46,9 @@ pub(super) const LIST: [Parameter; 10] = [Q, SINCE, FROM, TO, SERVICE, ERRORS, R
 pub(super) const HISTOGRAM: [Parameter; 8] = [Q, SINCE, FROM, TO, SERVICE, ERRORS, RUNNING, BUCKETS];
 pub(super) const WITHOUT: [Parameter; 7] = [Q, SINCE, FROM, TO, SERVICE, ERRORS, RUNNING];
 
-/// Longer texts of errors are cut in lists.
+/// Maximum length of error messages in lists, in characters.
 const MAX_ERROR_CHARS: usize = 160;
-/// A trace may run, and be abandoned, without a change of the store.
+/// Maximum age of an unchanged list: a trace becomes abandoned without a change of the store.
 const ETAG_SECONDS: i64 = 15;
 
 #[derive(Serialize)]
@@ -104,22 +104,22 @@ struct FirstError {
     text: String,
 }
 
-/// What all three answers ask of traces.
-fn asked(params: &QueryParams) -> Result<(TraceFilter, Range, String), ApiError> {
-    let Asked {
+/// Reads the query that all three routes have in common.
+fn query_of(params: &QueryParams) -> Result<(TraceFilter, Range, String), ApiError> {
+    let CommonParams {
         filter,
         filter_text,
         range,
         service,
-    } = Asked::read(params)?;
-    let asked = TraceFilter::default()
+    } = CommonParams::read(params)?;
+    let query = TraceFilter::default()
         .filter(filter)
         .since(range.from)
         .until(range.to)
         .service(service)
         .errors(is_set(params, &ERRORS)?)
         .running(is_set(params, &RUNNING)?);
-    Ok((asked, range, filter_text))
+    Ok((query, range, filter_text))
 }
 
 pub(super) async fn list(
@@ -131,19 +131,19 @@ pub(super) async fn list(
     params: QueryParams,
 ) -> Result<Response, ApiError> {
     params.only(&LIST)?;
-    let (mut asked, range, filter_text) = asked(&params)?;
+    let (mut query, range, filter_text) = query_of(&params)?;
     let limit = params.number(&LIST, LIMIT.name)?;
     let order = sorted(&params, &SORTS)?.unwrap_or(SORTS[0].1);
     let is_newest_first = order == SORTS[0].1;
     if !is_newest_first {
-        asked.order_by = vec![order];
+        query.order_by = vec![order];
     }
     match (params.text(BEFORE.name), is_newest_first) {
         (None, _) => {}
-        (Some(cursor), true) => asked.before = Some(place(cursor)?),
-        (Some(cursor), false) => asked.offset = cursor.parse().map_err(|_| no_cursor(cursor))?,
+        (Some(cursor), true) => query.before = Some(parse_cursor(cursor)?),
+        (Some(cursor), false) => query.offset = cursor.parse().map_err(|_| no_cursor(cursor))?,
     }
-    // Before the list: what is stored meanwhile is asked for again.
+    // Read before the list, so that records that are stored meanwhile have a later version.
     let version = store.wait_for_change(0).await?;
     let now = Timestamp::now();
     let etag = etag(&pages, version, now, &uri, caller.as_deref());
@@ -154,19 +154,19 @@ pub(super) async fn list(
     {
         return Ok(not_modified(&etag));
     }
-    asked.limit = limit + 1;
-    let (first, is_running_only) = (asked.offset, asked.running);
+    query.limit = limit + 1;
+    let (first, is_running_only) = (query.offset, query.running);
     let command = Command::new("traces")
         .range(&params, &range)
-        .option("--service", asked.service.as_deref())
-        .flag("--errors", asked.errors)
+        .option("--service", query.service.as_deref())
+        .flag("--errors", query.errors)
         .option(
             "--order-by",
             (!is_newest_first).then(|| order.to_string()).as_deref(),
         )
         .option("--limit", Some(&limit.to_string()))
         .filter(&filter_text);
-    let mut found = store.list_traces(asked).await?;
+    let mut found = store.list_traces(query).await?;
     let kept = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = found.len() > kept;
     found.truncate(kept);
@@ -195,7 +195,7 @@ pub(super) async fn list(
     Ok(response)
 }
 
-/// The currency of costs: the table's, else that of what programs report.
+/// Returns the currency of costs: the price table's, or else that of reported costs.
 pub(super) fn currency(prices: Option<&PriceTable>, has_cost: bool) -> Option<String> {
     match prices {
         Some(prices) => Some(prices.currency.clone()),
@@ -208,20 +208,20 @@ fn etag(pages: &Pages, version: u64, now: Timestamp, uri: &Uri, caller: Option<&
         Some(Caller::Tenant(tenant)) => tenant.as_str(),
         Some(Caller::Administrator) | None => "*",
     };
-    let question = FixedState::with_seed(pages.started()).hash_one((uri.query(), tenant));
+    let request = FixedState::with_seed(pages.started()).hash_one((uri.query(), tenant));
     let seconds = now.as_nanos() / 1_000_000_000 / ETAG_SECONDS;
     let mut etag = String::from("W/\"");
-    // A text takes every number.
+    // Writing to a `String` can't fail.
     let _ = write!(
         etag,
-        "{:x}.{version:x}.{seconds:x}.{question:x}\"",
+        "{:x}.{version:x}.{seconds:x}.{request:x}\"",
         pages.started()
     );
     etag
 }
 
 /// Reads the cursor of a page: the start and the id of its last trace.
-fn place(cursor: &str) -> Result<(Timestamp, TraceId), ApiError> {
+fn parse_cursor(cursor: &str) -> Result<(Timestamp, TraceId), ApiError> {
     let read = || {
         let (start, trace_id) = cursor.split_once('.')?;
         let start = start.parse().ok().map(Timestamp::from_nanos)?;
@@ -293,11 +293,11 @@ fn row(found: TraceSummary, overview: Option<TraceOverview>, prices: Option<&Pri
     }
 }
 
-/// What several rows cost together.
+/// The total cost of several rows.
 pub(super) struct Cost {
-    /// None where no row used tokens, or the cost of one that did is not known.
+    /// `None` if no row used tokens, or if the cost of one that did is unknown.
     pub(super) sum: Option<f64>,
-    /// The models whose cost is not known.
+    /// The models whose cost is unknown.
     pub(super) unpriced: Vec<String>,
 }
 
@@ -373,9 +373,9 @@ pub(super) async fn histogram(
     params: QueryParams,
 ) -> Result<Response, ApiError> {
     params.only(&HISTOGRAM)?;
-    let (asked, range, _) = asked(&params)?;
+    let (query, range, _) = query_of(&params)?;
     let range = range.buckets(&params, &*store).await?;
-    let found = store.trace_histogram(asked, range).await?;
+    let found = store.trace_histogram(query, range).await?;
     json(Histogram::new(range, found)).await
 }
 
@@ -394,34 +394,34 @@ struct WithoutTerm {
     count: usize,
 }
 
-/// Terms of which one is left out at a time.
+/// Maximum number of terms that are left out, one at a time.
 const MAX_TERMS: usize = 8;
 const MAX_COUNT: u64 = 1000;
 
-/// Which term excludes most.
+/// Counts the traces without each term of a filter, to show which term excludes most.
 pub(super) async fn without(
     ScopedStore(store): ScopedStore,
     params: QueryParams,
 ) -> Result<Response, ApiError> {
     params.only(&WITHOUT)?;
-    let (asked, _, filter_text) = asked(&params)?;
+    let (query, _, filter_text) = query_of(&params)?;
     let mut others: Vec<(String, TraceFilter)> = Vec::new();
     let parsed = Filter::parse_ranges(&filter_text).map_err(|error| ApiError::wrong_filter(&error))?;
-    for place in 0..parsed.len().min(MAX_TERMS) {
-        let mut other = asked.clone();
-        other.filter.terms.remove(place);
-        others.push((filter_text[parsed[place].0.clone()].to_owned(), other));
+    for index in 0..parsed.len().min(MAX_TERMS) {
+        let mut other = query.clone();
+        other.filter.terms.remove(index);
+        others.push((filter_text[parsed[index].0.clone()].to_owned(), other));
     }
-    if asked.errors {
-        let other = asked.clone().errors(false);
+    if query.errors {
+        let other = query.clone().errors(false);
         others.push((ERRORS.name.to_owned(), other));
     }
-    if asked.running {
-        let other = asked.clone().running(false);
+    if query.running {
+        let other = query.clone().running(false);
         others.push((RUNNING.name.to_owned(), other));
     }
-    if asked.service.is_some() {
-        let other = asked.clone().service(None::<String>);
+    if query.service.is_some() {
+        let other = query.clone().service(None::<String>);
         others.push((SERVICE.name.to_owned(), other));
     }
     let mut terms = Vec::new();

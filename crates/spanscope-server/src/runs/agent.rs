@@ -20,7 +20,7 @@ use spanscope_runs::{DetailLevel, TraceFormat};
 
 use super::agent_trace::{RunEnd, trace_of};
 
-/// A run of an agent that is to be made.
+/// Configures a run of an agent.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct AgentRun {
 }
 
 impl AgentRun {
-    /// A run of the agent of this name.
+    /// Configures a run of the agent with this name.
     pub fn new(agent: &str) -> Self {
         Self {
             agent: agent.to_owned(),
@@ -63,13 +63,13 @@ impl AgentRun {
         }
     }
 
-    /// The agent's id. Default: its name.
+    /// Sets the agent's id. Default: its name.
     pub fn agent_id(mut self, id: &str) -> Self {
         self.agent_id = Some(id.to_owned());
         self
     }
 
-    /// The run's id. Default: the id of its trace.
+    /// Sets the run's id. Default: the id of its trace.
     pub fn task(mut self, id: &str) -> Self {
         // In its stored form, so that it can be found.
         let id = cut(id.trim(), spanscope_runs::MAX_RUN_ATTRIBUTE_LEN);
@@ -102,12 +102,12 @@ impl AgentRun {
     }
 
     /// Sets the input. It is content: each sink has its policy.
-    pub fn input(mut self, question: &str) -> Self {
-        self.input = Some(question.to_owned());
+    pub fn input(mut self, input: &str) -> Self {
+        self.input = Some(input.to_owned());
         self
     }
 
-    /// Opens its span, below the current one.
+    /// Opens the run's span as a child of the current one.
     #[must_use]
     pub fn start(self) -> RunningAgent {
         let agent = Agent::invoke(&self.agent);
@@ -143,13 +143,13 @@ impl AgentRun {
     }
 }
 
-/// A message as the conventions write it.
+/// Returns a message in the format of the GenAI conventions.
 fn message(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }
 
 /// Adds data to a run while it is running. The run ends when its future or its stream does, even if
-/// one of these is held; but the store then shows it as running.
+/// a handle is still held; but the store then shows it as running.
 #[derive(Debug, Clone)]
 pub struct AgentHandle(Arc<Agent>);
 
@@ -165,11 +165,11 @@ impl Drop for EndsRun {
 
 impl AgentHandle {
     /// Sets the agent's output. It is content.
-    pub fn output(&self, answer: &str) {
-        self.0.output_messages(&message("assistant", answer));
+    pub fn output(&self, output: &str) {
+        self.0.output_messages(&message("assistant", output));
     }
 
-    /// Its span, to set attributes on.
+    /// Returns the run's span, to set attributes on.
     #[must_use]
     pub fn span(&self) -> &tracing::Span {
         self.0.span()
@@ -196,7 +196,7 @@ impl RunningAgent {
         &self.task_id
     }
 
-    /// Its span.
+    /// Returns the run's span.
     #[must_use]
     pub fn span(&self) -> &tracing::Span {
         self.run.0.span()
@@ -208,14 +208,15 @@ impl RunningAgent {
         self.run.0.clone()
     }
 
-    /// Runs the future inside its span, and ends it. An error fails the run; so does dropping this
-    /// before its end, as a server does when its client leaves: it then failed as `cancelled`.
+    /// Runs the future inside the run's span, and ends the run. An error fails the run; so does
+    /// dropping the future before its end, as a server does when its client leaves: the run then
+    /// fails as `cancelled`.
     pub fn run<T, E: Display, F: Future<Output = Result<T, E>>>(
         self,
         work: F,
     ) -> impl Future<Output = Traced<Result<T, E>>> + use<T, E, F> {
         let agent = self.handle();
-        // Before it is polled: a future that is never awaited is cancelled too.
+        // Created before the first poll: a future that is never awaited is cancelled too.
         let unfinished = Unfinished(Some(self.run));
         async move {
             let answer = agent.0.run(work).await;
@@ -232,8 +233,9 @@ impl RunningAgent {
         }
     }
 
-    /// Returns the stream inside its span; the run ends when the stream does. An error among its
-    /// items fails the run, and so does dropping it before its end: it then failed as `cancelled`.
+    /// Returns the stream inside the run's span; the run ends when the stream does. An error among
+    /// its items fails the run; so does dropping the stream before its end: the run then fails as
+    /// `cancelled`.
     pub fn stream<S, T, E>(self, stream: S) -> TracedStream<S>
     where
         S: Stream<Item = Result<T, E>>,
@@ -319,16 +321,16 @@ pub struct TracedStream<S> {
 }
 
 impl<S> TracedStream<S> {
-    /// As [`RunningAgent::task_id`].
+    /// Returns the id by which the run is found, as [`RunningAgent::task_id`] does.
     #[must_use]
     pub fn task_id(&self) -> &str {
         &self.task_id
     }
 
-    /// As [`Traced::trace`]; call it when the stream has ended.
+    /// Returns the trace, as [`Traced::trace`] does; call it when the stream has ended.
     ///
     /// # Errors
-    /// As for [`Traced::trace`].
+    /// Fails as [`Traced::trace`] does.
     pub fn trace(
         &self,
         store: &Arc<dyn TraceStore>,

@@ -35,7 +35,7 @@ impl RunEnd {
     }
 }
 
-/// How long after the end of a run its trace waits for what is still running.
+/// How long after the end of a run its trace waits for tasks that are still running.
 const LEFT_RUNNING: Duration = Duration::from_secs(1);
 
 pub(super) async fn trace_of(
@@ -107,7 +107,7 @@ fn end_head(records: &mut RunRecords, head: SpanId, end: RunEnd) {
     }
 }
 
-/// Whether the end of the run's span is stored.
+/// Returns whether the end of the run's span is stored.
 fn is_ended(records: &RunRecords, span_id: Option<SpanId>) -> bool {
     match span_id {
         Some(span_id) => records
@@ -136,7 +136,7 @@ fn only_below(records: &mut RunRecords, head: SpanId) {
                 Some(id) => match is_below.get(&id) {
                     Some(known) => break *known,
                     None => {
-                        // A circle leads nowhere.
+                        // Parents that form a cycle do not lead to the head.
                         is_below.insert(id, false);
                         path.push(id);
                         at = parents.get(&id).copied().flatten();

@@ -1,9 +1,9 @@
 //! [`Followed`]: a watched run, read from the store once for all its watchers.
 //!
 //! A task waits for the store to change, reads new records, and keeps them as a page. Watchers take
-//! pages at their own pace. Pages that they have not taken when room is needed are dropped; so
-//! memory is bounded, and no watcher delays the task, the store or the watched program. The task
-//! ends with its last watcher.
+//! pages at their own pace. When room is needed, the oldest pages are dropped, even if a watcher
+//! has not taken them: so memory is bounded, and no watcher delays the task, the store or the
+//! watched program. The task ends with its last watcher.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ impl Hub {
         state.info.clone().filter(|_| state.ending.is_none())
     }
 
-    /// The run, which is followed from now on if it was not.
+    /// Returns the followed run, and begins to follow it if necessary.
     pub(super) fn follow(
         &self,
         tenant: Option<Tenant>,
@@ -62,7 +62,7 @@ impl Hub {
         }
         let run = Arc::new(Followed {
             state: Mutex::default(),
-            news: watch::Sender::new(()),
+            changes: watch::Sender::new(()),
             settings,
             kept: Arc::clone(&self.kept),
         });
@@ -87,7 +87,7 @@ const KEPT_OF_ALL: usize = 64 << 20;
 /// A run that is followed.
 pub(super) struct Followed {
     state: Mutex<State>,
-    news: watch::Sender<()>,
+    changes: watch::Sender<()>,
     pub(super) settings: RunSettings,
     kept: Arc<AtomicUsize>,
 }
@@ -111,8 +111,8 @@ struct State {
     /// The cursor at the end of these records: records that were stored during watching come after
     /// it.
     history: Option<Cursor>,
-    /// Where the current or last reading began. It reads page after page, faster than any client
-    /// takes them; a client that was here then is not slow.
+    /// The cursor at which the current or last reading began. It reads page after page, faster than
+    /// any client takes them, so a client that was at this cursor then is not slow.
     reading_from: Cursor,
     ending: Option<Ending>,
 }
@@ -139,18 +139,18 @@ pub(super) enum Next {
 }
 
 impl Followed {
-    /// Wakes up whenever there may be more.
-    pub(super) fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+    /// Returns a receiver that wakes up whenever there may be more.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
-    pub(super) fn after(&self, place: Cursor) -> Next {
+    pub(super) fn after(&self, position: Cursor) -> Next {
         let state = lock(&self.state);
-        if let Some(page) = state.pages.iter().find(|page| page.base == place) {
+        if let Some(page) = state.pages.iter().find(|page| page.base == position) {
             return Next::Page(Arc::clone(page));
         }
         // A client with a position beyond what was read has read everything stored.
-        if place.covers(&state.upto) {
+        if position.covers(&state.upto) {
             return match (&state.ending, state.is_read) {
                 (Some(ending), _) => Next::Ending(ending.clone()),
                 (None, _) => Next::Nothing,
@@ -163,13 +163,13 @@ impl Followed {
         }
     }
 
-    /// Returns whether the records after a position were recorded while someone watched.
+    /// Returns whether the records after a position were recorded while a client watched.
     pub(super) fn is_recorded_live(&self, base: Cursor) -> bool {
         lock(&self.state).history.is_some_and(|end| base.covers(&end))
     }
 
-    /// Returns whether a client at this position had not read what was there before the last
-    /// reading: it is slower than the recording.
+    /// Returns whether a client at this position had not read everything before the last reading
+    /// began: it is slower than the recording.
     pub(super) fn is_behind(&self, at: Cursor) -> bool {
         !at.covers(&lock(&self.state).reading_from)
     }
@@ -187,7 +187,7 @@ impl Followed {
     /// Waits until everything stored was read once, and returns the cursor and whether the run is
     /// over.
     pub(super) async fn read_once(&self) -> (Cursor, Option<Ending>) {
-        let mut news = self.news();
+        let mut changes = self.changes();
         loop {
             {
                 let state = lock(&self.state);
@@ -195,7 +195,7 @@ impl Followed {
                     return (state.upto, state.ending.clone());
                 }
             }
-            if news.changed().await.is_err() {
+            if changes.changed().await.is_err() {
                 return (Cursor::default(), None);
             }
         }
@@ -208,7 +208,7 @@ impl Followed {
         state.bytes += page.bytes;
         self.kept.fetch_add(page.bytes, Ordering::Relaxed);
         state.pages.push_back(Arc::new(page));
-        // The last one is kept at any size, or no watcher would ever get it.
+        // The last one is kept at any size; otherwise no watcher would ever get it.
         while state.pages.len() > 1
             && (state.bytes > self.settings.kept_bytes || self.kept.load(Ordering::Relaxed) > KEPT_OF_ALL)
         {
@@ -218,7 +218,7 @@ impl Followed {
             }
         }
         drop(state);
-        self.news.send_replace(());
+        self.changes.send_replace(());
     }
 
     fn end(&self, ending: Ending) {
@@ -226,7 +226,7 @@ impl Followed {
         state.ending = Some(ending);
         state.is_read = true;
         drop(state);
-        self.news.send_replace(());
+        self.changes.send_replace(());
     }
 }
 
@@ -296,7 +296,7 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
             state.info = Some(records.info);
             drop(state);
             if !was_read {
-                followed.news.send_replace(());
+                followed.changes.send_replace(());
             }
         }
         reads_on = false;

@@ -63,7 +63,7 @@ pub(super) struct Cleanup {
 
 impl Bounded for Cleanup {}
 
-/// A cleanup reaches back this many days at most, which is longer than there are times.
+/// Maximum age of a cleanup in days; no time is that old.
 const MAX_DAYS: f64 = 1e6;
 
 fn a_week() -> f64 {
@@ -233,7 +233,7 @@ pub(super) async fn get_events(
     check_events(&runs, &info)?;
     let level = shape.level_of(&info.trace_level);
     answer(&store, task_id, move |run| {
-        let is_asked = |event: &RunEvent| {
+        let is_requested = |event: &RunEvent| {
             let of_type = types
                 .as_ref()
                 .is_none_or(|types| types.contains(&event.event_type));
@@ -246,7 +246,7 @@ pub(super) async fn get_events(
             });
             of_type && of_component
         };
-        let events: Vec<_> = run.events(level).into_iter().filter(is_asked).collect();
+        let events: Vec<_> = run.events(level).into_iter().filter(is_requested).collect();
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let page: Vec<Value> = events
             .iter()

@@ -7,10 +7,10 @@
 //! ```text
 //! GET /traces ...          -> QueryParams (checked words and numbers) -> dyn TraceStore::list_runs -> JSON
 //! GET /traces/{id} ...     -> TraceStore::run_records(all) -> Run::of, on a thread that may block -> JSON
-//! GET /traces/{id}/stream  -> Followed: one reader of the store a run, however many watch it -> pages -> Watcher -> SSE
+//! GET /traces/{id}/stream  -> Followed: one reader of the store per run -> pages -> a Watcher per client -> SSE
 //! ```
 //!
-//! The interpretation of spans does not belong here, nor a store other than
+//! This module does not interpret spans, and reads no store but
 //! [`ScopedStore`](crate::caller::ScopedStore).
 
 mod agent;
@@ -33,7 +33,7 @@ pub(crate) use self::query_params::{FILTERED, QueryParams};
 pub use self::router::runs_router;
 #[cfg(feature = "schema")]
 pub(crate) use self::router::{PREFIXES, api};
-pub(crate) use self::router::{questions, streams};
+pub(crate) use self::router::{queries, streams};
 use spanscope_model::setters;
 
 /// The settings of agent traces. Every field names its default and has a setter.

@@ -10,11 +10,12 @@ use spanscope_model::Cursor;
 use spanscope_runs::{DetailLevel, RunEvent, TraceFormat, format_event};
 use tokio::sync::OnceCell;
 
-use super::place::{Place, Within};
+use super::place::{StreamPosition, Within};
 
-/// Formats times levels.
+/// The number of formats times the number of levels.
 const SHAPES: usize = 12;
-/// Writing more events than this would hold up the other requests of a thread.
+/// Maximum number of events that are formatted on an async thread; more would delay its other
+/// requests.
 const FEW_EVENTS: usize = 64;
 
 /// Events in the order in which they are sent.
@@ -41,7 +42,7 @@ impl Page {
         }
     }
 
-    /// The whole page as server-sent events.
+    /// Returns the whole page as server-sent events.
     pub(super) async fn text(self: &Arc<Self>, format: TraceFormat, level: DetailLevel) -> Bytes {
         let shape = (format as usize * 4 + level as usize).min(SHAPES - 1);
         let text = self.texts[shape].get_or_init(|| async {
@@ -50,12 +51,12 @@ impl Page {
             }
             let page = Arc::clone(self);
             let written = tokio::task::spawn_blocking(move || page.text_after(None, format, level)).await;
-            written.unwrap_or_default() // only a runtime that ends takes it back
+            written.unwrap_or_default() // it fails only if the runtime ends
         });
         text.await.clone()
     }
 
-    /// Whether an event is called so.
+    /// Returns whether the page has an event with this id.
     pub(super) fn has(&self, event_id: &str) -> bool {
         self.events.iter().any(|event| event.event_id == event_id)
     }
@@ -68,23 +69,23 @@ impl Page {
             if !level.shows(event.event_type) {
                 continue;
             }
-            let place = Place {
+            let position = StreamPosition {
                 base: self.base,
                 upto: self.upto,
                 within: Within::Event(event.event_id.clone()),
             };
-            push(&mut text, &place, event, format, level);
+            push(&mut text, &position, event, format, level);
         }
         text.into()
     }
 }
 
-/// The event that ends a run.
+/// Returns the text of the event that ends a run.
 pub(super) fn end_text(cursor: Cursor, event: &RunEvent, format: TraceFormat, level: DetailLevel) -> String {
     let mut text = String::new();
     push(
         &mut text,
-        &Place::at_end(cursor, Within::End),
+        &StreamPosition::at_end(cursor, Within::End),
         event,
         format,
         level,
@@ -94,13 +95,22 @@ pub(super) fn end_text(cursor: Cursor, event: &RunEvent, format: TraceFormat, le
 
 /// Returns the final message of a stream.
 pub(super) fn done_text(cursor: Cursor) -> String {
-    format!("id: {}\ndata: [DONE]\n\n", Place::at_end(cursor, Within::Done))
+    format!(
+        "id: {}\ndata: [DONE]\n\n",
+        StreamPosition::at_end(cursor, Within::Done)
+    )
 }
 
-fn push(text: &mut String, place: &Place, event: &RunEvent, format: TraceFormat, level: DetailLevel) {
+fn push(
+    text: &mut String,
+    position: &StreamPosition,
+    event: &RunEvent,
+    format: TraceFormat,
+    level: DetailLevel,
+) {
     // JSON contains no line breaks, so it is one line of data.
     let data = json!({"event": format.sse_name(), "data": format_event(event, format, level)});
-    let _ = write!(text, "id: {place}\ndata: {data}\n\n");
+    let _ = write!(text, "id: {position}\ndata: {data}\n\n");
 }
 
 /// Returns the approximate memory of an event.

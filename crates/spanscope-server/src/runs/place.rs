@@ -1,4 +1,4 @@
-//! [`Place`]: a client's position in the stream of a run, as the id of an event.
+//! [`StreamPosition`]: a client's position in the stream of a run, as the id of an event.
 //!
 //! Events come in pages, and a page is everything that the store received between two cursors. So
 //! an id contains both cursors and the event's id in its run: a client that returns with it, to
@@ -10,20 +10,20 @@ use std::str::FromStr;
 
 use spanscope_model::Cursor;
 
-/// The event after which a client continues.
+/// The position after which a client continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The page begins after this.
+pub(super) struct StreamPosition {
+    /// The cursor after which the page begins.
     pub(super) base: Cursor,
-    /// And ends here.
+    /// The cursor at which it ends.
     pub(super) upto: Cursor,
     pub(super) within: Within,
 }
 
-/// Where in a page.
+/// A position within a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Within {
-    /// After the event that is called so.
+    /// After the event with this id.
     Event(String),
     /// After the event that ends the run.
     End,
@@ -31,8 +31,8 @@ pub(super) enum Within {
     Done,
 }
 
-impl Place {
-    /// After the end of a run that was read up to here.
+impl StreamPosition {
+    /// Returns the position after the end of a run that was read up to this cursor.
     pub(super) fn at_end(cursor: Cursor, within: Within) -> Self {
         Self {
             base: cursor,
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StreamPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.within {
             Within::Event(event) => write!(f, "{}-{}-{event}", self.base, self.upto),
@@ -54,24 +54,24 @@ impl fmt::Display for Place {
 
 /// The error of a text that is not an event's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NoPlace;
+pub(super) struct ParsePositionError;
 
-impl FromStr for Place {
-    type Err = NoPlace;
+impl FromStr for StreamPosition {
+    type Err = ParsePositionError;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
+    fn from_str(text: &str) -> Result<Self, ParsePositionError> {
         let mut parts = text.split('-');
-        let mut next = || parts.next().ok_or(NoPlace);
-        let base: Cursor = next()?.parse().map_err(|_| NoPlace)?;
-        let place = match next()? {
+        let mut next = || parts.next().ok_or(ParsePositionError);
+        let base: Cursor = next()?.parse().map_err(|_| ParsePositionError)?;
+        let position = match next()? {
             "end" => Self::at_end(base, Within::End),
             "done" => Self::at_end(base, Within::Done),
             upto => {
-                let upto: Cursor = upto.parse().map_err(|_| NoPlace)?;
+                let upto: Cursor = upto.parse().map_err(|_| ParsePositionError)?;
                 let event = next()?;
                 let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b":._".contains(&byte);
                 if !upto.covers(&base) || !(1..=128).contains(&event.len()) || !event.bytes().all(is_name) {
-                    return Err(NoPlace);
+                    return Err(ParsePositionError);
                 }
                 Self {
                     base,
@@ -81,8 +81,8 @@ impl FromStr for Place {
             }
         };
         match parts.next() {
-            None => Ok(place),
-            Some(_) => Err(NoPlace),
+            None => Ok(position),
+            Some(_) => Err(ParsePositionError),
         }
     }
 }
@@ -92,29 +92,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_read_as_it_is_written_and_nothing_else_is() {
+    fn only_ids_of_events_are_read_and_they_survive_a_round_trip() {
         let base = Cursor::new([3, 1, 0]);
         let upto = Cursor::new([9, 1, 4]);
-        for place in [
-            Place {
+        for position in [
+            StreamPosition {
                 base,
                 upto,
                 within: Within::Event("run:start".to_owned()),
             },
-            Place {
+            StreamPosition {
                 base,
                 upto,
                 within: Within::Event("00f067aa0ba902b7:end".to_owned()),
             },
-            Place {
+            StreamPosition {
                 base,
                 upto,
                 within: Within::Event("log:0af7651916cd43dd8448eb211c80319c.00f067aa_7".to_owned()),
             },
-            Place::at_end(upto, Within::End),
-            Place::at_end(upto, Within::Done),
+            StreamPosition::at_end(upto, Within::End),
+            StreamPosition::at_end(upto, Within::Done),
         ] {
-            assert_eq!(place.to_string().parse(), Ok(place));
+            assert_eq!(position.to_string().parse(), Ok(position));
         }
         for text in [
             "",
@@ -129,7 +129,7 @@ mod tests {
             "1.2.3-enD",
             "1.2.3-end-1",
         ] {
-            assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text}");
+            assert_eq!(text.parse::<StreamPosition>(), Err(ParsePositionError), "{text}");
         }
     }
 }

@@ -43,8 +43,8 @@ const LEVEL: Parameter = Parameter::query(
     "The level of detail; by default the run's own, else `standard`.",
 );
 
-/// The parameters of routes, one list for each way of reading: a handler refuses what is not on the
-/// list in the document.
+/// The parameters of routes, one list for each reading function. The document has the same lists,
+/// and handlers refuse any other parameter.
 pub(crate) const FILTERED: [Parameter; 1] = [FILTER];
 pub(super) const SHAPE: [Parameter; 2] = [FORMAT, LEVEL];
 pub(super) const ONLY_LEVEL: [Parameter; 1] = [LEVEL];
@@ -174,7 +174,7 @@ impl QueryParams {
         }
     }
 
-    /// Nothing at all.
+    /// Refuses all parameters.
     pub(crate) fn nothing(&self) -> Result<(), ApiError> {
         self.only(&[])
     }
@@ -191,8 +191,8 @@ impl QueryParams {
         read.map_err(|error: T::Err| ApiError::invalid(format!("{name}: {error}")))
     }
 
-    /// A plus that was not escaped is the blank of forms, and no time has a blank before its
-    /// offset.
+    /// Reads a time. A plus that was not escaped is decoded as a blank, so a blank before the
+    /// offset is read as a plus.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let as_sent = self.word::<Timestamp>(name);
         let corrected = self.text(name).and_then(|text| {
@@ -205,7 +205,7 @@ impl QueryParams {
         }
     }
 
-    /// A number of a list of parameters, by its bounds there.
+    /// Reads a number and checks it by its bounds in a list of parameters.
     pub(crate) fn number(&self, known: &[Parameter], name: &str) -> Result<u64, ApiError> {
         let parameter = known.iter().find(|parameter| parameter.name == name);
         let Some(Takes::Number(default, least, most)) = parameter.map(|parameter| &parameter.takes) else {
@@ -233,7 +233,7 @@ impl QueryParams {
         text.parse().map_err(|error| ApiError::wrong_filter(&error))
     }
 
-    /// The format and the level, which a run may name one for itself.
+    /// Returns the requested format and level.
     pub(super) fn shape(&self) -> Result<Shape, ApiError> {
         self.only(&SHAPE)?;
         self.format_and_level()
@@ -246,13 +246,13 @@ impl QueryParams {
         })
     }
 
-    /// Only the level.
+    /// Returns the requested level, for routes that accept nothing else.
     pub(super) fn level(&self) -> Result<Option<DetailLevel>, ApiError> {
         self.only(&ONLY_LEVEL)?;
         self.word("level")
     }
 
-    /// Which events.
+    /// Returns which events of a run are requested.
     pub(super) fn events(&self) -> Result<Events, ApiError> {
         self.only(&EVENTS)?;
         let types = self.text("event_types").map(|types| {
@@ -269,7 +269,7 @@ impl QueryParams {
         })
     }
 
-    /// Which runs, and the page and its size.
+    /// Returns which runs are requested, the page and its size.
     pub(super) fn runs(&self) -> Result<(RunFilter, u64, u64), ApiError> {
         self.only(&RUNS)?;
         let size = self.number(&RUNS, "page_size")?;
@@ -281,7 +281,7 @@ impl QueryParams {
             .user_id(text("user_id"))
             .status(self.word::<RunStatus>("status")?)
             .since(self.time("start_time")?)
-            // The seed's end of a time is part of it.
+            // RAGFlow's `end_time` is inclusive, the store's is not.
             .until(
                 self.time("end_time")?
                     .map(|end| Timestamp::from_nanos(end.as_nanos().saturating_add(1))),
@@ -292,7 +292,7 @@ impl QueryParams {
     }
 }
 
-/// How a run is shown.
+/// The requested format and level of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) format: TraceFormat,
@@ -301,13 +301,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The level, of a run that may name one for itself.
-    pub(super) fn level_of(self, said: &str) -> DetailLevel {
-        self.level.or_else(|| said.parse().ok()).unwrap_or_default()
+    /// Returns the requested level, or else the run's own, or else the default.
+    pub(super) fn level_of(self, own: &str) -> DetailLevel {
+        self.level.or_else(|| own.parse().ok()).unwrap_or_default()
     }
 }
 
-/// Which events of a run.
+/// The requested events of a run.
 pub(super) struct Events {
     pub(super) types: Option<Vec<EventType>>,
     pub(super) component: Option<String>,
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_and_its_size_say_which_runs() {
+    fn a_page_and_its_size_determine_offset_and_limit() {
         let params =
             QueryParams(pairs("page=3&page_size=7&status=failed&end_time=1970-01-01T00:00:01").collect());
         let (filter, page, size) = params.runs().unwrap();

@@ -1,8 +1,8 @@
 //! [`Replay`]: reads a run from the store, page by page, from its beginning or from a position in
 //! it.
 //!
-//! The contents of a page depend on the records before it (whose child a span is), so every reading
-//! begins at the start; what a client already has is read and skipped.
+//! The contents of a page depend on the records before it (for example the parents of spans), so
+//! every reading begins at the start; events that a client already has are read and skipped.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use spanscope_runs::{FollowStep, Follower};
 
 use super::page::Page;
 
-/// A run of more spans is not followed: about each something has to be remembered.
+/// Maximum number of spans of a followed run, because the follower keeps some state for each.
 const MAX_SPANS: u64 = 200_000;
 
-/// A run, read up to somewhere.
+/// A run that was read up to some position.
 pub(super) struct Replay {
     store: Arc<dyn TraceStore>,
     task_id: String,
@@ -42,7 +42,7 @@ impl Replay {
         self.read(self.follower.range(upto)).await
     }
 
-    /// A page that was sent before, to its end, whatever is stored since.
+    /// Recreates a page that was sent before, without records that were stored since.
     pub(super) async fn again(&mut self, upto: Cursor) -> Result<Option<Page>, StoreError> {
         let range = self.follower.range(Some(upto)).limit(u64::MAX);
         let (page, _) = self.read(range).await?;
@@ -51,7 +51,7 @@ impl Replay {
     }
 
     /// Reads up to this cursor and discards the events.
-    pub(super) async fn pass_over(&mut self, upto: Cursor) -> Result<(), StoreError> {
+    pub(super) async fn skip(&mut self, upto: Cursor) -> Result<(), StoreError> {
         while self.next(Some(upto)).await?.1.more {}
         self.follower.skip_to(upto);
         Ok(())
@@ -86,7 +86,7 @@ impl Replay {
             (follower, events, records)
         });
         let (follower, events, records) = read.await.map_err(|error| {
-            // Not to be tried again: the follower is gone with the thread.
+            // Retrying is impossible: the follower was lost with the thread.
             StoreError::new(StoreErrorKind::Unusable, "the run could not be read").with_source(error)
         })?;
         self.follower = follower;

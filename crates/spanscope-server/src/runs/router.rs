@@ -20,12 +20,13 @@ use crate::api::{Api, Content, Parameter, Route};
 use crate::body::MAX_BODY;
 use crate::store_log::logged;
 
-/// Each route is under these.
+/// The prefixes of each route.
 #[cfg(feature = "schema")]
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", ""];
+
 /// Serves agent traces in RAGFlow's format, each route at the root and under `/api/v1`:
 ///
-/// | route | answers |
+/// | route | response |
 /// |---|---|
 /// | `GET /traces?agent_id&user_id&session_id&status&start_time&end_time&page&page_size` | a page of runs, and how many there are |
 /// | `GET /traces/{task_id}?format&level` | the run: `streaming` (default), `compact`, `detailed` |
@@ -54,13 +55,13 @@ pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", ""];
 /// # }
 /// ```
 pub fn runs_router(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
-    logged(questions(Arc::clone(&store), settings).merge(streams(store, settings)))
+    logged(queries(Arc::clone(&store), settings).merge(streams(store, settings)))
 }
 
 /// The routes with finite responses.
-pub(crate) fn questions(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
+pub(crate) fn queries(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
     under_prefixes(
-        of_questions()
+        query_routes()
             .into_router()
             .with_state(Runs::new(store, settings)),
     )
@@ -68,7 +69,11 @@ pub(crate) fn questions(store: Arc<dyn TraceStore>, settings: RunSettings) -> Ro
 
 /// The routes whose responses last as long as a run.
 pub(crate) fn streams(store: Arc<dyn TraceStore>, settings: RunSettings) -> Router {
-    under_prefixes(of_streams().into_router().with_state(Runs::new(store, settings)))
+    under_prefixes(
+        stream_routes()
+            .into_router()
+            .with_state(Runs::new(store, settings)),
+    )
 }
 
 fn under_prefixes(routes: Router) -> Router {
@@ -76,10 +81,10 @@ fn under_prefixes(routes: Router) -> Router {
     Router::new().nest("/api/v1", routes.clone()).merge(routes)
 }
 
-/// The description of all of them.
+/// Returns the descriptions of all routes.
 #[cfg(feature = "schema")]
 pub(crate) fn api() -> [Api<Runs>; 2] {
-    [of_questions(), of_streams()]
+    [query_routes(), stream_routes()]
 }
 
 fn route(method: MethodFilter, path: &'static str, summary: &'static str, answers: Content) -> Route {
@@ -93,7 +98,7 @@ fn route(method: MethodFilter, path: &'static str, summary: &'static str, answer
     }
 }
 
-fn of_questions() -> Api<Runs> {
+fn query_routes() -> Api<Runs> {
     let get = |path, summary, answers| route(MethodFilter::GET, path, summary, answers);
     let json_object = || Content::Other(&["application/json"], "The run in the requested format.");
     let cleanup = Route {
@@ -186,7 +191,7 @@ fn of_questions() -> Api<Runs> {
         )
 }
 
-fn of_streams() -> Api<Runs> {
+fn stream_routes() -> Api<Runs> {
     const PARAMETERS: [Parameter; 3] = {
         let [format, level] = SHAPE;
         [format, level, LAST_EVENT]

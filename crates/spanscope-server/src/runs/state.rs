@@ -10,7 +10,7 @@ use super::RunSettings;
 use super::followed::Hub;
 use crate::permits::Permits;
 
-/// Clients that have to read a run from the store by themselves at once.
+/// Maximum number of clients that read a run from the store separately at the same time.
 const REPLAYS: usize = 8;
 
 /// The shared state of the handlers.

@@ -13,7 +13,7 @@ use spanscope_model::text::first_chars;
 
 use super::followed::Ending;
 use super::handlers::{Parameters, check_events, info_of};
-use super::place::{Place, Within};
+use super::place::{StreamPosition, Within};
 use super::query_params::QueryParams;
 use super::state::Runs;
 use super::watcher::{Watcher, Watching};
@@ -24,7 +24,7 @@ use crate::ends::Ends;
 use crate::store_log::StoreLog;
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-/// The header with which a client returns.
+/// The header by which a client resumes a stream.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The header, as the document describes it.
 pub(super) const LAST_EVENT: Parameter = Parameter::header(
@@ -42,7 +42,7 @@ pub(super) async fn stream_run(
 ) -> Result<Response, ApiError> {
     let Path(task_id) = task_id?;
     let shape = params.shape()?;
-    let after = place_in(request.headers())?;
+    let after = position_in(request.headers())?;
     let tenant = match request.extensions().get::<Caller>() {
         Some(Caller::Tenant(tenant)) => Some(tenant.clone()),
         Some(Caller::Administrator) | None => None,
@@ -55,14 +55,13 @@ pub(super) async fn stream_run(
     let permit = runs.permits.take(tenant.clone());
     let permit = permit.map_err(|_| ApiError::overloaded("too many streams are open"))?;
     let run = runs.hub.follow(tenant, &task_id, &store, runs.settings);
-    if let Some(Place {
+    if let Some(StreamPosition {
         upto,
         within: Within::Done,
         ..
     }) = &after
     {
-        // A client that has the final message reconnects by itself, unless it learns that there is
-        // nothing more.
+        // An `EventSource` reconnects even after the final message, unless the response is 204.
         let (read, ending) = run.read_once().await;
         if upto.covers(&read) && matches!(ending, Some(Ending::Over(_))) {
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -93,7 +92,7 @@ pub(super) async fn stream_run(
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
-fn place_in(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
+fn position_in(headers: &HeaderMap) -> Result<Option<StreamPosition>, ApiError> {
     let Some(id) = headers.get(LAST_EVENT_ID) else {
         return Ok(None);
     };
@@ -102,7 +101,7 @@ fn place_in(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
         return Ok(None);
     }
     match text.parse() {
-        Ok(place) => Ok(Some(place)),
+        Ok(position) => Ok(Some(position)),
         Err(_) => Err(ApiError::invalid(format!(
             "last-event-id is {:?}, which is not the id of an event of this server: send the id of the last received event, or none",
             first_chars(text, 80)

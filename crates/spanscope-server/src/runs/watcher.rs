@@ -1,8 +1,8 @@
 //! [`Watcher`]: one client of a stream, from its first position to the end of the run.
 //!
-//! It takes kept pages when it reaches them, and reads from the store itself what is not kept. A
-//! client that had caught up with the recording and then fell behind reads more slowly than the run
-//! is recorded: it is cut off, and may return with the id of its last event. One that still reads
+//! It takes kept pages when it reaches them, and reads other pages from the store itself. A client
+//! that had caught up with the recording and then fell behind reads more slowly than the run is
+//! recorded: it is cut off, and may return with the id of its last event. A client that still reads
 //! earlier records is never cut off, however far the recording advances meanwhile.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::followed::{Ending, Followed, Next};
 use super::page::{done_text, end_text};
-use super::place::{Place, Within};
+use super::place::{StreamPosition, Within};
 use super::replay::Replay;
 use crate::answer::ApiError;
 use crate::permits::Permit;
@@ -32,7 +32,7 @@ const SHUTTING_DOWN: &str = ": the server is being shut down; come back with las
 /// The state of a stream.
 pub(super) struct Watcher {
     run: Arc<Followed>,
-    news: watch::Receiver<()>,
+    changes: watch::Receiver<()>,
     store: Arc<dyn TraceStore>,
     task_id: String,
     format: TraceFormat,
@@ -41,18 +41,18 @@ pub(super) struct Watcher {
     replays: Arc<Semaphore>,
     ends: Option<watch::Receiver<bool>>,
     log: Option<StoreLog>,
-    /// Everything up to here was sent.
+    /// The cursor up to which everything was sent.
     at: Cursor,
-    /// Of the page that begins here and ends there, everything to the event that is called so was
-    /// sent before.
+    /// Resume point within the page that begins at `at`: the end of the page, and the id of the
+    /// last event that was already sent.
     resume: Option<(Cursor, String)>,
-    /// The end was sent before.
+    /// Whether the client already has the event that ends the run.
     has_end: bool,
     replay: Option<Replay>,
     /// When something was sent last.
     last_sent: Instant,
-    /// Events were sent since the end was.
-    has_news: bool,
+    /// Whether this stream has sent events.
+    has_sent_events: bool,
     /// Whether the client got pages that were recorded while it watched.
     is_live: bool,
     is_done: bool,
@@ -67,7 +67,7 @@ pub(super) struct Watching {
     pub(super) task_id: String,
     pub(super) format: TraceFormat,
     pub(super) level: DetailLevel,
-    pub(super) after: Option<Place>,
+    pub(super) after: Option<StreamPosition>,
     pub(super) replays: Arc<Semaphore>,
     /// Reports that the server ends.
     pub(super) ends: Option<watch::Receiver<bool>>,
@@ -92,15 +92,15 @@ impl Watcher {
         } = watching;
         let (at, resume, has_end) = match after {
             None => (Cursor::default(), None, false),
-            Some(Place {
+            Some(StreamPosition {
                 base,
                 upto,
                 within: Within::Event(event),
             }) => (base, Some((upto, event)), false),
-            Some(Place { upto, .. }) => (upto, None, true),
+            Some(StreamPosition { upto, .. }) => (upto, None, true),
         };
         Self {
-            news: run.news(),
+            changes: run.changes(),
             run,
             store,
             task_id,
@@ -114,7 +114,7 @@ impl Watcher {
             has_end,
             replay: None,
             last_sent: Instant::now(),
-            has_news: false,
+            has_sent_events: false,
             is_live: false,
             is_done: false,
             has_begun: false,
@@ -133,7 +133,7 @@ impl Watcher {
                 return Some(Bytes::from_static(SHUTTING_DOWN.as_bytes()));
             }
             // Before the check, so that later changes are not missed.
-            self.news.mark_unchanged();
+            self.changes.mark_unchanged();
             let next = match self.resume.take() {
                 Some((upto, sent)) => match self.run.kept(self.at, upto) {
                     Some(page) => {
@@ -157,7 +157,7 @@ impl Watcher {
                     self.replay = None;
                     self.is_live |= self.run.is_recorded_live(page.base);
                     self.at = page.upto;
-                    self.has_news = true;
+                    self.has_sent_events = true;
                     page.text(self.format, self.level).await
                 }
                 Next::Nothing => match self.wait().await {
@@ -188,7 +188,7 @@ impl Watcher {
 
     /// Waits until there may be more; returns a keep-alive if that takes long.
     async fn wait(&mut self) -> Option<Bytes> {
-        // Since the last output, however many changes this client is not shown.
+        // Measured from the last output: changes may have no event at this client's level.
         let keep_alive = self.last_sent + self.run.settings.keep_alive;
         let server_ends = async {
             match &mut self.ends {
@@ -197,10 +197,10 @@ impl Watcher {
             }
         };
         tokio::select! {
-            waited = timeout_at(keep_alive, self.news.changed()) => match waited {
+            waited = timeout_at(keep_alive, self.changes.changed()) => match waited {
                 Ok(Ok(())) => None,
                 Ok(Err(_)) => {
-                    // The run is held here, so that its news never end before.
+                    // This can't happen: the run is held here, and with it the sender.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     None
                 }
@@ -212,7 +212,7 @@ impl Watcher {
 
     /// Reads the next page up to here from the store.
     async fn read_by_itself(&mut self, upto: Cursor) -> Result<Bytes, StoreError> {
-        // Only while it is read, so that a slow client does not block others from reading.
+        // Held only while the store is read, so that a slow client does not block others.
         let replays = Arc::clone(&self.replays);
         let Ok(permit) = replays.acquire().await else {
             return Ok(Bytes::new()); // it is never closed
@@ -223,7 +223,7 @@ impl Watcher {
                 let mut replay =
                     Replay::new(Arc::clone(&self.store), self.task_id.clone(), Follower::default());
                 if self.at != Cursor::default() {
-                    replay.pass_over(self.at).await?;
+                    replay.skip(self.at).await?;
                 }
                 replay
             }
@@ -232,8 +232,8 @@ impl Watcher {
         let page = if let Some(sent) = &sent {
             let page = replay.again(upto).await?;
             if !page.as_ref().is_some_and(|page| page.has(sent)) {
-                // It became another page, or the id is of another run: from the beginning, so that
-                // nothing is lost.
+                // The page has changed, or the id is of another run. The stream restarts at the
+                // beginning, so that nothing is lost.
                 self.at = Cursor::default();
                 return Ok(Bytes::new());
             }
@@ -251,7 +251,7 @@ impl Watcher {
         let Some(page) = page else {
             return Ok(Bytes::new());
         };
-        self.has_news |= !page.events.is_empty();
+        self.has_sent_events |= !page.events.is_empty();
         let written =
             tokio::task::spawn_blocking(move || page.text_after(sent.as_deref(), format, level)).await;
         drop(permit);
@@ -262,7 +262,7 @@ impl Watcher {
         self.is_done = true;
         match ending {
             Ending::Over(event) => {
-                let mut text = match self.has_end && !self.has_news {
+                let mut text = match self.has_end && !self.has_sent_events {
                     true => String::new(),
                     false => end_text(self.at, event, self.format, self.level),
                 };

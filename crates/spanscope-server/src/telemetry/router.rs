@@ -37,16 +37,16 @@ struct Data<T> {
 
 /// Serves Llama Stack's telemetry API, each route under `/v1` and without it:
 ///
-/// | route | question of [`TraceStore`] |
+/// | route | query of [`TraceStore`] |
 /// |---|---|
-/// | `POST /v1/telemetry/events` | [`log_event`](TraceStore::log_event), answers 204 |
+/// | `POST /v1/telemetry/events` | [`log_event`](TraceStore::log_event), responds 204 |
 /// | `POST /v1/telemetry/traces` | [`query_traces`](TraceStore::query_traces) |
 /// | `GET /v1/telemetry/traces/{trace_id}` | [`get_trace`](TraceStore::get_trace) |
 /// | `GET /v1/telemetry/traces/{trace_id}/spans/{span_id}` | [`get_span`](TraceStore::get_span) |
 /// | `GET /v1/telemetry/traces/{trace_id}/eval-traces` | the rows of [`EvalTrace`] of its spans |
 /// | `POST /v1/telemetry/spans/{span_id}/tree` | [`get_span_tree`](TraceStore::get_span_tree) |
 /// | `POST /v1/telemetry/spans` | [`query_spans`](TraceStore::query_spans) |
-/// | `POST /v1/telemetry/spans/export` | appends the spans of [`query_spans`](TraceStore::query_spans) to a dataset of [`telemetry_router_with`], answers 204 |
+/// | `POST /v1/telemetry/spans/export` | appends the spans of [`query_spans`](TraceStore::query_spans) to a dataset of [`telemetry_router_with`], responds 204 |
 /// | `POST /v1/telemetry/metrics/{metric_name}` | [`query_metrics`](TraceStore::query_metrics) |
 ///
 /// `POST /v1/telemetry/traces`, `/spans` and `/spans/export` accept the query parameter `filter`, a
@@ -279,10 +279,10 @@ async fn get_span(
 async fn get_span_tree(
     ScopedStore(store): ScopedStore,
     span_id: Parameters<String>,
-    JsonBody(question): JsonBody<SpanTree>,
+    JsonBody(body): JsonBody<SpanTree>,
 ) -> Result<Response, ApiError> {
-    let depth = depth(question.max_depth)?;
-    let tree = store.get_span_tree(id(&span_id?)?, question.attributes_to_return, depth);
+    let depth = depth(body.max_depth)?;
+    let tree = store.get_span_tree(id(&span_id?)?, body.attributes_to_return, depth);
     let data = tree.await?;
     json(Data { data }).await
 }
@@ -290,12 +290,12 @@ async fn get_span_tree(
 async fn query_spans(
     ScopedStore(store): ScopedStore,
     params: QueryParams,
-    JsonBody(question): JsonBody<QuerySpans>,
+    JsonBody(body): JsonBody<QuerySpans>,
 ) -> Result<Response, ApiError> {
-    let depth = depth(question.max_depth)?;
+    let depth = depth(body.max_depth)?;
     let filter = params.filter()?;
-    let conditions = question.attribute_filters;
-    let spans = store.query_spans(conditions, filter, question.attributes_to_return, depth);
+    let conditions = body.attribute_filters;
+    let spans = store.query_spans(conditions, filter, body.attributes_to_return, depth);
     let data = spans.await?;
     json(Data { data }).await
 }
@@ -305,15 +305,15 @@ async fn save_spans(
     State(datasets): State<Option<Arc<DatasetWriter>>>,
     caller: Option<Extension<Caller>>,
     params: QueryParams,
-    JsonBody(question): JsonBody<SaveSpans>,
+    JsonBody(body): JsonBody<SaveSpans>,
 ) -> Result<Response, ApiError> {
-    let depth = depth(question.max_depth)?;
+    let depth = depth(body.max_depth)?;
     let SaveSpans {
         attribute_filters,
         attributes_to_save,
         dataset_id,
         ..
-    } = question;
+    } = body;
     let Some(datasets) = datasets else {
         return Err(StoreError::unsupported("this server has no folder for datasets").into());
     };
@@ -335,10 +335,10 @@ async fn save_spans(
 async fn query_metrics(
     ScopedStore(store): ScopedStore,
     metric: Parameters<String>,
-    JsonBody(question): JsonBody<QueryMetrics>,
+    JsonBody(body): JsonBody<QueryMetrics>,
 ) -> Result<Response, ApiError> {
     let Path(metric) = metric?;
-    let data = store.query_metrics(question.of(metric)?).await?;
+    let data = store.query_metrics(body.of(metric)?).await?;
     json(Data { data }).await
 }
 

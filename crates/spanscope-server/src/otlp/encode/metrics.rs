@@ -31,7 +31,7 @@ enum Shape {
     Summary,
 }
 
-/// The common key of one metric's data points: its name, its unit and their form.
+/// The key by which data points are grouped: the metric's name, its unit and the points' shape.
 type Key<'a> = (&'a str, &'a str, Shape);
 
 /// Returns metrics with their data points, in the order of their first ones.
@@ -294,7 +294,7 @@ fn exemplar_value(value: &Value) -> Option<exemplar::Value> {
     }
 }
 
-/// The data besides a number, in the form of [`detail`](crate::otlp::detail).
+/// The data in addition to a number, as [`detail`](crate::otlp::detail) writes it.
 #[derive(Clone, Copy)]
 struct Detail<'a>(Option<&'a Map<String, Json>>);
 

@@ -1,8 +1,8 @@
-//! The other direction: records of a store as OTLP's messages, for an export.
+//! Records of a store as OTLP's messages, for an export.
 //!
-//! [`convert`](super::convert) reads exactly the stored records from these messages. What OTLP has
-//! no field for is in attributes, scopes and metadata with the names of [`wire`]. Times to live are
-//! not written.
+//! [`convert`](super::convert) reads exactly the stored records from these messages. Data without a
+//! field in OTLP is in attributes, scopes and metadata with the names of [`wire`]. Times to live
+//! are not written.
 
 mod metrics;
 mod sources;
@@ -156,7 +156,7 @@ fn span_attributes(span: &Span) -> Vec<KeyValue> {
         attributes.push(pair(wire::LEVEL, text(level.as_str())));
     }
     if let Some(category) = &span.category {
-        attributes.push(ours(wire::CATEGORY, category, &span.attributes));
+        attributes.push(own_attribute(wire::CATEGORY, category, &span.attributes));
     }
     attributes
 }
@@ -175,16 +175,16 @@ fn kind(kind: SpanKind) -> span::SpanKind {
 /// as its name.
 fn span_event(event: &LogEvent) -> Event {
     let mut attributes = pairs(&event.attributes);
-    let mut add = |key, value| attributes.push(ours(key, value, &event.attributes));
+    let mut add = |key, value| attributes.push(own_attribute(key, value, &event.attributes));
     add(wire::SEVERITY, event.severity.as_str());
     add(wire::TARGET, &event.target);
-    // As the bridge: a category that the target implies is not sent.
+    // A category that the target implies is not sent, as in the OTLP exporter.
     let has_other = event.attributes.get(wire::CATEGORY).is_some();
     if has_other || event.category != category_of(&event.target) {
         add(wire::CATEGORY, &event.category);
     }
     let name = if event.name.is_empty() {
-        // Or the attribute would be read as the message of an event of that name.
+        // Otherwise the reader would take the attribute for the message of a named event.
         if event.attributes.get(wire::MESSAGE).is_some() {
             attributes.push(pair(wire::NAME, text("")));
         }
@@ -205,7 +205,7 @@ fn log_record(event: &LogEvent) -> LogRecord {
     let mut attributes = pairs(&event.attributes);
     let has_other = event.attributes.get(wire::CATEGORY).is_some();
     if has_other || event.category != UNCATEGORIZED {
-        attributes.push(ours(wire::CATEGORY, &event.category, &event.attributes));
+        attributes.push(own_attribute(wire::CATEGORY, &event.category, &event.attributes));
     }
     let names = [wire::EVENT_NAME, wire::OTEL_EVENT_NAME];
     if event.name.is_empty() && names.iter().any(|name| event.attributes.get(name).is_some()) {
@@ -240,7 +240,7 @@ fn link(link: &Link) -> span::Link {
     }
 }
 
-/// Unsigned in the protocol; times before 1970 have no form there.
+/// Returns the time as the protocol's unsigned number, in which a time before 1970 is 0.
 fn nanos(time: Timestamp) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(0)
 }
@@ -254,7 +254,7 @@ fn pairs(attributes: &Attributes) -> Vec<KeyValue> {
 
 /// Returns an attribute for a field of the model that OTLP lacks, under another key if the record
 /// has its own attribute under this one.
-fn ours(key: &str, value: &str, attributes: &Attributes) -> KeyValue {
+fn own_attribute(key: &str, value: &str, attributes: &Attributes) -> KeyValue {
     match attributes.get(key) {
         None => pair(key, text(value)),
         Some(_) => pair(&wire::fallback_key(key), text(value)),

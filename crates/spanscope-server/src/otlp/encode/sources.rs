@@ -9,18 +9,18 @@ use super::pairs;
 
 /// Records by resource and scope, in the order of their first ones. There are few of both, so that
 /// a linear search is cheap.
-pub(super) struct Groups<T>(Vec<OfResource<T>>);
+pub(super) struct Groups<T>(Vec<ResourceGroup<T>>);
 
 /// The records of one program.
-pub(super) struct OfResource<T> {
+pub(super) struct ResourceGroup<T> {
     attributes: Attributes,
-    pub(super) scopes: Vec<OfScope<T>>,
+    pub(super) scopes: Vec<ScopeGroup<T>>,
 }
 
 /// The records of one part of it.
-pub(super) struct OfScope<T> {
+pub(super) struct ScopeGroup<T> {
     scope: Scope,
-    /// The tokens of its spans are among the exported measurements.
+    /// Whether the exported measurements already include the tokens of its spans.
     pub(super) counts_tokens: bool,
     pub(super) sent: Vec<T>,
 }
@@ -33,11 +33,11 @@ impl<T> Default for Groups<T> {
 
 impl<T> Groups<T> {
     /// Returns the records of a source's program.
-    pub(super) fn program(&mut self, source: &Source) -> &mut OfResource<T> {
+    pub(super) fn program(&mut self, source: &Source) -> &mut ResourceGroup<T> {
         let attributes = source.named_resource();
-        let is_it = |of: &OfResource<T>| of.attributes == attributes;
+        let is_it = |of: &ResourceGroup<T>| of.attributes == attributes;
         let at = self.0.iter().position(is_it).unwrap_or_else(|| {
-            self.0.push(OfResource {
+            self.0.push(ResourceGroup {
                 attributes,
                 scopes: Vec::new(),
             });
@@ -46,21 +46,21 @@ impl<T> Groups<T> {
         &mut self.0[at]
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = OfResource<T>> {
+    pub(super) fn into_iter(self) -> impl Iterator<Item = ResourceGroup<T>> {
         self.0.into_iter()
     }
 }
 
-impl<T> OfResource<T> {
-    /// The records of a scope, which is that of the source and the target.
-    pub(super) fn scope(&mut self, source: &Source, target: &str) -> &mut OfScope<T> {
+impl<T> ResourceGroup<T> {
+    /// Returns the records of the scope that the source has for this target.
+    pub(super) fn scope(&mut self, source: &Source, target: &str) -> &mut ScopeGroup<T> {
         let scope = source.scope_of(target);
         let at = self
             .scopes
             .iter()
             .position(|of| of.scope == scope)
             .unwrap_or_else(|| {
-                self.scopes.push(OfScope {
+                self.scopes.push(ScopeGroup {
                     scope,
                     counts_tokens: false,
                     sent: Vec::new(),
@@ -83,7 +83,7 @@ impl<T> OfResource<T> {
     }
 }
 
-impl<T> OfScope<T> {
+impl<T> ScopeGroup<T> {
     pub(super) fn scope(&self) -> InstrumentationScope {
         let mut attributes = without_fields(&self.scope.attributes);
         if self.counts_tokens {
@@ -102,7 +102,7 @@ impl<T> OfScope<T> {
     }
 }
 
-/// Returns OTLP's attributes, without those that it has in fields.
+/// Returns the attributes without those that OTLP has fields for.
 fn without_fields(all: &Attributes) -> Attributes {
     let mut attributes = all.clone();
     let (has_url, has_dropped) = (!schema_url(all).is_empty(), dropped(all) > 0);

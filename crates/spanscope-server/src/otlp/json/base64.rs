@@ -1,10 +1,10 @@
-//! Bytes in texts.
+//! Bytes in strings.
 
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine as _};
 
-/// A reader of protobuf's JSON takes base64 with and without padding.
+/// Base64 with or without padding, both of which a reader of protobuf's JSON accepts.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()

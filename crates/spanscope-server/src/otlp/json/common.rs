@@ -11,8 +11,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use super::base64::decoded;
 use super::node::Node;
 use super::object::{Object, float, unfit, whole};
-use super::wrong::Wrong;
-use crate::otlp::tally::{RequestTally, shown};
+use super::wrong::InvalidValue;
+use crate::otlp::tally::{RequestTally, quoted};
 
 pub(super) fn resource(mut resource: Object<'_>, tally: &mut RequestTally) -> Resource {
     let (attributes, lost) = attributes(&mut resource, "attributes", tally);
@@ -36,7 +36,7 @@ pub(super) fn scope(mut scope: Object<'_>, tally: &mut RequestTally) -> Instrume
 }
 
 /// Returns the value, or the default on an error: a record is worth more than this part of it.
-pub(super) fn or_left_out<T: Default>(read: Result<T, Wrong>, tally: &mut RequestTally) -> T {
+pub(super) fn or_left_out<T: Default>(read: Result<T, InvalidValue>, tally: &mut RequestTally) -> T {
     read.unwrap_or_else(|wrong| {
         tally.leave_out_part(|| wrong.to_string());
         T::default()
@@ -78,8 +78,8 @@ pub(super) fn attributes(
     (attributes, lost)
 }
 
-/// Reads attributes in the form of an object, from senders that do not know that they are a list.
-/// Each takes more memory than was reserved for a field of an object, so it is counted like a copy.
+/// Reads attributes that were wrongly sent as an object in place of a list. Each takes more memory
+/// than was reserved for a field of an object, so it is counted like a copy.
 fn attributes_of_map(
     pairs: Vec<(Cow<'_, str>, Node<'_>)>,
     field: &str,
@@ -108,12 +108,12 @@ fn attributes_of_map(
 }
 
 /// A pair. It can't be read without its key.
-fn key_value(pair: Node<'_>, tally: &mut RequestTally) -> Result<KeyValue, Wrong> {
+fn key_value(pair: Node<'_>, tally: &mut RequestTally) -> Result<KeyValue, InvalidValue> {
     let mut pair = Object::of(pair)?;
     let key = pair.text("key")?;
     let value = pair.take("value").map(|value| {
         any_value(value, &mut |wrong| {
-            tally.keep_as_it_is(|| format!("{}: {wrong}", shown(&key)));
+            tally.keep_as_it_is(|| format!("{}: {wrong}", quoted(&key)));
         })
     });
     Ok(KeyValue {
@@ -125,7 +125,7 @@ fn key_value(pair: Node<'_>, tally: &mut RequestTally) -> Result<KeyValue, Wrong
 
 /// Reads a value. One that is not of its declared type becomes what it is in JSON, and is passed to
 /// `wrong`. `serde_json` has bounded the nesting.
-pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(Wrong)) -> AnyValue {
+pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(InvalidValue)) -> AnyValue {
     let mut object = match value {
         Node::Object(_) => match Object::of(value) {
             Ok(object) => object,
@@ -143,7 +143,7 @@ pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(Wrong)) -> AnyVal
                 plain(value)
             });
             if let Some((other, _)) = KINDS.iter().find(|(kind, _)| !object.is_null(kind)) {
-                wrong(Wrong::new(format!(
+                wrong(InvalidValue::new(format!(
                     "it has a {field} and a {other}, of which the first was stored"
                 )));
             }
@@ -162,14 +162,18 @@ pub(super) fn any_value(value: Node<'_>, wrong: &mut dyn FnMut(Wrong)) -> AnyVal
     // Null means a missing field.
     let rest = object.into_node();
     if let Some(field) = rest.first_field() {
-        wrong(Wrong::new(format!("{} is not a kind of value", shown(field))));
+        wrong(InvalidValue::new(format!(
+            "{} is not a kind of value",
+            quoted(field)
+        )));
         return AnyValue { value: plain(rest) };
     }
     AnyValue { value: None }
 }
 
 /// Reads a value of one type; one of another type is returned, with the error.
-type Read = for<'n> fn(Node<'n>, &mut dyn FnMut(Wrong)) -> Result<Option<Sent>, (Node<'n>, Wrong)>;
+type Read =
+    for<'n> fn(Node<'n>, &mut dyn FnMut(InvalidValue)) -> Result<Option<Sent>, (Node<'n>, InvalidValue)>;
 
 const KINDS: [(&str, Read); 7] = [
     ("stringValue", |value, _| match value {
@@ -210,7 +214,9 @@ const KINDS: [(&str, Read); 7] = [
                     key_strindex: 0,
                 }),
                 Err(why) => {
-                    wrong(Wrong::new(format!("{why}, so the pair was left out")).within("kvlistValue"));
+                    wrong(
+                        InvalidValue::new(format!("{why}, so the pair was left out")).within("kvlistValue"),
+                    );
                     None
                 }
             }
@@ -225,17 +231,17 @@ const KINDS: [(&str, Read); 7] = [
     }),
 ];
 
-fn refused<'n>(value: Node<'n>, wanted: &str) -> (Node<'n>, Wrong) {
+fn refused<'n>(value: Node<'n>, wanted: &str) -> (Node<'n>, InvalidValue) {
     let wrong = unfit(&value, wanted);
     (value, wrong)
 }
 
-/// The list in `{"values": [...]}`.
-fn values_of(value: Node<'_>) -> Result<Vec<Node<'_>>, (Node<'_>, Wrong)> {
+/// Returns the list in `{"values": [...]}`.
+fn values_of(value: Node<'_>) -> Result<Vec<Node<'_>>, (Node<'_>, InvalidValue)> {
     match value {
         Node::Object(mut fields) => match fields.iter().position(|(key, _)| key == "values") {
             None if fields.iter().any(|(_, value)| *value != Node::Null) => {
-                let wrong = Wrong::new("the object has no field `values`".to_owned());
+                let wrong = InvalidValue::new("the object has no field `values`".to_owned());
                 Err((Node::Object(fields), wrong))
             }
             None => Ok(Vec::new()),
@@ -276,10 +282,10 @@ fn plain(value: Node<'_>) -> Option<Sent> {
     })
 }
 
-fn int_value(value: &Node<'_>) -> Result<Sent, Wrong> {
+fn int_value(value: &Node<'_>) -> Result<Sent, InvalidValue> {
     whole(value).map(Sent::IntValue).or_else(|wrong| {
-        // JavaScript has no other numbers than doubles, and its SDK calls all of them integers that
-        // are whole: 1e21 too.
+        // All numbers of JavaScript are doubles, and its SDK sends each whole one as an integer,
+        // even 1e21.
         match float(value) {
             Ok(number) if number.fract() == 0.0 && value.as_text().is_none() => Ok(Sent::DoubleValue(number)),
             _ => Err(wrong),
@@ -287,7 +293,7 @@ fn int_value(value: &Node<'_>) -> Result<Sent, Wrong> {
     })
 }
 
-fn bytes_value(value: &Node<'_>) -> Result<Vec<u8>, Wrong> {
+fn bytes_value(value: &Node<'_>) -> Result<Vec<u8>, InvalidValue> {
     let text = value.as_text().ok_or_else(|| unfit(value, "a text"))?;
-    decoded(text).map_err(|error| Wrong::new(format!("this is not base64: {error}")))
+    decoded(text).map_err(|error| InvalidValue::new(format!("this is not base64: {error}")))
 }

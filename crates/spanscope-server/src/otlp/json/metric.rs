@@ -11,13 +11,13 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use super::common::{self, or_left_out};
 use super::node::Node;
 use super::object::Object;
-use super::wrong::Wrong;
-use crate::otlp::tally::{RequestTally, shown};
+use super::wrong::InvalidValue;
+use crate::otlp::tally::{RequestTally, quoted};
 
-/// The fields that hold data points, one of which a metric has.
+/// The fields that hold data points; a metric has one of them.
 const KINDS: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
 
-/// How many data points are lost with a metric that can't be read.
+/// Returns how many data points are lost with a metric that can't be read.
 pub(super) fn points(metric: &Node<'_>) -> u64 {
     let points = KINDS
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn points(metric: &Node<'_>) -> u64 {
 
 /// Reads a metric. Data points are records, so each invalid one is rejected alone; they are read
 /// last, so that none is rejected alone and then again with the metric.
-pub(super) fn metric(metric: Node<'_>, tally: &mut RequestTally) -> Result<Metric, Wrong> {
+pub(super) fn metric(metric: Node<'_>, tally: &mut RequestTally) -> Result<Metric, InvalidValue> {
     let mut metric = Object::of(metric)?;
     Ok(Metric {
         name: metric.text("name")?,
@@ -38,7 +38,7 @@ pub(super) fn metric(metric: Node<'_>, tally: &mut RequestTally) -> Result<Metri
     })
 }
 
-fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data>, Wrong> {
+fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data>, InvalidValue> {
     for kind in KINDS {
         let data = metric.message(kind, |mut data| {
             Ok(match kind {
@@ -69,10 +69,10 @@ fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data
     }
     match metric.first_object() {
         None => Ok(None),
-        Some(other) => Err(Wrong::new(format!(
+        Some(other) => Err(InvalidValue::new(format!(
             "it has none of the kinds {} but {}",
             KINDS.join(", "),
-            shown(other)
+            quoted(other)
         ))),
     }
 }
@@ -80,18 +80,18 @@ fn data(metric: &mut Object<'_>, tally: &mut RequestTally) -> Result<Option<Data
 fn points_of<T>(
     data: &mut Object<'_>,
     tally: &mut RequestTally,
-    read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Wrong> {
+    read: fn(Node<'_>, &mut RequestTally) -> Result<T, InvalidValue>,
+) -> Result<Vec<T>, InvalidValue> {
     data.records("dataPoints", tally, |_| 1, read)
 }
 
-fn temporality(object: &mut Object<'_>) -> Result<i32, Wrong> {
+fn temporality(object: &mut Object<'_>) -> Result<i32, InvalidValue> {
     object.one_of("aggregationTemporality", "AGGREGATION_TEMPORALITY_", |name| {
         Some(AggregationTemporality::from_str_name(name)? as i32)
     })
 }
 
-fn number(point: Node<'_>, tally: &mut RequestTally) -> Result<NumberDataPoint, Wrong> {
+fn number(point: Node<'_>, tally: &mut RequestTally) -> Result<NumberDataPoint, InvalidValue> {
     let mut point = Object::of(point)?;
     Ok(NumberDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
@@ -106,7 +106,7 @@ fn number(point: Node<'_>, tally: &mut RequestTally) -> Result<NumberDataPoint, 
     })
 }
 
-fn histogram(point: Node<'_>, tally: &mut RequestTally) -> Result<HistogramDataPoint, Wrong> {
+fn histogram(point: Node<'_>, tally: &mut RequestTally) -> Result<HistogramDataPoint, InvalidValue> {
     let mut point = Object::of(point)?;
     Ok(HistogramDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
@@ -123,7 +123,10 @@ fn histogram(point: Node<'_>, tally: &mut RequestTally) -> Result<HistogramDataP
     })
 }
 
-fn exponential(point: Node<'_>, tally: &mut RequestTally) -> Result<ExponentialHistogramDataPoint, Wrong> {
+fn exponential(
+    point: Node<'_>,
+    tally: &mut RequestTally,
+) -> Result<ExponentialHistogramDataPoint, InvalidValue> {
     let mut point = Object::of(point)?;
     Ok(ExponentialHistogramDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
@@ -143,14 +146,14 @@ fn exponential(point: Node<'_>, tally: &mut RequestTally) -> Result<ExponentialH
     })
 }
 
-fn buckets(mut buckets: Object<'_>) -> Result<Buckets, Wrong> {
+fn buckets(mut buckets: Object<'_>) -> Result<Buckets, InvalidValue> {
     Ok(Buckets {
         offset: buckets.whole("offset")?,
         bucket_counts: buckets.wholes("bucketCounts")?,
     })
 }
 
-fn summary(point: Node<'_>, tally: &mut RequestTally) -> Result<SummaryDataPoint, Wrong> {
+fn summary(point: Node<'_>, tally: &mut RequestTally) -> Result<SummaryDataPoint, InvalidValue> {
     let mut point = Object::of(point)?;
     Ok(SummaryDataPoint {
         attributes: common::attributes(&mut point, "attributes", tally).0,
@@ -169,7 +172,7 @@ fn summary(point: Node<'_>, tally: &mut RequestTally) -> Result<SummaryDataPoint
     })
 }
 
-/// The samples that can be read: they only illustrate their point.
+/// Returns the readable exemplars. The others are left out: they only illustrate their point.
 fn exemplars(point: &mut Object<'_>, tally: &mut RequestTally) -> Vec<Exemplar> {
     let exemplars = point.list("exemplars", |sample| {
         let read = exemplar(sample, tally);
@@ -178,7 +181,7 @@ fn exemplars(point: &mut Object<'_>, tally: &mut RequestTally) -> Vec<Exemplar> 
     or_left_out(exemplars, tally).into_iter().flatten().collect()
 }
 
-fn exemplar(exemplar: Node<'_>, tally: &mut RequestTally) -> Result<Exemplar, Wrong> {
+fn exemplar(exemplar: Node<'_>, tally: &mut RequestTally) -> Result<Exemplar, InvalidValue> {
     let mut exemplar = Object::of(exemplar)?;
     Ok(Exemplar {
         filtered_attributes: common::attributes(&mut exemplar, "filteredAttributes", tally).0,
@@ -197,7 +200,7 @@ fn exemplar(exemplar: Node<'_>, tally: &mut RequestTally) -> Result<Exemplar, Wr
 }
 
 /// Reads a whole number whose absence differs from zero.
-fn maybe_whole(object: &mut Object<'_>, field: &str) -> Result<Option<i64>, Wrong> {
+fn maybe_whole(object: &mut Object<'_>, field: &str) -> Result<Option<i64>, InvalidValue> {
     if object.is_null(field) {
         return Ok(None);
     }

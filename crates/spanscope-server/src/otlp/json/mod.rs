@@ -33,19 +33,19 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 
 use super::repair::lossy;
 use super::signal::Signal;
-use super::tally::{RequestTally, shown};
+use super::tally::{RequestTally, quoted};
 use common::or_left_out;
 pub(super) use node::Node;
 use object::Object;
 pub(super) use object::is_snake_case;
 pub(super) use write::{logs as write_logs, metrics as write_metrics, traces as write_traces};
-pub(super) use wrong::Wrong;
+pub(super) use wrong::InvalidValue;
 
 /// Reads a body, which may be any JSON that is not nested deeper than 128 brackets.
 pub(super) fn read<T>(
     body: &[u8],
     tally: &mut RequestTally,
-    read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
+    read: fn(Node<'_>, &mut RequestTally) -> Result<T, InvalidValue>,
 ) -> Result<T, String> {
     // Writers of .NET prefix a byte order mark.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -69,13 +69,13 @@ pub(super) fn read<T>(
     read(node, tally).map_err(|wrong| wrong.to_string())
 }
 
-/// A list of containers under its name of today or, of OTLP before 0.15, its older one.
+/// Reads a list of containers under its current name or the one that OTLP had before 0.15.
 fn containers<'a, T>(
     of: &mut Object<'a>,
     [field, older, scope, records]: [&str; 4],
     tally: &mut RequestTally,
-    mut read: impl FnMut(Object<'a>, &str, &mut RequestTally) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Wrong> {
+    mut read: impl FnMut(Object<'a>, &str, &mut RequestTally) -> Result<T, InvalidValue>,
+) -> Result<Vec<T>, InvalidValue> {
     let (field, scope) = match (of.has(field), of.has(older)) {
         (false, true) => (older, "instrumentationLibrary"),
         _ => (field, scope),
@@ -85,7 +85,7 @@ fn containers<'a, T>(
     {
         tally.note(format!(
             "a resource has no field `{field}` but {}, so nothing in it was read",
-            shown(other)
+            quoted(other)
         ));
     }
     of.containers(
@@ -108,19 +108,22 @@ fn records_in(of: &Node<'_>, fields: &[&str]) -> u64 {
     records.max(1)
 }
 
-/// The records of a container. Where they have another name, that is reported.
+/// Notes that the records of a container were not read, if they are under another name.
 fn note_unread(of: &Object<'_>, field: &str, tally: &mut RequestTally) {
     if !of.has(field)
         && let Some(other) = of.first_list()
     {
         tally.note(format!(
             "a scope has no field `{field}` but {}, so nothing in it was read",
-            shown(other)
+            quoted(other)
         ));
     }
 }
 
-pub(super) fn traces(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportTraceServiceRequest, Wrong> {
+pub(super) fn traces(
+    body: Node<'_>,
+    tally: &mut RequestTally,
+) -> Result<ExportTraceServiceRequest, InvalidValue> {
     let mut request = request(body, Signal::Traces, tally)?;
     let resource_spans = request.containers(
         Signal::Traces.field(),
@@ -145,7 +148,10 @@ pub(super) fn traces(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportT
     Ok(ExportTraceServiceRequest { resource_spans })
 }
 
-pub(super) fn logs(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportLogsServiceRequest, Wrong> {
+pub(super) fn logs(
+    body: Node<'_>,
+    tally: &mut RequestTally,
+) -> Result<ExportLogsServiceRequest, InvalidValue> {
     let mut request = request(body, Signal::Logs, tally)?;
     let resource_logs = request.containers(
         Signal::Logs.field(),
@@ -173,7 +179,7 @@ pub(super) fn logs(body: Node<'_>, tally: &mut RequestTally) -> Result<ExportLog
 pub(super) fn metrics(
     body: Node<'_>,
     tally: &mut RequestTally,
-) -> Result<ExportMetricsServiceRequest, Wrong> {
+) -> Result<ExportMetricsServiceRequest, InvalidValue> {
     let mut request = request(body, Signal::Metrics, tally)?;
     let resource_metrics = request.containers(
         Signal::Metrics.field(),
@@ -214,16 +220,16 @@ fn scope(of: &mut Object<'_>, field: &str, tally: &mut RequestTally) -> Option<I
     or_left_out(scope, tally)
 }
 
-/// The request itself. One that has other fields and not the only known one is an empty request,
-/// and most likely a mistake.
-fn request<'a>(body: Node<'a>, signal: Signal, tally: &mut RequestTally) -> Result<Object<'a>, Wrong> {
+/// Reads the request itself. It has only one known field. A request with other fields and without
+/// that one is most likely a mistake, so it is refused or noted.
+fn request<'a>(body: Node<'a>, signal: Signal, tally: &mut RequestTally) -> Result<Object<'a>, InvalidValue> {
     let request = Object::of(body)?;
     let field = signal.field();
     let is_it = |other: &Signal| other.field() != field && request.has(other.field());
     if !request.has(field)
         && let Some(other) = Signal::ALL.into_iter().find(is_it)
     {
-        return Err(Wrong::new(format!(
+        return Err(InvalidValue::new(format!(
             "its field `{}` is of a request to {}",
             other.field(),
             other.path()

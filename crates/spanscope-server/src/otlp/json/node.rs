@@ -11,7 +11,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-/// A value of JSON. Texts without escapes are those of the body itself.
+/// A value of JSON. Strings without escapes are borrowed from the body.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::otlp) enum Node<'a> {
     Null,
@@ -31,7 +31,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A field of an object, to look at it before it is read.
+    /// Returns a field of an object without taking it.
     pub(super) fn get(&self, field: &str) -> Option<&Self> {
         match self {
             Self::Object(fields) => {
@@ -42,7 +42,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The name of the first field that is not null.
+    /// Returns the name of the first field that is not null.
     pub(super) fn first_field(&self) -> Option<&str> {
         match self {
             Self::Object(fields) => {
@@ -53,7 +53,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// How many items a list has.
+    /// Returns the length of a list.
     pub(super) fn items(&self) -> Option<usize> {
         match self {
             Self::List(items) => Some(items.len()),
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for AnyNode {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Node<'de>, E> {
-        // JSON has no others than finite ones.
+        // All numbers of JSON are finite.
         Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
     }
 

@@ -1,14 +1,15 @@
-//! [`Object`]: an object of JSON whose fields are taken out one by one, as protobuf's mapping to JSON has them.
+//! [`Object`]: an object of JSON whose fields are taken out one by one, by protobuf's mapping to
+//! JSON.
 
 use std::borrow::Cow;
 
 use super::node::Node;
-use super::wrong::Wrong;
+use super::wrong::InvalidValue;
 use spanscope_model::{Timestamp, parse_non_finite};
 
 use super::base64::decoded;
 use crate::otlp::ids;
-use crate::otlp::tally::{RequestTally, shown};
+use crate::otlp::tally::{RequestTally, quoted};
 
 /// The remaining fields of an object. Fields that are not taken are unknown, and ignored.
 pub(super) struct Object<'a> {
@@ -19,7 +20,7 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn of(value: Node<'a>) -> Result<Self, Wrong> {
+    pub(super) fn of(value: Node<'a>) -> Result<Self, InvalidValue> {
         match value {
             Node::Object(fields) => Ok(Self {
                 has_snake_case: fields.iter().any(|(key, _)| key.contains('_')),
@@ -54,23 +55,23 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn has(&self, field: &str) -> bool {
-        self.place(field).is_some()
+        self.index_of(field).is_some()
     }
 
     /// Returns whether the field is missing or null.
     pub(super) fn is_null(&self, field: &str) -> bool {
-        self.place(field)
-            .is_none_or(|place| self.fields[place].1 == Node::Null)
+        self.index_of(field)
+            .is_none_or(|index| self.fields[index].1 == Node::Null)
     }
 
     /// Takes a field that is present and not null.
     pub(super) fn take(&mut self, field: &str) -> Option<Node<'a>> {
-        let (_, value) = self.fields.swap_remove(self.place(field)?);
+        let (_, value) = self.fields.swap_remove(self.index_of(field)?);
         (value != Node::Null).then_some(value)
     }
 
     /// Returns the index of a field; of several with the name, any one.
-    fn place(&self, field: &str) -> Option<usize> {
+    fn index_of(&self, field: &str) -> Option<usize> {
         let exact = self.fields.iter().position(|(key, _)| key == field);
         if exact.is_some() || !self.has_snake_case {
             return exact;
@@ -83,8 +84,8 @@ impl<'a> Object<'a> {
     fn read<T: Default>(
         &mut self,
         field: &str,
-        read: impl FnOnce(Node<'a>) -> Result<T, Wrong>,
-    ) -> Result<T, Wrong> {
+        read: impl FnOnce(Node<'a>) -> Result<T, InvalidValue>,
+    ) -> Result<T, InvalidValue> {
         match self.take(field) {
             Some(value) => read(value).map_err(|wrong| wrong.within(field)),
             None => Ok(T::default()),
@@ -94,18 +95,18 @@ impl<'a> Object<'a> {
     pub(super) fn message<T>(
         &mut self,
         field: &str,
-        read: impl FnOnce(Self) -> Result<T, Wrong>,
-    ) -> Result<Option<T>, Wrong> {
+        read: impl FnOnce(Self) -> Result<T, InvalidValue>,
+    ) -> Result<Option<T>, InvalidValue> {
         self.read(field, |value| Self::of(value).and_then(read).map(Some))
     }
 
     pub(super) fn list<T>(
         &mut self,
         field: &str,
-        mut read: impl FnMut(Node<'a>) -> Result<T, Wrong>,
-    ) -> Result<Vec<T>, Wrong> {
+        mut read: impl FnMut(Node<'a>) -> Result<T, InvalidValue>,
+    ) -> Result<Vec<T>, InvalidValue> {
         self.read(field, |value| {
-            let read_one = |(index, value)| read(value).map_err(|wrong: Wrong| wrong.at(index));
+            let read_one = |(index, value)| read(value).map_err(|wrong: InvalidValue| wrong.at(index));
             items(value)?.into_iter().enumerate().map(read_one).collect()
         })
     }
@@ -116,16 +117,16 @@ impl<'a> Object<'a> {
         field: &str,
         tally: &mut RequestTally,
         count: impl Fn(&Node<'a>) -> u64,
-        mut read: impl FnMut(Node<'a>, &mut RequestTally) -> Result<T, Wrong>,
-    ) -> Result<Vec<T>, Wrong> {
+        mut read: impl FnMut(Node<'a>, &mut RequestTally) -> Result<T, InvalidValue>,
+    ) -> Result<Vec<T>, InvalidValue> {
         self.read(field, |value| {
             let mut records = Vec::new();
             for (index, value) in items(value)?.into_iter().enumerate() {
-                let stands_for = count(&value);
+                let record_count = count(&value);
                 match read(value, tally) {
                     Ok(record) => records.push(record),
                     Err(wrong) => {
-                        tally.reject(stands_for, wrong.at(index).within(field).to_string());
+                        tally.reject(record_count, wrong.at(index).within(field).to_string());
                     }
                 }
             }
@@ -133,15 +134,15 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// A list of containers of records, without those that can't be read: their records are
-    /// rejected, as many as `count` finds. Null is an empty container.
+    /// Reads a list of containers of records, without unreadable ones: their records are rejected,
+    /// and `count` returns the number. Null is an empty container.
     pub(super) fn containers<T>(
         &mut self,
         field: &str,
         tally: &mut RequestTally,
         count: impl Fn(&Node<'a>) -> u64,
-        mut read: impl FnMut(Self, &mut RequestTally) -> Result<T, Wrong>,
-    ) -> Result<Vec<T>, Wrong> {
+        mut read: impl FnMut(Self, &mut RequestTally) -> Result<T, InvalidValue>,
+    ) -> Result<Vec<T>, InvalidValue> {
         let read = self.records(field, tally, count, |value, tally| match value {
             Node::Null => Ok(None),
             value => Self::of(value)
@@ -152,33 +153,33 @@ impl<'a> Object<'a> {
         Ok(read.into_iter().flatten().collect())
     }
 
-    pub(super) fn text(&mut self, field: &str) -> Result<String, Wrong> {
+    pub(super) fn text(&mut self, field: &str) -> Result<String, InvalidValue> {
         self.read(field, text)
     }
 
-    pub(super) fn truth(&mut self, field: &str) -> Result<bool, Wrong> {
+    pub(super) fn truth(&mut self, field: &str) -> Result<bool, InvalidValue> {
         self.read(field, truth)
     }
 
-    /// A whole number of any width, as a number or as a text.
-    pub(super) fn whole<T: Default + TryFrom<i128>>(&mut self, field: &str) -> Result<T, Wrong> {
+    /// Reads a whole number of any width, sent as a number or as a string.
+    pub(super) fn whole<T: Default + TryFrom<i128>>(&mut self, field: &str) -> Result<T, InvalidValue> {
         self.read(field, |value| whole(&value))
     }
 
-    pub(super) fn wholes<T: TryFrom<i128>>(&mut self, field: &str) -> Result<Vec<T>, Wrong> {
+    pub(super) fn wholes<T: TryFrom<i128>>(&mut self, field: &str) -> Result<Vec<T>, InvalidValue> {
         self.list(field, |value| whole(&value))
     }
 
-    pub(super) fn float(&mut self, field: &str) -> Result<f64, Wrong> {
+    pub(super) fn float(&mut self, field: &str) -> Result<f64, InvalidValue> {
         self.read(field, |value| float(&value))
     }
 
     /// Reads a number whose absence differs from zero.
-    pub(super) fn maybe_float(&mut self, field: &str) -> Result<Option<f64>, Wrong> {
+    pub(super) fn maybe_float(&mut self, field: &str) -> Result<Option<f64>, InvalidValue> {
         self.read(field, |value| float(&value).map(Some))
     }
 
-    pub(super) fn floats(&mut self, field: &str) -> Result<Vec<f64>, Wrong> {
+    pub(super) fn floats(&mut self, field: &str) -> Result<Vec<f64>, InvalidValue> {
         self.list(field, |value| float(&value))
     }
 
@@ -189,7 +190,7 @@ impl<'a> Object<'a> {
         field: &str,
         prefix: &str,
         by_name: impl Fn(&str) -> Option<i32>,
-    ) -> Result<i32, Wrong> {
+    ) -> Result<i32, InvalidValue> {
         self.read(field, |value| {
             let named = value.as_text().and_then(|name| {
                 by_name(name).or_else(|| by_name(&format!("{prefix}{}", name.to_ascii_uppercase())))
@@ -200,7 +201,7 @@ impl<'a> Object<'a> {
 
     /// Reads a time in nanoseconds since 1970. Other forms are accepted: numbers with a fraction,
     /// in a unit that [`ids::time_unit`] detects, and dates of RFC 3339.
-    pub(super) fn time(&mut self, field: &str, tally: &mut RequestTally) -> Result<u64, Wrong> {
+    pub(super) fn time(&mut self, field: &str, tally: &mut RequestTally) -> Result<u64, InvalidValue> {
         self.read(field, |value| {
             whole(&value).or_else(|wrong| {
                 let nanos = nanos_of(&value).ok_or_else(|| wrong.clone())?;
@@ -212,7 +213,7 @@ impl<'a> Object<'a> {
 
     /// Reads an id in hexadecimal digits. Base64, protobuf's own mapping of the bytes to JSON, is
     /// accepted too.
-    pub(super) fn id(&mut self, field: &str, tally: &mut RequestTally) -> Result<Vec<u8>, Wrong> {
+    pub(super) fn id(&mut self, field: &str, tally: &mut RequestTally) -> Result<Vec<u8>, InvalidValue> {
         self.read(field, |value| {
             let digits = text(value)?;
             let hexadecimal = bytes(&digits);
@@ -224,20 +225,20 @@ impl<'a> Object<'a> {
             let is_long_enough = |bytes: &Vec<u8>| bytes.len() == length || bytes.len() == 2 * length;
             let decoded = decoded(&digits).ok().filter(is_long_enough);
             if let Some(bytes) = decoded.and_then(|bytes| ids::id_bytes(bytes, length)) {
-                tally.read_id(|| shown(&digits));
+                tally.read_id(|| quoted(&digits));
                 return Ok(bytes);
             }
             hexadecimal.ok_or_else(|| {
-                Wrong::new(format!(
+                InvalidValue::new(format!(
                     "{} is not an id: give an even number of hexadecimal digits",
-                    shown(&digits)
+                    quoted(&digits)
                 ))
             })
         })
     }
 }
 
-/// Whether this is the name in the spelling of protobuf: `scope_spans` for `scopeSpans`.
+/// Returns whether this is the name in protobuf's spelling: `scope_spans` for `scopeSpans`.
 pub(in crate::otlp) fn is_snake_case(name: &str, given: &[u8]) -> bool {
     let mut given = given.iter().copied();
     name.bytes().all(|byte| match byte.is_ascii_uppercase() {
@@ -246,21 +247,21 @@ pub(in crate::otlp) fn is_snake_case(name: &str, given: &[u8]) -> bool {
     }) && given.next().is_none()
 }
 
-pub(super) fn text(value: Node<'_>) -> Result<String, Wrong> {
+pub(super) fn text(value: Node<'_>) -> Result<String, InvalidValue> {
     match value {
         Node::Text(text) => Ok(text.into_owned()),
         other => Err(unfit(&other, "a text")),
     }
 }
 
-pub(super) fn truth(value: Node<'_>) -> Result<bool, Wrong> {
+pub(super) fn truth(value: Node<'_>) -> Result<bool, InvalidValue> {
     match value {
         Node::Truth(value) => Ok(value),
         other => Err(unfit(&other, "true or false")),
     }
 }
 
-pub(super) fn whole<T: TryFrom<i128>>(value: &Node<'_>) -> Result<T, Wrong> {
+pub(super) fn whole<T: TryFrom<i128>>(value: &Node<'_>) -> Result<T, InvalidValue> {
     let number = match value {
         Node::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => Some(i128::from(number)),
@@ -274,7 +275,7 @@ pub(super) fn whole<T: TryFrom<i128>>(value: &Node<'_>) -> Result<T, Wrong> {
     number.ok_or_else(|| unfit(value, "a whole number that fits here"))
 }
 
-/// Some writers add a fraction of zero or an exponent to a whole number.
+/// Returns a whole number that was sent with a fraction of zero or an exponent.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a whole number below 2^64 fits in 128 bits"
@@ -284,7 +285,7 @@ fn whole_float(number: f64) -> Option<i128> {
     (number.fract() == 0.0 && number.abs() < TWO_TO_64).then_some(number as i128)
 }
 
-/// A whole number in a text with a fraction of zero or an exponent.
+/// Returns a whole number that was sent as a string with a fraction of zero or an exponent.
 fn whole_text(text: &str) -> Option<i128> {
     if let Some((number, fraction)) = text.split_once('.')
         && !fraction.is_empty()
@@ -314,8 +315,8 @@ fn nanos_of(value: &Node<'_>) -> Option<u64> {
     ids::nanos_of_fraction(number?)
 }
 
-/// A string may hold what JSON has no number for.
-pub(super) fn float(value: &Node<'_>) -> Result<f64, Wrong> {
+/// Reads a number. JSON has none for `NaN` and infinity, so it may be sent as a string.
+pub(super) fn float(value: &Node<'_>) -> Result<f64, InvalidValue> {
     let number = match value {
         Node::Number(number) => number.as_f64(),
         Node::Text(text) => {
@@ -327,7 +328,7 @@ pub(super) fn float(value: &Node<'_>) -> Result<f64, Wrong> {
     number.ok_or_else(|| unfit(value, "a number"))
 }
 
-fn items(value: Node<'_>) -> Result<Vec<Node<'_>>, Wrong> {
+fn items(value: Node<'_>) -> Result<Vec<Node<'_>>, InvalidValue> {
     match value {
         Node::List(items) => Ok(items),
         other => Err(unfit(&other, "a list")),
@@ -341,14 +342,14 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
-pub(super) fn unfit(value: &Node<'_>, wanted: &str) -> Wrong {
+pub(super) fn unfit(value: &Node<'_>, wanted: &str) -> InvalidValue {
     let value = match value {
         Node::Null => "null".to_owned(),
         Node::Truth(value) => value.to_string(),
         Node::Number(number) => number.to_string(),
-        Node::Text(text) => shown(text),
+        Node::Text(text) => quoted(text),
         Node::List(_) => "a list".to_owned(),
         Node::Object(_) => "an object".to_owned(),
     };
-    Wrong::new(format!("{value} is not {wanted}"))
+    InvalidValue::new(format!("{value} is not {wanted}"))
 }

@@ -8,12 +8,12 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use super::common::{any_value, attributes, dropped, or_left_out};
 use super::node::Node;
 use super::object::{Object, whole};
-use super::wrong::Wrong;
+use super::wrong::InvalidValue;
 use crate::otlp::ids::UNREADABLE;
 use crate::otlp::tally::RequestTally;
 
 /// Reads a span. It needs valid ids, a start and an end; other unreadable parts are left out.
-pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, Wrong> {
+pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, InvalidValue> {
     let mut span = Object::of(span)?;
     let trace_id = span.id("traceId", tally)?;
     let span_id = span.id("spanId", tally)?;
@@ -30,7 +30,7 @@ pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, Wro
     });
     let status = match span.take("status") {
         None => None,
-        // Only its code.
+        // Some writers send the code alone.
         Some(code @ (Node::Text(_) | Node::Number(_))) => {
             let status = Object::of(Node::Object(vec![("code".into(), code)]))?;
             Some(self::status(status, tally))
@@ -60,12 +60,12 @@ pub(super) fn span(span: Node<'_>, tally: &mut RequestTally) -> Result<Span, Wro
     })
 }
 
-/// The items of a list that can be read, and how many can't.
+/// Returns the readable items of a list, and the number of the others.
 fn readable<T>(
     span: &mut Object<'_>,
     field: &str,
     tally: &mut RequestTally,
-    read: fn(Node<'_>, &mut RequestTally) -> Result<T, Wrong>,
+    read: fn(Node<'_>, &mut RequestTally) -> Result<T, InvalidValue>,
 ) -> (Vec<T>, u32) {
     let mut index = 0;
     let mut lost = 0;
@@ -81,7 +81,7 @@ fn readable<T>(
     (items.into_iter().flatten().collect(), lost)
 }
 
-fn event(event: Node<'_>, tally: &mut RequestTally) -> Result<Event, Wrong> {
+fn event(event: Node<'_>, tally: &mut RequestTally) -> Result<Event, InvalidValue> {
     let mut event = Object::of(event)?;
     let time_unix_nano = event.time("timeUnixNano", tally)?;
     let (attributes, lost) = attributes(&mut event, "attributes", tally);
@@ -93,12 +93,12 @@ fn event(event: Node<'_>, tally: &mut RequestTally) -> Result<Event, Wrong> {
     })
 }
 
-fn link(link: Node<'_>, tally: &mut RequestTally) -> Result<Link, Wrong> {
+fn link(link: Node<'_>, tally: &mut RequestTally) -> Result<Link, InvalidValue> {
     let mut link = Object::of(link)?;
     let (attributes, lost) = attributes(&mut link, "attributes", tally);
     Ok(Link {
-        // A link with bad ids costs no span, as in protobuf: without ids it is dropped and counted
-        // later.
+        // Invalid ids of a link do not reject the span, as in protobuf. Without ids the link is
+        // dropped and counted later.
         trace_id: link.id("traceId", tally).unwrap_or_default(),
         span_id: link.id("spanId", tally).unwrap_or_default(),
         trace_state: or_left_out(link.text("traceState"), tally),
@@ -120,7 +120,7 @@ fn status(mut status: Object<'_>, tally: &mut RequestTally) -> Status {
 
 /// Reads a log record. The message is worth more than its context, so unreadable ids do not reject
 /// it; an unreadable time does.
-pub(super) fn log(record: Node<'_>, tally: &mut RequestTally) -> Result<LogRecord, Wrong> {
+pub(super) fn log(record: Node<'_>, tally: &mut RequestTally) -> Result<LogRecord, InvalidValue> {
     let mut record = Object::of(record)?;
     let time_unix_nano = record.time("timeUnixNano", tally)?;
     let observed_time_unix_nano = record.time("observedTimeUnixNano", tally)?;

@@ -5,24 +5,24 @@ use std::fmt;
 
 /// An error in a value, and its position.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::otlp) struct Wrong {
+pub(in crate::otlp) struct InvalidValue {
     /// `resourceSpans[0].resource`
-    place: String,
+    position: String,
     what: String,
 }
 
-impl Wrong {
+impl InvalidValue {
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self {
-            place: String::new(),
+            position: String::new(),
             what: what.into(),
         }
     }
 
     /// Returns the error, seen from the object that has the value as this field.
     pub(super) fn within(mut self, field: &str) -> Self {
-        let has_dot = !self.place.is_empty() && !self.place.starts_with('[');
-        self.place = format!("{field}{}{}", if has_dot { "." } else { "" }, self.place);
+        let has_dot = !self.position.is_empty() && !self.position.starts_with('[');
+        self.position = format!("{field}{}{}", if has_dot { "." } else { "" }, self.position);
         self
     }
 
@@ -32,12 +32,12 @@ impl Wrong {
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.place.is_empty() {
+        if self.position.is_empty() {
             f.write_str(&self.what)
         } else {
-            write!(f, "{}: {}", self.place, self.what)
+            write!(f, "{}: {}", self.position, self.what)
         }
     }
 }

@@ -44,7 +44,7 @@ fn an_empty_request_has_no_records() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_with_the_place_and_what_is_accepted() {
+fn an_invalid_request_is_refused_with_the_position_and_the_accepted_form() {
     for (body, what) in [
         ("", "EOF while parsing"),
         ("nonsense", "expected"),
@@ -188,7 +188,7 @@ fn values_that_are_nested_too_deep_for_the_decoders_are_refused_without_overflow
     refused(Signal::Traces, Encoding::Protobuf, &[0x7b; 1_000_000]);
 }
 
-/// The body with each `@` as a byte that is not UTF-8.
+/// Returns the body with each `@` replaced by a byte that is not UTF-8.
 fn latin_1(request: &ExportTraceServiceRequest) -> Vec<u8> {
     let body = request.encode_to_vec().into_iter();
     body.map(|byte| if byte == b'@' { 0xe9 } else { byte }).collect()
@@ -209,14 +209,14 @@ fn texts_of_a_rejected_record_are_not_reported_as_repaired() {
             let body = latin_1(&traces(spans));
             let converted = convert(Signal::Traces, Encoding::Protobuf, &body, None).unwrap();
             assert_eq!((converted.rejected, converted.repaired), (1, texts));
-            let told = &converted.message;
-            assert!(told.contains(" of its scope: "), "{told}");
-            assert_eq!(told.contains("replaced by U+FFFD"), texts > 0, "{told}");
+            let message = &converted.message;
+            assert!(message.contains(" of its scope: "), "{message}");
+            assert_eq!(message.contains("replaced by U+FFFD"), texts > 0, "{message}");
         }
     }
 }
 
-/// `instrumentation_library_spans`, as OTLP had them before 0.15, in a resource.
+/// Returns a body with `instrumentation_library_spans`, the scopes of OTLP before 0.15.
 fn older_scopes(scope: &[u8]) -> Vec<u8> {
     let mut of_resource = Vec::new();
     prost::encoding::bytes::encode(1000, &scope.to_vec(), &mut of_resource);
@@ -236,7 +236,7 @@ fn an_older_scope_that_can_not_be_read_is_refused_and_not_acknowledged() {
 }
 
 #[test]
-fn a_batch_is_known_again_and_another_one_is_not() {
+fn a_repeated_batch_is_recognized_and_another_one_is_not() {
     let batch = |span: Span| both(Signal::Traces, &traces(vec![span])).records.batch.unwrap();
     assert_eq!(batch(span()), batch(span()));
     let renamed = Span {

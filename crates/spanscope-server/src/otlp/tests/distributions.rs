@@ -38,7 +38,7 @@ fn a_histogram_is_its_sum_with_everything_else_as_attributes() {
 }
 
 #[test]
-fn a_histogram_without_a_sum_says_so() {
+fn a_histogram_without_a_sum_is_stored_with_a_null_sum() {
     let point = kept(histogram(
         DELTA,
         HistogramDataPoint {
@@ -134,7 +134,7 @@ fn sample() -> Exemplar {
 }
 
 #[test]
-fn exemplars_are_stored_with_the_value_and_a_single_one_names_the_span() {
+fn exemplars_are_stored_and_a_single_one_sets_the_span_of_its_point() {
     let of = |exemplars: Vec<Exemplar>| {
         kept(gauge(NumberDataPoint {
             exemplars,
@@ -144,12 +144,12 @@ fn exemplars_are_stored_with_the_value_and_a_single_one_names_the_span() {
     let one = of(vec![sample()]);
     assert_eq!(one.trace_id.unwrap().to_bytes(), TRACE);
     assert_eq!(one.span_id.unwrap().to_bytes(), SPAN);
-    let said = json!({
+    let stored = json!({
         "value": 0.5, "time": "1970-01-01T00:00:00.0000015Z",
         "trace_id": "07070707070707070707070707070707", "span_id": "0909090909090909",
         "attributes": {"user": "u"},
     });
-    assert_eq!(one.detail, Some(json!({"exemplars": [said]})));
+    assert_eq!(one.detail, Some(json!({"exemplars": [stored]})));
 
     let bare = Exemplar {
         value: Some(exemplar::Value::AsInt(3)),
@@ -157,7 +157,7 @@ fn exemplars_are_stored_with_the_value_and_a_single_one_names_the_span() {
     };
     let two = of(vec![sample(), bare.clone()]);
     assert_eq!((two.trace_id, two.span_id), (None, None));
-    assert_eq!(two.detail, Some(json!({"exemplars": [said, {"value": 3}]})));
+    assert_eq!(two.detail, Some(json!({"exemplars": [stored, {"value": 3}]})));
 
     let of_bad_ids = of(vec![Exemplar {
         trace_id: vec![1; 3],
@@ -174,6 +174,6 @@ fn exemplars_are_stored_with_the_value_and_a_single_one_names_the_span() {
             ..of_histogram()
         },
     ));
-    assert_eq!(of_histogram.detail.unwrap()["exemplars"], json!([said]));
+    assert_eq!(of_histogram.detail.unwrap()["exemplars"], json!([stored]));
     assert!(of_histogram.trace_id.is_some());
 }

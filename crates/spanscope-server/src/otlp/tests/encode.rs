@@ -1,4 +1,4 @@
-//! Export and intake are inverse: what is written from stored records is read as the same records.
+//! The export of records is the inverse of their import: stored records are read back unchanged.
 
 use prost::Message as _;
 use serde_json::json;
@@ -55,7 +55,7 @@ fn all_read_again(signal: Signal, records: &[SourceRecords]) -> Vec<SourceRecord
     from_json
 }
 
-/// The span and its events, read again.
+/// Returns the span and its events, written and read again.
 fn read_again(new: &NewSpan) -> NewSpan {
     all_read_again(Signal::Traces, &alone(new))
         .remove(0)
@@ -64,13 +64,13 @@ fn read_again(new: &NewSpan) -> NewSpan {
 }
 
 #[test]
-fn logs_and_measurements_are_read_as_what_they_were() {
+fn exported_logs_and_measurements_are_read_back_unchanged() {
     let mut chance = Chance::new(0xfeed);
     let mut compared = [0; 2];
     for _ in 0..600 {
         let logs = (Signal::Logs, chance.logs().encode_to_vec());
         let metrics = (Signal::Metrics, chance.metrics().encode_to_vec());
-        for (place, (signal, request)) in [logs, metrics].into_iter().enumerate() {
+        for (index, (signal, request)) in [logs, metrics].into_iter().enumerate() {
             let converted = convert(signal, Encoding::Protobuf, &request, None).unwrap();
             let mut sources = converted.records.sources;
             // Records at time zero have no time in OTLP, and get that of their arrival.
@@ -84,7 +84,7 @@ fn logs_and_measurements_are_read_as_what_they_were() {
                 continue;
             }
             let again = all_read_again(signal, &sources);
-            // Equal sources become one, and the store distinguishes them only by their contents.
+            // Equal sources become one, so records are compared together with their source.
             let all = |sources: &[SourceRecords]| {
                 let mut all: Vec<String> = sources
                     .iter()
@@ -93,8 +93,8 @@ fn logs_and_measurements_are_read_as_what_they_were() {
                         let events = of.events.iter().map(move |new| format!("{source:?} {new:?}"));
                         let points = of.points.iter().map(move |point| {
                             let stored = (&point.metric, &point.value, &point.detail, &point.labels);
-                            let place = (point.timestamp, point.trace_id, point.span_id, point.kind);
-                            format!("{source:?} {stored:?} {place:?}")
+                            let context = (point.timestamp, point.trace_id, point.span_id, point.kind);
+                            format!("{source:?} {stored:?} {context:?}")
                         });
                         events.chain(points).collect::<Vec<_>>()
                     })
@@ -103,7 +103,7 @@ fn logs_and_measurements_are_read_as_what_they_were() {
                 all
             };
             assert_eq!(all(&again), all(&sources));
-            compared[place] += 1;
+            compared[index] += 1;
         }
     }
     assert!(compared.iter().all(|compared| *compared > 200), "{compared:?}");
@@ -111,7 +111,7 @@ fn logs_and_measurements_are_read_as_what_they_were() {
 
 /// A total is stored as its increase, and a program's own observation without any detail.
 #[test]
-fn what_the_store_made_of_a_measurement_is_kept() {
+fn an_exported_measurement_keeps_its_stored_form() {
     let total = json!({"total": 900, "start": "1970-01-01T00:00:00Z"});
     let buckets = json!({
         "count": 4, "sum": 10.5, "bucket_counts": [1, 3], "explicit_bounds": [2.5], "temporality": "cumulative"
@@ -169,7 +169,7 @@ fn metadata_is_written_only_where_it_is_needed() {
 }
 
 #[test]
-fn written_records_are_read_back_unchanged() {
+fn exported_spans_are_read_back_unchanged() {
     let mut chance = Chance::new(0xc0dec);
     let mut compared = 0;
     for _ in 0..1_500 {
@@ -212,7 +212,7 @@ fn an_events_own_attributes_are_sent_with_its_fields() {
 }
 
 #[test]
-fn a_span_that_has_not_ended_says_whether_it_still_runs() {
+fn the_state_of_a_span_without_an_end_is_exported() {
     let mut open = NewSpan::new(
         ended("open")
             .end_time(None::<Timestamp>)

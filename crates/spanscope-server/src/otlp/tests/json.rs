@@ -86,7 +86,7 @@ fn ids_are_hexadecimal_in_either_case() {
 }
 
 #[test]
-fn a_bad_id_costs_its_own_span_only() {
+fn a_bad_id_rejects_only_its_own_span() {
     for (ids, why) in [
         (
             r#""traceId":"xyz","spanId":"0909090909090909""#,
@@ -123,7 +123,7 @@ fn a_bad_id_costs_its_own_span_only() {
 }
 
 #[test]
-fn a_bad_id_of_a_link_costs_the_link_only() {
+fn a_bad_id_of_a_link_drops_only_the_link() {
     let span = kept(r#""links":[{"traceId":"xyz"},{"traceId":"0707","spanId":"0909090909090909"},{}]"#);
     assert!(span.links.is_empty());
     assert_eq!(
@@ -133,7 +133,7 @@ fn a_bad_id_of_a_link_costs_the_link_only() {
 }
 
 #[test]
-fn null_is_a_field_that_is_not_there_and_unknown_fields_are_ignored() {
+fn null_means_a_missing_field_and_unknown_fields_are_ignored() {
     let bare = kept("");
     let nulls = kept(
         r#""parentSpanId":null,"name":null,"kind":null,"attributes":null,"events":null,"links":null,"status":null,
@@ -192,7 +192,7 @@ fn enums_are_numbers_or_names() {
     assert_eq!(
         (converted.rejected, converted.repaired),
         (0, 1),
-        "a word that means nothing to us"
+        "an unknown name of a kind"
     );
     let log = of_json(
         Signal::Logs,
@@ -202,7 +202,7 @@ fn enums_are_numbers_or_names() {
 }
 
 #[test]
-fn a_span_that_is_no_object_is_rejected() {
+fn a_span_that_is_not_an_object_is_rejected() {
     let converted = traces(&format!("null,5,{{{IDS},{TIMES}}}"));
     assert_eq!((converted.rejected, converted.records.len()), (2, 1));
     assert_eq!(
@@ -212,7 +212,7 @@ fn a_span_that_is_no_object_is_rejected() {
 }
 
 #[test]
-fn halves_of_characters_are_replaced() {
+fn unpaired_surrogates_are_replaced() {
     for (sent, read) in [
         (r"cut \ud83d", "cut \u{fffd}"),
         (r"\uDE00 start", "\u{fffd} start"),

@@ -1,4 +1,4 @@
-//! Values of attributes in the JSON of others.
+//! Values of attributes in the JSON of other writers.
 
 use serde_json::json;
 use spanscope_model::{Attributes, Severity, Value};
@@ -13,7 +13,7 @@ fn value(value: &str) -> Value {
 }
 
 #[test]
-fn values_are_read_in_every_way_that_others_write_them() {
+fn values_are_read_in_all_forms_of_other_writers() {
     for (sent, read) in [
         (r#"{"stringValue":"a"}"#, Value::Str("a".to_owned())),
         (r#"{"boolValue":false}"#, Value::Bool(false)),
@@ -66,7 +66,7 @@ fn values_are_read_in_every_way_that_others_write_them() {
 }
 
 #[test]
-fn a_value_of_another_type_is_stored_as_what_it_is_and_costs_nothing() {
+fn a_value_that_is_not_of_its_declared_type_is_stored_with_its_own_type() {
     for (sent, read, why) in [
         (
             r#"{"stringValue":1}"#,
@@ -141,14 +141,14 @@ fn a_value_of_another_type_is_stored_as_what_it_is_and_costs_nothing() {
         let attributes = &converted.records.sources[0].spans[0].span.attributes;
         assert_eq!(attributes.get("k"), Some(&read), "{sent}");
         assert_eq!(attributes.get("other"), Some(&Value::I64(7)), "{sent}");
-        let said = format!("1 value was stored as another type than declared; the first: \"k\": {why}");
-        assert!(converted.message.starts_with(&said), "{}", converted.message);
+        let message = format!("1 value was stored as another type than declared; the first: \"k\": {why}");
+        assert!(converted.message.starts_with(&message), "{}", converted.message);
     }
 }
 
-/// An invalid part of a record costs only itself.
+/// An invalid part of a record does not affect the other parts.
 #[test]
-fn what_can_not_be_read_of_a_span_is_left_out_and_counted() {
+fn unreadable_parts_of_a_span_are_left_out_and_counted() {
     let good = r#"{"key":"good","value":{"intValue":"7"}}"#;
     let bad = r#"5,{"key":7,"value":{"intValue":"7"}},{"value":{"stringValue":"no key"}}"#;
     let converted = traces(&format!(

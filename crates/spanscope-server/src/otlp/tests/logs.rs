@@ -83,7 +83,7 @@ fn the_time_is_the_first_one_set() {
 }
 
 #[test]
-fn a_record_without_a_time_happened_now_and_is_another_one_each_time() {
+fn a_record_without_a_time_gets_its_arrival_time_and_is_never_a_repetition() {
     let request = logs(vec![LogRecord {
         time_unix_nano: 0,
         observed_time_unix_nano: 0,
@@ -172,7 +172,7 @@ fn the_severity_is_that_of_the_number_or_of_the_word() {
 type Spoil = fn(&mut LogRecord);
 
 #[test]
-fn a_broken_id_costs_no_line_and_is_reported() {
+fn a_log_record_with_a_broken_id_is_kept_and_reported() {
     let table: [(&str, Spoil); 4] = [
         ("its trace id has 15 bytes", |record| {
             record.trace_id = vec![1; 15]
@@ -210,7 +210,7 @@ fn a_broken_id_costs_no_line_and_is_reported() {
 }
 
 #[test]
-fn an_event_is_called_by_its_field_or_by_the_attribute_that_was_there_before() {
+fn an_event_is_named_by_its_field_or_by_the_older_attribute() {
     let named = |name: &str, attributes: &[(&str, &str)]| {
         kept(LogRecord {
             event_name: name.to_owned(),
@@ -226,7 +226,7 @@ fn an_event_is_called_by_its_field_or_by_the_attribute_that_was_there_before() {
 }
 
 #[test]
-fn wrong_records_are_rejected_with_the_reason_and_the_others_are_kept() {
+fn invalid_records_are_rejected_with_the_reason_and_the_others_are_kept() {
     let table: [(&str, Spoil); 2] = [
         ("its time is after the year 2262", |record| {
             record.time_unix_nano = u64::MAX;

@@ -70,7 +70,7 @@ pub(super) fn kept(data: Data) -> NewPoint {
     converted.records.sources[0].points.remove(0)
 }
 
-/// The message about a rejected point. JSON has no not-a-number, so this is protobuf only.
+/// Returns the message about a rejected point. JSON has no NaN, so this is protobuf only.
 fn reason(metric: Metric) -> String {
     let body = metrics(vec![metric]).encode_to_vec();
     let converted = convert(Signal::Metrics, Encoding::Protobuf, &body, None).unwrap();
@@ -117,7 +117,7 @@ fn the_same_labels_in_another_order_are_the_same_stream() {
 }
 
 #[test]
-fn a_float_stays_one_and_an_integer_too() {
+fn floats_and_integers_keep_their_types() {
     let float = kept(gauge(NumberDataPoint {
         value: Some(number_data_point::Value::AsDouble(2.0)),
         ..whole(0)
@@ -127,7 +127,7 @@ fn a_float_stays_one_and_an_integer_too() {
 }
 
 #[test]
-fn sums_add_up_by_temporality_and_direction() {
+fn temporality_and_monotonicity_determine_how_a_sum_is_stored() {
     let start = "1970-01-01T00:00:00.000001Z";
     for (temporality, is_monotonic, kind, expected, detail) in [
         (DELTA, true, MetricKind::Counter, Temporality::Delta, None),
@@ -182,7 +182,7 @@ fn a_counter_of_tokens_is_stored_under_the_name_of_its_event() {
 }
 
 #[test]
-fn a_point_without_a_recorded_value_is_passed_over() {
+fn a_point_without_a_recorded_value_is_skipped() {
     for data in [
         gauge(NumberDataPoint {
             flags: 1,
@@ -223,12 +223,12 @@ fn a_metric_without_data_has_no_points() {
 }
 
 #[test]
-fn wrong_points_are_rejected_with_the_reason() {
+fn invalid_points_are_rejected_with_the_reason() {
     let float = |number: f64| NumberDataPoint {
         value: Some(number_data_point::Value::AsDouble(number)),
         ..whole(0)
     };
-    let unadded = "its aggregation temporality is";
+    let bad_temporality = "its aggregation temporality is";
     for (why, data) in [
         ("its value is NaN: give a finite number", gauge(float(f64::NAN))),
         ("its value is inf", gauge(float(f64::INFINITY))),
@@ -264,11 +264,11 @@ fn wrong_points_are_rejected_with_the_reason() {
                 ..whole(0)
             }),
         ),
-        (unadded, sum(0, true, whole(0))),
-        (unadded, sum(3, false, whole(0))),
-        (unadded, histogram(0, of_histogram())),
+        (bad_temporality, sum(0, true, whole(0))),
+        (bad_temporality, sum(3, false, whole(0))),
+        (bad_temporality, histogram(0, of_histogram())),
         (
-            unadded,
+            bad_temporality,
             Data::ExponentialHistogram(ExponentialHistogram {
                 data_points: vec![ExponentialHistogramDataPoint {
                     time_unix_nano: 1,
@@ -315,7 +315,7 @@ fn wrong_points_are_rejected_with_the_reason() {
 }
 
 #[test]
-fn a_wrong_point_costs_no_other() {
+fn an_invalid_point_does_not_affect_the_others() {
     let converted = sent(Data::Gauge(Gauge {
         data_points: vec![
             whole(1),
@@ -335,7 +335,7 @@ fn a_wrong_point_costs_no_other() {
 }
 
 #[test]
-fn the_name_of_a_metric_is_not_copied_to_more_points_than_memory_is_for() {
+fn copies_of_a_metrics_name_to_its_points_are_limited() {
     let metric = Metric {
         name: "n".repeat(1024 * 1024),
         ..metric(Data::Gauge(Gauge {

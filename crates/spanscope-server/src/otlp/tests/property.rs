@@ -152,7 +152,7 @@ impl Chance {
     fn log(&mut self) -> LogRecord {
         LogRecord {
             time_unix_nano: self.time(),
-            // Without any time it would get the current one, and no two runs the same.
+            // Without any time it would get the current one, which differs between two conversions.
             observed_time_unix_nano: 5,
             severity_number: self.pick(&[0, 1, 9, 24, 25, -1, i32::MAX]),
             severity_text: self.text(),
@@ -238,7 +238,7 @@ impl Chance {
 }
 
 #[test]
-fn both_encodings_of_a_request_come_to_the_same_and_every_record_is_kept_or_counted() {
+fn both_encodings_of_a_request_have_the_same_result_and_every_record_is_kept_or_counted() {
     let mut chance = Chance(0x5eed);
     let (mut kept, mut rejected) = (0, 0);
     for _ in 0..500 {
@@ -275,7 +275,7 @@ fn both_encodings_of_a_request_come_to_the_same_and_every_record_is_kept_or_coun
 }
 
 #[test]
-fn spoilt_bodies_panic_nowhere() {
+fn corrupted_bodies_cause_no_panic() {
     let mut chance = Chance(0xbad);
     for _ in 0..500 {
         let (signal, protobuf, json) = match chance.below(3) {
@@ -288,12 +288,12 @@ fn spoilt_bodies_panic_nowhere() {
                 if body.is_empty() {
                     break;
                 }
-                let place = chance.below(body.len() as u64);
+                let position = chance.below(body.len() as u64);
                 match chance.below(3) {
-                    0 => body.truncate(place),
-                    1 => body[place] = chance.pick(b"\x00\xff\x0a0\"[]{}-,:\\n"),
+                    0 => body.truncate(position),
+                    1 => body[position] = chance.pick(b"\x00\xff\x0a0\"[]{}-,:\\n"),
                     _ => {
-                        body.remove(place);
+                        body.remove(position);
                     }
                 }
             }

@@ -59,7 +59,7 @@ fn resource_and_scope_are_converted_completely() {
 }
 
 #[test]
-fn only_true_counts_tokens_and_only_a_text_names_a_service() {
+fn only_the_value_true_counts_tokens_and_only_a_string_names_a_service() {
     for value in [Sent::BoolValue(false), Sent::StringValue("true".to_owned())] {
         let mut of_scope = scope("lib").unwrap();
         of_scope.attributes = vec![pair("spanscope.counts_tokens", value)];
@@ -119,8 +119,8 @@ fn in_protobuf(request: &ExportTraceServiceRequest) -> Converted {
 }
 
 #[test]
-fn a_resource_is_not_copied_to_more_scopes_than_memory_is_for() {
-    // A megabyte for each of 200 scopes; about 68 are paid for.
+fn copies_of_a_resource_to_its_scopes_are_limited() {
+    // A megabyte for each of 200 scopes; the budget allows about 68.
     let converted = in_protobuf(&of_scopes(&"x".repeat(1024 * 1024), &[1; 200]));
     let kept = converted.records.len();
     assert!((60..80).contains(&kept), "{kept}");
@@ -138,7 +138,7 @@ fn a_resource_is_not_copied_to_more_scopes_than_memory_is_for() {
 }
 
 #[test]
-fn the_name_of_a_scope_is_not_copied_to_more_records_than_memory_is_for() {
+fn copies_of_a_scopes_name_to_its_records_are_limited() {
     let mut request = traces(vec![
         Span {
             events: vec![Event::default(); 100],

@@ -29,7 +29,7 @@ fn kept_event(event: Event) -> LogEvent {
 }
 
 /// Severity, target, name, message, category, attributes.
-fn said(event: &LogEvent) -> (Severity, &str, &str, &str, &str, String) {
+fn fields_of(event: &LogEvent) -> (Severity, &str, &str, &str, &str, String) {
     (
         event.severity,
         &event.target,
@@ -60,13 +60,13 @@ fn an_event_has_the_ids_of_its_span_and_a_time_in_it() {
 }
 
 #[test]
-fn an_event_of_our_bridge_is_named_by_its_message() {
+fn an_event_of_spanscopes_exporter_has_its_message_in_place_of_a_name() {
     let event = kept(
         "it went wrong",
         texts(&[("severity", "warn"), ("target", "app::db"), ("rows", "3")]),
     );
     assert_eq!(
-        said(&event),
+        fields_of(&event),
         (
             Severity::Warn,
             "app::db",
@@ -79,7 +79,7 @@ fn an_event_of_our_bridge_is_named_by_its_message() {
 }
 
 #[test]
-fn an_event_of_our_bridge_has_the_category_of_its_target_as_in_its_own_store() {
+fn an_event_of_spanscopes_exporter_has_the_category_of_its_target() {
     for (target, named, category) in [
         ("agents::turn", None, "agents::turn"),
         ("agents::turn", Some("tools"), "tools"),
@@ -92,7 +92,7 @@ fn an_event_of_our_bridge_has_the_category_of_its_target_as_in_its_own_store() {
 }
 
 #[test]
-fn a_named_event_of_the_bridge_has_its_message_and_its_name() {
+fn a_named_event_of_spanscopes_exporter_keeps_its_name_and_its_message() {
     let event = kept(
         "exception",
         texts(&[
@@ -104,7 +104,7 @@ fn a_named_event_of_the_bridge_has_its_message_and_its_name() {
         ]),
     );
     assert_eq!(
-        said(&event),
+        fields_of(&event),
         (
             Severity::Critical,
             "app",
@@ -117,10 +117,10 @@ fn a_named_event_of_the_bridge_has_its_message_and_its_name() {
 }
 
 #[test]
-fn an_event_from_elsewhere_is_named() {
+fn an_event_of_another_sender_keeps_its_name() {
     let event = kept("cache.miss", texts(&[("key", "a")]));
     assert_eq!(
-        said(&event),
+        fields_of(&event),
         (
             Severity::Info,
             "lib",
@@ -132,7 +132,7 @@ fn an_event_from_elsewhere_is_named() {
     );
     let event = kept("message", texts(&[("message", "hello"), ("category", "")]));
     assert_eq!(
-        said(&event),
+        fields_of(&event),
         (
             Severity::Info,
             "lib",
@@ -147,7 +147,7 @@ fn an_event_from_elsewhere_is_named() {
         texts(&[("exception.type", "E"), ("exception.message", "bad")]),
     );
     assert_eq!(
-        said(&event),
+        fields_of(&event),
         (
             Severity::Error,
             "lib",
@@ -160,7 +160,7 @@ fn an_event_from_elsewhere_is_named() {
 }
 
 #[test]
-fn only_both_attributes_with_a_known_severity_are_of_our_bridge() {
+fn only_events_with_a_target_and_a_known_severity_are_of_spanscopes_exporter() {
     for attributes in [
         texts(&[("severity", "warn")]),
         texts(&[("target", "app")]),

@@ -121,7 +121,7 @@ fn values_keep_their_types() {
 }
 
 #[test]
-fn a_key_that_comes_twice_keeps_its_place_and_its_last_value_however_many_there_are() {
+fn a_repeated_key_keeps_its_first_position_and_its_last_value() {
     for keys in [1, 32, 33, 64, 65, 500] {
         let one = |key: usize, value: f64| pair(&format!("k{key}"), Sent::DoubleValue(value));
         let mut pairs: Vec<KeyValue> = (0..keys).map(|key| one(key, 0.0)).collect();
@@ -137,8 +137,8 @@ fn very_many_keys_are_not_compared_with_each_other() {
     let one = |key: usize| pair(&format!("k{key}"), Sent::IntValue(1));
     let began = std::time::Instant::now();
     assert_eq!(attributes((0..KEYS).map(one).collect()).len(), KEYS);
-    // Well below a second; minutes, if every key were compared with every other one. The bound is
-    // for machines that do much else.
+    // It takes well below a second, but minutes if every key is compared with every other one. The
+    // bound leaves room for busy machines.
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
 
@@ -225,7 +225,7 @@ fn every_kind_is_known_and_a_later_one_is_kept_as_a_number() {
 }
 
 #[test]
-fn the_senders_drops_are_reported_with_the_servers() {
+fn drops_of_the_sender_and_of_the_server_are_added_up() {
     let good = Link {
         trace_id: vec![3; 16],
         span_id: vec![4; 8],
@@ -282,7 +282,7 @@ fn a_parent_of_zeros_means_no_parent() {
 }
 
 #[test]
-fn a_span_is_kept_without_a_parent_that_can_not_be() {
+fn a_span_with_an_impossible_parent_is_kept_without_it() {
     for (reason, parent) in [
         ("its parent's span id has 7 bytes: give 8", vec![1; 7]),
         ("it can't be its own parent", SPAN.to_vec()),
@@ -292,10 +292,10 @@ fn a_span_is_kept_without_a_parent_that_can_not_be() {
             ..span()
         }]);
         assert_eq!((converted.rejected, converted.repaired), (0, 1), "{reason}");
-        let told = format!(
+        let reason = format!(
             "1 span was stored without a parent because of an unusable id; the first: span \"ask\": {reason}"
         );
-        assert!(converted.message.starts_with(&told), "{}", converted.message);
+        assert!(converted.message.starts_with(&reason), "{}", converted.message);
         assert_eq!(converted.records.sources[0].spans[0].span.parent_span_id, None);
     }
 }
@@ -326,7 +326,7 @@ fn ids_that_are_sent_as_their_digits_are_read() {
 type Spoil = fn(&mut Span);
 
 #[test]
-fn wrong_spans_are_rejected_with_the_reason_and_the_others_are_kept() {
+fn invalid_spans_are_rejected_with_the_reason_and_the_others_are_kept() {
     let table: [(&str, Spoil); 11] = [
         (
             "its trace id has 15 bytes: give 16, in JSON as 32 hexadecimal digits",
@@ -398,11 +398,12 @@ fn the_first_three_reasons_are_listed_and_the_others_counted() {
         bad("a"),
         bad("e"),
     ]);
-    let told = |name: &str| format!("span {name:?}: it has no trace id: give 16 bytes that are not all zero");
+    let reason =
+        |name: &str| format!("span {name:?}: it has no trace id: give 16 bytes that are not all zero");
     assert_eq!(converted.rejected, 7);
     assert_eq!(
         converted.message,
-        format!("{}; {}; {}; and 2 more", told("a"), told("b"), told("c"))
+        format!("{}; {}; {}; and 2 more", reason("a"), reason("b"), reason("c"))
     );
     assert!(converted.records.is_empty() && converted.records.sources.is_empty());
 

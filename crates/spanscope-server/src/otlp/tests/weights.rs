@@ -27,7 +27,7 @@ fn each(with: impl Fn(usize) -> usize) -> usize {
 }
 
 #[test]
-fn an_empty_thing_weighs_what_it_becomes() {
+fn an_empty_record_weighs_as_much_as_its_decoded_form() {
     let spans = each(|count| in_protobuf(Signal::Traces, &traces(vec![Span::default(); count])));
     assert!(spans >= size_of::<Span>() + size_of::<NewSpan>(), "{spans}");
     let events = each(|count| {
@@ -56,7 +56,7 @@ fn an_empty_thing_weighs_what_it_becomes() {
 }
 
 #[test]
-fn values_weigh_at_every_position() {
+fn nested_values_weigh_as_much_as_others() {
     let items = |count| {
         Sent::ArrayValue(ArrayValue {
             values: vec![any(Sent::BoolValue(true)); count],
@@ -82,7 +82,7 @@ fn values_weigh_at_every_position() {
 }
 
 #[test]
-fn numbers_weigh_packed_or_not() {
+fn packed_and_unpacked_numbers_are_counted() {
     let histogram = |packed: bool, count: usize| {
         let mut point = Vec::new();
         if packed {
@@ -138,7 +138,7 @@ fn real_requests_weigh_a_few_times_their_length() {
 }
 
 #[test]
-fn names_in_disguise_weigh_no_less() {
+fn a_field_name_with_escapes_weighs_no_less() {
     let body = |name: &str| {
         let spans = vec!["{}"; MANY].join(",");
         in_json(
@@ -149,12 +149,12 @@ fn names_in_disguise_weigh_no_less() {
     assert!(body(r"res\u006furceSpans") >= body("resourceSpans"));
     assert!(
         body("something") < body("resourceSpans") / 2,
-        "what is unknown is only read"
+        "an unknown field becomes no record"
     );
 }
 
 #[test]
-fn bodies_that_are_none_are_weighed_without_an_end() {
+fn weighing_an_invalid_body_comes_to_an_end() {
     let whole = traces(vec![Span {
         events: vec![Event::default(); 3],
         ..span()

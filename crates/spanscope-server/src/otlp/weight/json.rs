@@ -1,4 +1,4 @@
-//! The count for JSON, without parsing it.
+//! The weight of a JSON body, computed without parsing it.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use super::kinds::{ANYTHING, Kind, MAX_DEPTH};
 use crate::body::marks::{Mark, marks};
 use crate::otlp::json::{Node, is_snake_case};
 
-/// A field of an object, which is a list of them.
+/// The size of a field; an object is a list of fields.
 const FIELD: usize = size_of::<(Cow<'_, str>, Node<'_>)>();
-/// A list has room for at least four, and for up to twice its length.
+/// A list has room for at least four items, and for up to twice its length.
 const OBJECT: usize = 4 * FIELD;
 const LIST: usize = 4 * size_of::<Node<'_>>();
 
@@ -55,7 +55,7 @@ pub(super) fn weight(body: &[u8], request: &'static Kind) -> usize {
                     Some(Open::List(kind)) => kind,
                     _ => held,
                 };
-                // Of its first item.
+                // The weight of the list and of its first item.
                 weight += LIST + kind.weight;
                 open.push(Open::List(kind));
             }
@@ -74,13 +74,13 @@ fn field(of: &'static Kind, name: &[u8]) -> &'static Kind {
     held.map_or(&NOTHING, |(_, _, held)| held)
 }
 
-/// Whether this is the name, in JSON's spelling (`scopeSpans`) or in that of protobuf
+/// Returns whether this is the name, in JSON's spelling (`scopeSpans`) or in protobuf's
 /// (`scope_spans`).
 fn is_name(name: &str, given: &[u8]) -> bool {
     given == name.as_bytes() || (given.contains(&b'_') && is_snake_case(name, given))
 }
 
-/// The kind of what is not read further.
+/// The kind of fields whose contents are not converted.
 static NOTHING: Kind = Kind {
     weight: 0,
     fields: &[],

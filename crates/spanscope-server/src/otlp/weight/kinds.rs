@@ -1,4 +1,4 @@
-//! Which kinds contain which others, and the size of each.
+//! The kinds of messages: the size of each, and the kinds that its fields contain.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -11,14 +11,14 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use serde_json::Value as Json;
 use spanscope_model::{Link as NewLink, NewEvent, NewPoint, NewSpan, SourceRecords};
 
-/// How deep is looked. The decoders go no deeper.
+/// Maximum depth of nesting, which the decoders do not exceed either.
 pub(super) const MAX_DEPTH: usize = 128;
 
 /// A message, or a number of a list.
 pub(super) struct Kind {
-    /// The size of one besides its strings.
+    /// The size of one, without its strings.
     pub(super) weight: usize,
-    /// Which fields hold others, by number and by name.
+    /// The fields that contain other kinds, by number and name.
     pub(super) fields: &'static [(u32, &'static str, &'static Kind)],
 }
 
@@ -28,7 +28,7 @@ const fn both<Sent, Kept>() -> usize {
     2 * (size_of::<Sent>() + size_of::<Kept>())
 }
 
-/// Of an object of JSON.
+/// A field of an object in JSON.
 type Field = (String, Json);
 
 pub(super) static TRACES: Kind = Kind {
@@ -100,7 +100,7 @@ static KEY_VALUE: Kind = Kind {
     weight: both::<KeyValue, Field>(),
     fields: &[(2, "value", &VALUE)],
 };
-/// The only one of its pair, which the pair has room for.
+/// The value of a pair. The size of the pair includes it.
 pub(super) static VALUE: Kind = Kind {
     weight: 0,
     fields: &[(5, "arrayValue", &LIST), (6, "kvlistValue", &MAP)],

@@ -19,18 +19,18 @@ use super::{Encoding, Signal};
 /// Copies of each text that exist at once: in the message, in the record, in the stored row.
 const COPIES: usize = 3;
 
-/// How many bytes a body takes once it is decoded, about.
+/// Returns roughly the memory of a body once it is decoded, in bytes.
 pub(crate) fn weight(signal: Signal, encoding: Encoding, body: &[u8]) -> usize {
     let request = match signal {
         Signal::Traces => &TRACES,
         Signal::Metrics => &METRICS,
         Signal::Logs => &LOGS,
     };
-    let things = match encoding {
+    let items = match encoding {
         Encoding::Protobuf => in_protobuf(body, request, MAX_DEPTH),
         Encoding::Json => json::weight(body, request),
     };
-    body.len().saturating_mul(COPIES).saturating_add(things)
+    body.len().saturating_mul(COPIES).saturating_add(items)
 }
 
 fn in_protobuf(mut message: &[u8], kind: &Kind, depth: usize) -> usize {
@@ -53,7 +53,7 @@ fn in_protobuf(mut message: &[u8], kind: &Kind, depth: usize) -> usize {
     weight
 }
 
-/// Whether a value is a short text and nothing else, as most are.
+/// Returns whether a value is only a short string, as most values are.
 fn is_one_text(value: &[u8]) -> bool {
     matches!(value, [0x0a, length, text @ ..] if *length < 0x80 && usize::from(*length) == text.len())
 }
@@ -87,7 +87,8 @@ pub(super) fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, Option<&'a 
     Some((number, None))
 }
 
-/// A number, most of which are one byte: a call for each takes longer than to read it.
+/// Reads a number. Most numbers have one byte, so calling a function would take longer than
+/// reading it.
 #[inline(always)]
 fn varint(message: &mut &[u8]) -> Option<u64> {
     match message.split_first() {

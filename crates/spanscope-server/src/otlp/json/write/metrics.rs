@@ -135,7 +135,7 @@ fn exemplar(sample: Exemplar) -> Json {
     object.0.into()
 }
 
-/// 64-bit numbers are texts.
+/// 64-bit numbers are strings.
 fn whole(number: u64) -> Json {
     number.to_string().into()
 }

@@ -67,11 +67,11 @@ fn list<T>(items: Vec<T>, write: fn(T) -> Json) -> Json {
 
 fn of_resource(resource: Option<Resource>, schema_url: String, field: &str, scopes: Json) -> Json {
     let resource = resource.unwrap_or_default();
-    let mut said = Fields::default();
-    said.set("attributes", list(resource.attributes, pair));
-    said.set_unless_empty("droppedAttributesCount", resource.dropped_attributes_count);
+    let mut fields = Fields::default();
+    fields.set("attributes", list(resource.attributes, pair));
+    fields.set_unless_empty("droppedAttributesCount", resource.dropped_attributes_count);
     let mut object = Fields::default();
-    object.set("resource", said.0);
+    object.set("resource", fields.0);
     object.set(field, scopes);
     object.set_unless_empty("schemaUrl", schema_url);
     object.0.into()
@@ -79,13 +79,13 @@ fn of_resource(resource: Option<Resource>, schema_url: String, field: &str, scop
 
 fn in_scope(scope: Option<InstrumentationScope>, schema_url: String, field: &str, records: Json) -> Json {
     let scope = scope.unwrap_or_default();
-    let mut said = Fields::default();
-    said.set("name", scope.name);
-    said.set_unless_empty("version", scope.version);
-    said.set_list("attributes", scope.attributes, pair);
-    said.set_unless_empty("droppedAttributesCount", scope.dropped_attributes_count);
+    let mut fields = Fields::default();
+    fields.set("name", scope.name);
+    fields.set_unless_empty("version", scope.version);
+    fields.set_list("attributes", scope.attributes, pair);
+    fields.set_unless_empty("droppedAttributesCount", scope.dropped_attributes_count);
     let mut object = Fields::default();
-    object.set("scope", said.0);
+    object.set("scope", fields.0);
     object.set(field, records);
     object.set_unless_empty("schemaUrl", schema_url);
     object.0.into()
@@ -112,7 +112,7 @@ impl Fields {
         }
     }
 
-    /// 64-bit numbers are texts.
+    /// 64-bit numbers are strings.
     fn set_whole(&mut self, name: &str, number: u64) {
         if number != 0 {
             self.set(name, number.to_string());
@@ -208,7 +208,7 @@ fn any_value(value: AnyValue) -> Json {
         Some(Sent::BytesValue(bytes)) => json!({"bytesValue": STANDARD.encode(bytes)}),
         Some(Sent::ArrayValue(array)) => json!({"arrayValue": {"values": list(array.values, any_value)}}),
         Some(Sent::KvlistValue(fields)) => json!({"kvlistValue": {"values": list(fields.values, pair)}}),
-        // The number of a text in a dictionary, which only profiles have.
+        // The index of a string in a table, which only profiles have.
         Some(Sent::StringValueStrindex(_)) | None => json!({}),
     }
 }
