@@ -13,11 +13,11 @@ use crate::running::{Held, open_with};
 use crate::wire::{Answer, Ask, Connection};
 use prost::Message as _;
 
-fn traces_question() -> Ask {
+fn traces_query() -> Ask {
     Ask::json("/v1/telemetry/traces", &json!({}))
 }
 
-fn may_come_again(answer: &Answer) {
+fn assert_overloaded(answer: &Answer) {
     assert_eq!((answer.status, answer.code()), (429, "overloaded".to_owned()));
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
@@ -36,7 +36,7 @@ fn with_open_request(address: std::net::SocketAddr, name: &str) -> (Connection, 
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_for_those_with_a_request_and_are_answered() {
+fn connections_beyond_the_limit_wait_until_others_end_and_are_then_served() {
     let mut limits = Limits::default();
     limits.connections = 2;
     let open = open_with(Local, limits);
@@ -53,7 +53,7 @@ fn connections_beyond_the_limit_wait_for_those_with_a_request_and_are_answered()
     }
     for mut connection in outside {
         assert_eq!(connection.answer().status, 200);
-        // Its place is for the next one.
+        // Dropping it makes room for the next one.
         drop(connection);
     }
     assert_eq!(open.span_names(), ["first", "second"]);
@@ -119,7 +119,11 @@ fn a_client_that_has_all_connections_makes_room_for_another_one() {
     let mut others: Vec<Connection> = (0..4).map(|_| from_elsewhere(open.address)).collect();
     for connection in &mut others {
         connection.send(&health);
-        assert_eq!(connection.answer().status, 200, "half of the places are theirs");
+        assert_eq!(
+            connection.answer().status,
+            200,
+            "half of the connections are for other clients"
+        );
     }
     // The flood has the other half.
     let stayed = flood[..8].iter_mut().filter_map(|connection| {
@@ -130,12 +134,12 @@ fn a_client_that_has_all_connections_makes_room_for_another_one() {
 }
 
 #[test]
-fn refused_streams_give_their_connections_back() {
+fn a_refused_query_frees_its_connection() {
     let mut limits = Limits::default();
     limits.connections = 8;
     limits.questions = 0;
     let open = open_with(Local, limits);
-    let refused = traces_question().bytes();
+    let refused = traces_query().bytes();
     // Each would keep a slot until its head is late, and the next ones would wait for that.
     let mut flood: Vec<Connection> = (0..200)
         .map(|_| {
@@ -160,43 +164,43 @@ fn queries_beyond_the_limit_are_asked_to_retry() {
     let mut waiting: Vec<Connection> = (0..3)
         .map(|_| {
             let mut connection = Connection::open(held.address);
-            connection.send(&traces_question().bytes());
+            connection.send(&traces_query().bytes());
             connection
         })
         .collect();
-    held.wait_until_asked(3);
+    held.wait_for_queries(3);
     for path in ["/v1/telemetry/traces", "/telemetry/traces"] {
-        may_come_again(&Ask::json(path, &json!({})).to(held.address));
+        assert_overloaded(&Ask::json(path, &json!({})).to(held.address));
     }
-    may_come_again(&Ask::get("/v1/telemetry/traces/07070707070707070707070707070707").to(held.address));
+    assert_overloaded(&Ask::get("/v1/telemetry/traces/07070707070707070707070707070707").to(held.address));
     assert_eq!(
         Ask::get("/health").to(held.address).status,
         200,
         "the server still responds"
     );
     assert_eq!(Ask::get("/metrics").to(held.address).status, 200);
-    assert_eq!(held.store.asked(), 3);
-    held.let_go();
+    assert_eq!(held.store.query_count(), 3);
+    held.release();
     for connection in &mut waiting {
         assert_eq!(connection.answer().status, 503, "their own answers");
     }
-    assert_eq!(traces_question().to(held.address).status, 503, "not 429");
+    assert_eq!(traces_query().to(held.address).status, 503, "not 429");
 }
 
 #[test]
-fn a_place_is_free_again_when_its_client_has_gone() {
+fn a_query_of_a_disconnected_client_frees_its_permit() {
     let mut limits = Limits::default();
     limits.questions = 1;
-    // there is no event for when a half-closed client has left
+    // No event tells when a half-closed client has left.
     limits.request_time = Duration::from_millis(500);
     let held = Held::open(StoreErrorKind::Unavailable, limits);
     let mut connection = Connection::open(held.address);
-    connection.send(&traces_question().bytes());
-    held.wait_until_asked(1);
-    may_come_again(&traces_question().to(held.address));
+    connection.send(&traces_query().bytes());
+    held.wait_for_queries(1);
+    assert_overloaded(&traces_query().to(held.address));
     drop(connection);
-    wait_for("the place", || {
-        (traces_question().to(held.address).status != 429).then_some(())
+    wait_for("the query to end", || {
+        (traces_query().to(held.address).status != 429).then_some(())
     });
 }
 
@@ -224,7 +228,7 @@ fn bodies_beyond_their_memory_are_asked_to_retry() {
     assert_eq!(refused.header("content-type"), Some(PROTOBUF));
     // Small ones have room, and so have queries.
     assert_eq!(send(&traces(vec![span("small")])).to(open.address).status, 200);
-    assert_eq!(traces_question().to(open.address).status, 200);
+    assert_eq!(traces_query().to(open.address).status, 200);
     holds.send(&first[first.len() - 1..]);
     assert_eq!(holds.answer().status, 200);
     assert_eq!(
@@ -236,7 +240,7 @@ fn bodies_beyond_their_memory_are_asked_to_retry() {
 }
 
 #[test]
-fn bodies_without_a_length_are_counted_as_they_come() {
+fn bodies_without_a_length_are_counted_as_they_arrive() {
     let mut limits = Limits::default();
     limits.held_bytes = 256 * 1024;
     let open = open_with(Local, limits);
@@ -263,7 +267,7 @@ fn a_request_that_takes_too_long_is_asked_to_retry() {
     limits.request_time = Duration::from_millis(300);
     let held = Held::open(StoreErrorKind::Unavailable, limits);
     for ask in [
-        traces_question(),
+        traces_query(),
         send(&traces(vec![span("late")])),
         Ask::get("/ready"),
     ] {

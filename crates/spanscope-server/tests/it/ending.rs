@@ -14,14 +14,14 @@ use crate::running::{Held, Open, Running, counts, open, open_with};
 use crate::wire::{Ask, Connection};
 
 /// Waits until no more connections are accepted, which is the first step of an end.
-fn listens_no_more(server: &Running) {
+fn wait_for_end_of_listening(server: &Running) {
     wait_for("the end of listening", || {
         std::net::TcpStream::connect(server.address).err()
     });
 }
 
 #[test]
-fn an_end_waits_for_requests_that_have_begun_and_for_nothing_else() {
+fn a_shutdown_waits_for_open_requests_and_for_nothing_else() {
     let mut limits = Limits::default();
     limits.shutdown_time = PATIENCE;
     limits.head_time = PATIENCE;
@@ -37,8 +37,8 @@ fn an_end_waits_for_requests_that_have_begun_and_for_nothing_else() {
     idle.send(&Ask::get("/health").bytes());
     assert_eq!(idle.answer().status, 200);
     let mut silent = Connection::open(open.address);
-    open.server.tell_to_end();
-    listens_no_more(&open.server);
+    open.server.begin_shutdown();
+    wait_for_end_of_listening(&open.server);
     assert!(idle.is_ended());
     assert!(silent.is_ended());
     assert!(begun.is_silent());
@@ -51,15 +51,15 @@ fn an_end_waits_for_requests_that_have_begun_and_for_nothing_else() {
 }
 
 #[test]
-fn an_end_without_clients_is_immediate() {
+fn a_shutdown_without_clients_is_immediate() {
     let mut open = open();
-    open.server.tell_to_end();
+    open.server.begin_shutdown();
     assert!(open.server.ended());
 }
 
 /// This tests the timeout.
 #[test]
-fn an_end_waits_no_longer_than_it_may_whatever_the_store_does() {
+fn a_shutdown_is_bounded_even_if_the_store_does_not_respond() {
     let mut limits = Limits::default();
     limits.shutdown_time = Duration::from_millis(300);
     for ask in [
@@ -69,9 +69,9 @@ fn an_end_waits_no_longer_than_it_may_whatever_the_store_does() {
         let mut held = Held::open(StoreErrorKind::Unavailable, limits);
         let mut connection = Connection::open(held.address);
         connection.send(&ask.bytes());
-        held.wait_until_asked(1);
+        held.wait_for_queries(1);
         let began = Instant::now();
-        held.server.tell_to_end();
+        held.server.begin_shutdown();
         assert!(!held.server.ended(), "one request was not finished");
         let took = began.elapsed();
         assert!(
@@ -82,7 +82,7 @@ fn an_end_waits_no_longer_than_it_may_whatever_the_store_does() {
 }
 
 #[test]
-fn all_that_was_acknowledged_is_in_the_file_when_the_store_is_dropped() {
+fn acknowledged_records_are_in_the_file_when_the_store_is_dropped() {
     let Open {
         mut server,
         address,
@@ -114,7 +114,7 @@ fn all_that_was_acknowledged_is_in_the_file_when_the_store_is_dropped() {
         })
         .collect();
     wait_for("some spans", || (counts(&store).0 >= 20).then_some(()));
-    server.tell_to_end();
+    server.begin_shutdown();
     assert!(server.ended(), "all requests were finished");
     drop(store);
     let acknowledged: u64 = senders.into_iter().map(|sender| sender.join().unwrap()).sum();

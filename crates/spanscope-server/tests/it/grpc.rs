@@ -36,9 +36,9 @@ const EXPORTS: [&str; 3] = [
 ];
 
 /// A compression: its name, and its function.
-type Packing = (&'static str, fn(&[u8]) -> Vec<u8>);
+type Compression = (&'static str, fn(&[u8]) -> Vec<u8>);
 
-const PACKINGS: [Option<Packing>; 4] = [
+const COMPRESSIONS: [Option<Compression>; 4] = [
     None,
     Some(("gzip", gzip)),
     Some(("deflate", zlib)),
@@ -51,7 +51,7 @@ struct Client {
     runtime: tokio::runtime::Runtime,
     channel: Channel,
     token: Option<&'static str>,
-    packing: Option<Packing>,
+    compression: Option<Compression>,
 }
 
 impl Client {
@@ -70,7 +70,7 @@ impl Client {
             runtime,
             channel,
             token: None,
-            packing: None,
+            compression: None,
         }
     }
 
@@ -82,7 +82,7 @@ impl Client {
         if let Some(token) = self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let message = match self.packing {
+        let message = match self.compression {
             None => frame(0, message),
             Some((name, pack)) => {
                 request = request.header("grpc-encoding", name);
@@ -124,9 +124,9 @@ fn frame(flag: u8, message: &[u8]) -> Bytes {
 }
 
 /// Sends a body over HTTP, and the same as a message over gRPC, each to a separate server.
-fn both_ways(body: &[u8], packing: Option<Packing>) -> [(Vec<u8>, Open); 2] {
+fn both_ways(body: &[u8], compression: Option<Compression>) -> [(Vec<u8>, Open); 2] {
     let by_http = open();
-    let ask = match packing {
+    let ask = match compression {
         None => Ask::post(TRACES, PROTOBUF, body),
         Some((name, pack)) => Ask::post(TRACES, PROTOBUF, pack(body)).header("Content-Encoding", name),
     };
@@ -134,13 +134,13 @@ fn both_ways(body: &[u8], packing: Option<Packing>) -> [(Vec<u8>, Open); 2] {
     assert_eq!(answer.status, 200, "{answer:?}");
     let by_grpc = open();
     let mut client = Client::of(by_grpc.server.grpc);
-    client.packing = packing;
+    client.compression = compression;
     let message = client.call(EXPORT, body).unwrap();
     [(answer.body, by_http), (message.to_vec(), by_grpc)]
 }
 
 #[test]
-fn a_call_is_stored_and_answered_as_the_same_body_over_http() {
+fn a_call_has_the_same_result_as_the_same_body_over_http() {
     let good = traces(vec![span("one"), span("two")]);
     let mut without_id = span("three");
     without_id.span_id.clear();
@@ -156,8 +156,8 @@ fn a_call_is_stored_and_answered_as_the_same_body_over_http() {
         large.encode_to_vec(),
         no_utf_8,
     ] {
-        for packing in PACKINGS {
-            let [(by_http, http), (by_grpc, grpc)] = both_ways(&body, packing);
+        for compression in COMPRESSIONS {
+            let [(by_http, http), (by_grpc, grpc)] = both_ways(&body, compression);
             assert_eq!(by_grpc, by_http);
             assert_eq!(grpc.counts(), http.counts());
             assert_eq!(grpc.span_names(), http.span_names());
@@ -223,8 +223,8 @@ fn a_message_that_can_not_be_read_or_is_too_large_is_an_invalid_argument() {
 
     let of_size = |size| traces_of(vec![text("filler", &"x".repeat(size))], vec![]).encode_to_vec();
     client.call(EXPORT, &of_size(99_900)).unwrap();
-    for packing in PACKINGS {
-        client.packing = packing;
+    for compression in COMPRESSIONS {
+        client.compression = compression;
         // Sixty times as much, of a few kilobytes.
         for size in [100_001, 6_000_000] {
             let status = client.refused(EXPORT, &of_size(size));
@@ -234,7 +234,7 @@ fn a_message_that_can_not_be_read_or_is_too_large_is_an_invalid_argument() {
         }
     }
     // A frame of zstd with a larger window than a decoder must support.
-    client.packing = Some(("zstd", |_| {
+    client.compression = Some(("zstd", |_| {
         vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x01, 0x00, 0x00]
     }));
     let status = client.refused(EXPORT, &[]);
@@ -242,15 +242,15 @@ fn a_message_that_can_not_be_read_or_is_too_large_is_an_invalid_argument() {
     assert!(status.message().contains("8388608"), "{status:?}");
     // An incomplete one, and an unsupported one.
     let cut: fn(&[u8]) -> Vec<u8> = |message| zlib(message)[..20].to_vec();
-    for (packing, code) in [
+    for (compression, code) in [
         (("deflate", cut), Code::InvalidArgument),
         (("snappy", gzip as fn(&[u8]) -> Vec<u8>), Code::Unimplemented),
     ] {
-        client.packing = Some(packing);
+        client.compression = Some(compression);
         let status = client.refused(EXPORT, &of_size(1_000));
         assert_eq!(status.code(), code, "{status:?}");
     }
-    client.packing = None;
+    client.compression = None;
     // The connection continues.
     assert_eq!(client.call(EXPORT, &[]).unwrap(), Bytes::new());
 }
@@ -282,11 +282,11 @@ fn calls_and_requests_share_one_memory_limit() {
     let large = traces_of(vec![text("filler", &"x".repeat(200_000))], vec![span("a")]);
     let mut by_http = Connection::open(held.address);
     by_http.send(&send(&large).bytes());
-    held.wait_until_asked(1);
+    held.wait_for_queries(1);
     let status = Client::of(held.server.grpc).refused(EXPORT, &large.encode_to_vec());
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     assert!(status.get_details_retry_info().is_some());
-    held.let_go();
+    held.release();
     assert_eq!(by_http.answer().status, 503);
 }
 
@@ -308,7 +308,7 @@ fn a_client_on_the_wrong_port_is_pointed_to_the_right_one() {
     // A call over HTTP/1, as some proxies send it.
     let answer = Ask::post(EXPORT, "application/grpc", vec![0; 5]).to(http);
     assert_eq!(answer.header("grpc-status"), Some("12"), "{answer:?}");
-    // And no call at all under the path of one.
+    // A request that is not a gRPC call, to the path of one.
     let answer = Ask::post(EXPORT, PROTOBUF, "").to(http);
     assert_eq!(
         (answer.status, answer.code().as_str()),
@@ -356,7 +356,7 @@ fn a_call_of_a_disconnected_client_frees_its_memory_before_the_store_responds() 
         let held = Held::open(StoreErrorKind::Unavailable, limits);
         let client = Client::of(held.server.grpc);
         let call = client.runtime.spawn(client.begin(EXPORT, &large));
-        held.wait_until_asked(1);
+        held.wait_for_queries(1);
         let other = Client::of(held.server.grpc);
         let status = other.refused(EXPORT, &large);
         assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
@@ -373,8 +373,8 @@ fn a_call_of_a_disconnected_client_frees_its_memory_before_the_store_responds() 
                     (status.code() != Code::ResourceExhausted).then_some(status)
                 })
             });
-            held.wait_until_asked(2);
-            held.let_go();
+            held.wait_for_queries(2);
+            held.release();
             assert_eq!(waits.join().unwrap().code(), Code::Unavailable);
         });
     }
@@ -386,9 +386,9 @@ fn a_shutdown_waits_for_calls_in_progress() {
     let client = Client::of(held.server.grpc);
     std::thread::scope(|scope| {
         let call = scope.spawn(|| client.refused(EXPORT, &traces(vec![span("a")]).encode_to_vec()));
-        held.wait_until_asked(1);
-        held.server.tell_to_end();
-        held.let_go();
+        held.wait_for_queries(1);
+        held.server.begin_shutdown();
+        held.release();
         assert_eq!(call.join().unwrap().code(), Code::Unavailable);
     });
     assert!(held.server.ended());

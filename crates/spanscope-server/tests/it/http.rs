@@ -36,7 +36,7 @@ fn the_router_responds_in_the_requested_format() {
 }
 
 #[test]
-fn the_router_knows_get_and_head_of_one_path() {
+fn the_router_serves_only_get_and_head_of_one_path() {
     let sink = PrometheusSink::new();
     TOKENS.record(&sink, &[], I64(3));
     let server = Server::start(axum::Router::new().merge(metrics_router(sink.clone())));

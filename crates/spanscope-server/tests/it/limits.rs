@@ -64,7 +64,7 @@ fn label_sets_beyond_the_bound_are_one_series_and_counted() {
 }
 
 #[test]
-fn the_overflow_series_is_one_under_every_name() {
+fn every_spelling_of_the_overflow_label_is_one_series() {
     let sink = PrometheusSink::with_max_label_sets(0);
     TOKENS.record(&sink, &[("otel_metric_overflow", "true")], I64(1));
     TOKENS.record(&sink, &[("otel.metric.overflow", "true")], I64(1));
@@ -76,7 +76,7 @@ fn the_overflow_series_is_one_under_every_name() {
 }
 
 #[test]
-fn a_hundred_thousand_label_values_are_counted_in_the_end() {
+fn a_hundred_thousand_label_values_are_all_counted() {
     let sink = PrometheusSink::new();
     let tail = "x".repeat(10_000);
     for number in 0..100_000 {
@@ -113,7 +113,7 @@ fn rejected(metric: &str, reason: &str) -> String {
 }
 
 #[test]
-fn the_first_kind_and_unit_of_a_metric_stand() {
+fn the_first_measurement_determines_kind_and_unit() {
     let sink = PrometheusSink::new();
     Metric(Counter, "jobs", "").record(&sink, &[], I64(1));
     Metric(Gauge, "jobs_total", "").record(&sink, &[], I64(5));
@@ -133,7 +133,7 @@ fn the_first_kind_and_unit_of_a_metric_stand() {
 }
 
 #[test]
-fn no_metric_takes_a_name_that_samples_of_another_have() {
+fn a_metric_with_the_name_of_anothers_samples_is_rejected() {
     let sink = PrometheusSink::new();
     Metric(Histogram, "size", "").record(&sink, &[], I64(1));
     Metric(Gauge, "size_count", "").record(&sink, &[], I64(2));
@@ -158,7 +158,7 @@ fn two_names_of_one_metric_add_up() {
 }
 
 #[test]
-fn values_that_can_not_be_are_rejected() {
+fn impossible_values_are_rejected() {
     let sink = PrometheusSink::new();
     let bad = [I64(-1), F64(-0.5), F64(f64::NAN), F64(f64::INFINITY)];
     let record = |metric: Metric<'_>, value: Number| metric.record(&sink, &[], value);

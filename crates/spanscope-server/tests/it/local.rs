@@ -10,7 +10,7 @@ use crate::support::Server;
 use crate::tenants::{Does, SPAN, TRACE, rows};
 
 #[test]
-fn only_names_of_this_machine_and_pages_of_this_server_are_answered() {
+fn only_requests_to_names_of_this_machine_and_from_own_pages_are_accepted() {
     let app = Router::new().route("/", get(async || "secret").post(async || "written"));
     let server = Server::start(local_only(app));
     let port = server.address.port();
@@ -131,7 +131,7 @@ async fn a_server_without_tokens_does_not_listen_where_other_machines_reach_it()
 }
 
 #[tokio::test]
-async fn nine_hundred_clients_that_come_at_once_wait_for_no_second_try() {
+async fn nine_hundred_simultaneous_clients_connect_at_the_first_attempt() {
     use std::net::TcpStream;
     use std::time::Duration;
 

@@ -26,8 +26,8 @@ fn walk(value: &Value, at: &str, each: &mut dyn FnMut(&str, &Value)) {
             }
         }
         Value::Array(items) => {
-            for (place, item) in items.iter().enumerate() {
-                walk(item, &format!("{at}/{place}"), each);
+            for (index, item) in items.iter().enumerate() {
+                walk(item, &format!("{at}/{index}"), each);
             }
         }
         _ => {}
@@ -56,7 +56,7 @@ fn every_reference_resolves_and_every_operation_has_a_unique_name() {
 }
 
 #[test]
-fn every_path_is_answered_and_by_no_other_method() {
+fn every_path_accepts_its_documented_methods_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
@@ -114,8 +114,8 @@ fn responses_match_the_document() {
             .cloned()
             .collect()
     };
-    // The API's own routes; ours are additional.
-    for (schema, seed) in [
+    // The fields of Llama Stack's API. Spanscope may add others.
+    for (schema, required) in [
         (
             "Trace",
             &["trace_id", "root_span_id", "start_time", "end_time"][..],
@@ -144,7 +144,7 @@ fn responses_match_the_document() {
         ("Event", &["trace_id", "span_id", "timestamp", "attributes"]),
     ] {
         let there = fields(schema);
-        for field in seed {
+        for field in required {
             assert!(
                 there.iter().any(|have| have == field),
                 "{schema} has no {field}: {there:?}"
@@ -187,7 +187,7 @@ fn is_of(document: &Value, schema_of: &Value, body: &Value) -> bool {
 }
 
 #[test]
-fn failures_of_every_route_that_reads_are_as_the_document_has_them() {
+fn failures_match_the_document() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
@@ -220,10 +220,10 @@ fn failures_of_every_route_that_reads_are_as_the_document_has_them() {
             let at = format!("{at}: {answer:?}");
             assert!((400..500).contains(&answer.status), "{at}");
             seen.insert(answer.status);
-            let said = responses.get(answer.status.to_string());
-            let said = schema(&document, said.unwrap_or(&responses["default"]));
+            let described = responses.get(answer.status.to_string());
+            let described = schema(&document, described.unwrap_or(&responses["default"]));
             let kind = answer.header("content-type").unwrap();
-            let content = said["content"].get(kind);
+            let content = described["content"].get(kind);
             let content = content.unwrap_or_else(|| panic!("{kind} is not in the document: {at}"));
             if kind == "application/json" {
                 assert!(is_of(&document, &content["schema"], &answer.json()), "{at}");
@@ -251,7 +251,7 @@ fn the_document_in_the_repository_is_the_one_that_is_served() {
 /// A parameter that is not declared is refused with the names of those that are: they are the
 /// declared ones.
 #[test]
-fn each_route_declares_the_parameters_that_it_takes() {
+fn each_route_declares_the_parameters_that_it_accepts() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))

@@ -10,7 +10,7 @@ use crate::wire::{Ask, Connection};
 use prost::Message as _;
 
 #[test]
-fn requests_that_are_sent_at_once_are_answered_one_by_one() {
+fn pipelined_requests_are_answered_in_order() {
     let open = open();
     let mut connection = Connection::open(open.address);
     let mut all = Vec::new();
@@ -78,7 +78,7 @@ fn a_body_that_was_refused_is_not_taken_for_the_next_request() {
 }
 
 #[test]
-fn http_1_0_is_answered() {
+fn http_1_0_is_supported() {
     let open = open();
     let body = traces(vec![span("old")]).encode_to_vec();
     for (keep, is_kept) in [("", false), ("Connection: keep-alive\r\n", true)] {
@@ -98,7 +98,7 @@ fn http_1_0_is_answered() {
 }
 
 #[test]
-fn a_request_without_a_host_is_refused_where_the_host_says_who_asks() {
+fn a_request_without_a_host_is_refused_by_a_local_server() {
     let local = open();
     let remote = open_with(tokens(), Limits::default());
     let body = traces(vec![span("hostless")]).encode_to_vec();
@@ -131,7 +131,7 @@ fn a_client_that_expects_100_continue_gets_it() {
 }
 
 #[test]
-fn what_is_no_http_is_hung_up_on() {
+fn invalid_http_ends_the_connection() {
     let open = open();
     for nonsense in [
         &b"hello\r\n\r\n"[..],

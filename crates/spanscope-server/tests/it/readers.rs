@@ -1,4 +1,5 @@
-//! Readers that share a store: long queries of one caller block neither the others nor the intake.
+//! Readers that share a store: long queries of one caller block neither the others nor the
+//! records that are received.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,7 +42,7 @@ fn busy(request_time: Duration) -> Open {
 }
 
 /// A hundred conditions that every span meets, and an order without an index.
-fn long_question() -> Value {
+fn long_query() -> Value {
     let conditions: Vec<Value> = (0..100)
         .map(|number| json!({"key": format!("k{}", number % KEYS), "op": "ne", "value": number}))
         .collect();
@@ -49,14 +50,14 @@ fn long_question() -> Value {
 }
 
 #[test]
-fn long_questions_of_one_tenant_hold_up_neither_readiness_nor_others_nor_the_intake() {
+fn long_queries_of_one_tenant_do_not_block_readiness_other_tenants_or_writes() {
     const ASKED: usize = 5;
     let open = busy(Duration::from_secs(2));
     let done = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..ASKED {
             scope.spawn(|| {
-                let answer = Ask::json(TRACES, &long_question()).token(ACME).to(open.address);
+                let answer = Ask::json(TRACES, &long_query()).token(ACME).to(open.address);
                 assert!([200, 503].contains(&answer.status), "{}", answer.text());
                 done.fetch_add(1, Ordering::SeqCst);
             });
@@ -83,16 +84,14 @@ fn long_questions_of_one_tenant_hold_up_neither_readiness_nor_others_nor_the_int
         tokens(),
         Limits::default().request_time(PATIENCE),
     );
-    let scanned = Ask::json(TRACES, &long_question())
-        .token(OTHER)
-        .to(patient.address);
+    let scanned = Ask::json(TRACES, &long_query()).token(OTHER).to(patient.address);
     assert_eq!(scanned.status, 200, "{}", scanned.text());
 }
 
 #[test]
 fn a_scan_in_pieces_returns_what_one_statement_returns() {
     let open = busy(PATIENCE);
-    let question = long_question();
+    let question = long_query();
     let answer = Ask::json(TRACES, &question).token(ACME).to(open.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let found = answer.json();
@@ -112,7 +111,7 @@ fn a_scan_in_pieces_returns_what_one_statement_returns() {
 }
 
 #[test]
-fn a_tenant_has_its_share_of_the_questions() {
+fn concurrent_queries_of_a_tenant_are_limited() {
     let limits = Limits::default().questions(4).tenant_questions(0);
     let open = open_with(tokens(), limits);
     let ask = |token: &str| Ask::json(TRACES, &json!({})).token(token).to(open.address);
@@ -131,26 +130,26 @@ fn a_tenant_has_its_share_of_the_questions() {
 }
 
 /// Counts a query as abandoned when it is dropped.
-struct GivenUp(Arc<AtomicUsize>);
+struct Abandoned(Arc<AtomicUsize>);
 
-impl Drop for GivenUp {
+impl Drop for Abandoned {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// A server whose queries never end, and are counted.
-fn endless(asked: &Arc<AtomicUsize>, given_up: &Arc<AtomicUsize>, limits: Limits) -> Running {
+fn endless(started: &Arc<AtomicUsize>, abandoned: &Arc<AtomicUsize>, limits: Limits) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .open(folder.path().join("trace_store.db"))
         .unwrap();
-    let (asked_of, given_up_of) = (Arc::clone(asked), Arc::clone(given_up));
+    let (started_of, abandoned_of) = (Arc::clone(started), Arc::clone(abandoned));
     let store = Hooked::new(Arc::new(store), move |_| {
-        asked_of.fetch_add(1, Ordering::SeqCst);
-        let given_up = GivenUp(Arc::clone(&given_up_of));
+        started_of.fetch_add(1, Ordering::SeqCst);
+        let abandoned = Abandoned(Arc::clone(&abandoned_of));
         Box::pin(async move {
-            let _given_up = given_up;
+            let _guard = abandoned;
             std::future::pending().await
         })
     });
@@ -164,20 +163,24 @@ fn count(what: &AtomicUsize, expected: usize) {
 }
 
 #[test]
-fn a_question_that_took_too_long_is_given_up() {
-    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+fn a_query_that_timed_out_is_abandoned() {
+    let (started, abandoned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let limits = Limits::default().request_time(Duration::from_millis(50));
-    let hasty = endless(&asked, &given_up, limits);
+    let hasty = endless(&started, &abandoned, limits);
     let answer = Ask::json(TRACES, &json!({})).to(hasty.address);
     assert_eq!((answer.status, answer.code().as_str()), (503, "timed_out"));
-    count(&asked, 1);
-    count(&given_up, 1);
+    count(&started, 1);
+    count(&abandoned, 1);
 }
 
 #[test]
-fn the_question_of_a_client_that_left_is_given_up() {
-    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let server = endless(&asked, &given_up, Limits::default().request_time(10 * PATIENCE));
+fn a_query_of_a_disconnected_client_is_abandoned() {
+    let (started, abandoned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = endless(
+        &started,
+        &abandoned,
+        Limits::default().request_time(10 * PATIENCE),
+    );
     // Closing a connection with unread data resets it.
     let ask = Ask::json(TRACES, &json!({}));
     let resets = ask.clone().header("Expect", "100-continue");
@@ -190,40 +193,44 @@ fn the_question_of_a_client_that_left_is_given_up() {
     for (number, (how, sent)) in leaves.into_iter().enumerate() {
         let mut connection = Connection::open(server.address);
         connection.send(&sent);
-        count(&asked, number + 1);
+        count(&started, number + 1);
         assert_eq!(connection.is_silent(), number == 0);
         drop(connection);
         wait_for(how, || {
-            (given_up.load(Ordering::SeqCst) == number + 1).then_some(())
+            (abandoned.load(Ordering::SeqCst) == number + 1).then_some(())
         });
     }
     let mut stays = Connection::open(server.address);
     stays.send(&ask.bytes());
-    count(&asked, 4);
+    count(&started, 4);
     assert!(stays.is_silent());
-    assert_eq!(given_up.load(Ordering::SeqCst), 3, "one client waits");
+    assert_eq!(abandoned.load(Ordering::SeqCst), 3, "one client waits");
 }
 
 #[test]
-fn scans_of_clients_that_left_make_room_for_the_next_one_of_their_tenant() {
+fn scans_of_disconnected_clients_make_room_for_the_next_one_of_their_tenant() {
     let open = busy(10 * PATIENCE);
     let gone: Vec<Connection> = (0..30)
         .map(|_| {
             let mut connection = Connection::open(open.address);
-            connection.send(&Ask::json(TRACES, &long_question()).token(ACME).bytes());
+            connection.send(&Ask::json(TRACES, &long_query()).token(ACME).bytes());
             connection
         })
         .collect();
     drop(gone);
-    let scanned = Ask::json(TRACES, &long_question()).token(ACME).to(open.address);
+    let scanned = Ask::json(TRACES, &long_query()).token(ACME).to(open.address);
     assert_eq!(scanned.status, 200, "{}", scanned.text());
 }
 
 #[test]
-fn the_questions_of_a_page_that_is_left_are_given_up() {
+fn queries_of_a_closed_page_are_abandoned() {
     const TRACE: &str = "/ui/api/traces/4bf92f3577b34da6a3ce929d0e0e4736";
-    let (asked, given_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let server = endless(&asked, &given_up, Limits::default().request_time(10 * PATIENCE));
+    let (started, abandoned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = endless(
+        &started,
+        &abandoned,
+        Limits::default().request_time(10 * PATIENCE),
+    );
     let span = format!("{TRACE}/spans/00f067aa0ba902b7");
     let paths = [
         "/ui/api/traces".to_owned(),
@@ -244,12 +251,12 @@ fn the_questions_of_a_page_that_is_left_are_given_up() {
     for (number, path) in paths.iter().enumerate() {
         let mut page = Connection::open(server.address);
         page.send(&Ask::get(path).bytes());
-        count(&asked, number + 1);
+        count(&started, number + 1);
         assert!(page.is_silent(), "{path}");
         drop(page);
         // A store stops the query of a future that is dropped, as its own tests show.
         wait_for(path, || {
-            (given_up.load(Ordering::SeqCst) == number + 1).then_some(())
+            (abandoned.load(Ordering::SeqCst) == number + 1).then_some(())
         });
     }
 }

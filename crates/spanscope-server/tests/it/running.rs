@@ -30,7 +30,7 @@ pub(crate) fn tenant(name: &str) -> Tenant {
 /// A server on a separate thread.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    /// Where it takes gRPC.
+    /// The address of its gRPC services.
     #[cfg(feature = "grpc")]
     pub(crate) grpc: SocketAddr,
     end: Option<oneshot::Sender<()>>,
@@ -56,10 +56,10 @@ impl Running {
         })
     }
 
-    /// Of a server that is made on the thread that runs it.
+    /// Runs a server that is made on the thread that runs it.
     pub(crate) fn in_thread(server: impl FnOnce() -> Server + Send + 'static) -> Self {
         let (end, ends) = oneshot::channel();
-        let (says, address) = std::sync::mpsc::channel();
+        let (address_sender, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -74,7 +74,7 @@ impl Running {
                 let addresses = [server.address(), server.listen_grpc(any_port).await.unwrap()];
                 #[cfg(not(feature = "grpc"))]
                 let addresses = [server.address()];
-                says.send(addresses).unwrap();
+                address_sender.send(addresses).unwrap();
                 let ends = async { drop(ends.await) };
                 server.run(ends).await.is_ok()
             })
@@ -90,7 +90,7 @@ impl Running {
     }
 
     /// Asks it to end.
-    pub(crate) fn tell_to_end(&mut self) {
+    pub(crate) fn begin_shutdown(&mut self) {
         drop(self.end.take());
     }
 
@@ -104,7 +104,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.tell_to_end();
+        self.begin_shutdown();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -114,7 +114,7 @@ impl Drop for Running {
 /// A server over a store that responds only when released, and then fails.
 pub(crate) struct Held {
     /// Dropped first, or the server's end would wait for the store.
-    lets: watch::Sender<bool>,
+    release_sender: watch::Sender<bool>,
     pub(crate) store: Failing,
     pub(crate) server: Running,
     pub(crate) address: SocketAddr,
@@ -122,10 +122,10 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn open(kind: StoreErrorKind, limits: Limits) -> Self {
-        let (store, lets) = Failing::held(kind);
+        let (store, release_sender) = Failing::held(kind);
         let server = Running::of(Arc::new(store.clone()), AuthMode::Local, limits);
         Self {
-            lets,
+            release_sender,
             store,
             address: server.address,
             server,
@@ -133,14 +133,14 @@ impl Held {
     }
 
     /// Waits until the store has received this number of queries.
-    pub(crate) fn wait_until_asked(&self, times: usize) {
-        wait_for("the store to be asked", || {
-            (self.store.asked() == times).then_some(())
+    pub(crate) fn wait_for_queries(&self, times: usize) {
+        wait_for("the store to receive queries", || {
+            (self.store.query_count() == times).then_some(())
         });
     }
 
-    pub(crate) fn let_go(&self) {
-        self.lets.send(true).unwrap();
+    pub(crate) fn release(&self) {
+        self.release_sender.send(true).unwrap();
     }
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn open_with(auth: AuthMode, limits: Limits) -> Open {
 
 pub(crate) fn open_runs(auth: AuthMode, limits: Limits, runs: RunSettings) -> Open {
     let folder = tempfile::tempdir().unwrap();
-    // Tests send records of 2025, which are too old for no one here.
+    // Tests send records of 2025, which must not be removed as too old.
     let store = SqliteStore::builder()
         .retention(Duration::from_secs(100 * 365 * 24 * 3600))
         .open(folder.path().join("trace_store.db"))

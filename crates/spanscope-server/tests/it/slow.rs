@@ -15,21 +15,24 @@ use crate::wire::{Answer, Ask, Connection};
 const SOON: Duration = Duration::from_millis(500);
 
 /// Sends byte by byte until the server closes; returns how long that took.
-fn drop_by_drop(connection: &mut Connection, endless: &[u8]) -> Duration {
+fn byte_by_byte(connection: &mut Connection, endless: &[u8]) -> Duration {
     let began = Instant::now();
     for byte in endless.iter().cycle() {
         connection.send(&[*byte]);
         if !connection.is_silent() {
             break;
         }
-        assert!(began.elapsed() < PATIENCE, "the server has patience without end");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the server did not end a slow request"
+        );
         std::thread::sleep(Duration::from_millis(10)); // it causes the slowness
     }
     began.elapsed()
 }
 
 #[test]
-fn a_head_that_never_ends_is_waited_for_no_longer_than_it_may_take() {
+fn a_head_that_never_ends_times_out() {
     let mut limits = Limits::default();
     limits.head_time = SOON;
     let open = open_with(Local, limits);
@@ -56,7 +59,7 @@ fn a_head_that_never_ends_is_waited_for_no_longer_than_it_may_take() {
     }
     let mut connection = Connection::open(open.address);
     connection.send(b"GET /health HTTP/1.1\r\n");
-    let took = drop_by_drop(&mut connection, b"x-header: y\r\n");
+    let took = byte_by_byte(&mut connection, b"x-header: y\r\n");
     assert!(took >= SOON);
     assert!(
         connection
@@ -66,7 +69,7 @@ fn a_head_that_never_ends_is_waited_for_no_longer_than_it_may_take() {
 }
 
 #[test]
-fn a_head_may_not_be_long_either() {
+fn a_long_head_is_refused() {
     let open = open();
     let long = "x".repeat(1 << 20);
     for ask in [
@@ -83,7 +86,7 @@ fn a_head_may_not_be_long_either() {
 }
 
 #[test]
-fn a_body_that_comes_drop_by_drop_is_given_up_when_its_time_is_over() {
+fn a_body_that_arrives_byte_by_byte_times_out() {
     let mut limits = Limits::default();
     limits.body_time = SOON;
     let open = open_with(Local, limits);
@@ -105,7 +108,7 @@ fn a_body_that_comes_drop_by_drop_is_given_up_when_its_time_is_over() {
     ] {
         let mut connection = Connection::open(open.address);
         connection.send(head(path, kind, length).as_bytes());
-        let took = drop_by_drop(&mut connection, endless);
+        let took = byte_by_byte(&mut connection, endless);
         assert!(took >= SOON, "{path}");
         let answer = connection.answer();
         assert_eq!(answer.status, 408, "{path}: {}", answer.text());
@@ -116,7 +119,7 @@ fn a_body_that_comes_drop_by_drop_is_given_up_when_its_time_is_over() {
         }
         assert!(connection.is_ended(), "what follows would be the body");
     }
-    // Sending nothing at all is no better.
+    // A client that sends nothing is cut off too.
     let mut connection = Connection::open(open.address);
     connection.send(head(TRACES, PROTOBUF, by_length).as_bytes());
     assert_eq!(connection.answer().status, 408);
@@ -124,7 +127,7 @@ fn a_body_that_comes_drop_by_drop_is_given_up_when_its_time_is_over() {
 }
 
 #[test]
-fn a_body_in_many_pieces_is_taken_if_it_is_there_in_time() {
+fn a_body_in_many_pieces_is_accepted_if_it_is_complete_in_time() {
     let open = open();
     let bytes = send(&traces(vec![span("pieces")])).bytes();
     let mut connection = Connection::open(open.address);
@@ -136,7 +139,7 @@ fn a_body_in_many_pieces_is_taken_if_it_is_there_in_time() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_of_its_response_loses_its_place() {
+fn a_client_that_reads_nothing_of_its_response_loses_its_permit() {
     let mut limits = Limits::default();
     limits.write_time = SOON;
     limits.questions = 1;
@@ -167,9 +170,9 @@ fn a_client_that_reads_nothing_of_its_response_loses_its_place() {
     assert_eq!(
         (refused.status, refused.code()),
         (429, "overloaded".to_owned()),
-        "its place is taken"
+        "it counts as a running query"
     );
-    let answered = wait_for("the place", || {
+    let answered = wait_for("the query to end", || {
         Some(small.to(open.address)).filter(|answer| answer.status != 429)
     });
     assert_eq!(answered.status, 200);
@@ -247,7 +250,7 @@ fn a_client_that_closes_its_sending_side_gets_a_response() {
 }
 
 #[test]
-fn what_ends_in_the_middle_is_refused_and_not_stored() {
+fn a_truncated_request_is_refused_and_not_stored() {
     let open = open();
     let request = traces(vec![span("cut off")]);
     for ask in [send(&request), send_json(&request)] {

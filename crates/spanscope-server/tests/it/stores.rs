@@ -18,43 +18,43 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub(crate) struct Failing {
     kind: StoreErrorKind,
-    is_let: watch::Receiver<bool>,
-    asked: Arc<AtomicUsize>,
+    is_released: watch::Receiver<bool>,
+    query_count: Arc<AtomicUsize>,
 }
 
 impl Failing {
     pub(crate) fn new(kind: StoreErrorKind) -> Self {
         Self {
             kind,
-            is_let: watch::channel(true).1,
-            asked: Arc::default(),
+            is_released: watch::channel(true).1,
+            query_count: Arc::default(),
         }
     }
 
     /// Responds to nothing before `true` is sent, or the sender is dropped.
     pub(crate) fn held(kind: StoreErrorKind) -> (Self, watch::Sender<bool>) {
-        let (lets, is_let) = watch::channel(false);
+        let (release_sender, is_released) = watch::channel(false);
         (
             Self {
-                is_let,
+                is_released,
                 ..Self::new(kind)
             },
-            lets,
+            release_sender,
         )
     }
 
     /// Returns how many queries it received.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn query_count(&self) -> usize {
+        self.query_count.load(Ordering::SeqCst)
     }
 
     fn fail<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
         let cause = std::io::Error::other("disk 7 is on fire");
         let error = StoreError::new(self.kind, "cannot read /secret/place.db").with_source(cause);
-        let mut is_let = self.is_let.clone();
+        let mut is_released = self.is_released.clone();
         Box::pin(async move {
-            self.asked.fetch_add(1, Ordering::SeqCst);
-            let _ = is_let.wait_for(|is_let| *is_let).await;
+            self.query_count.fetch_add(1, Ordering::SeqCst);
+            let _ = is_released.wait_for(|is_released| *is_released).await;
             Err(error)
         })
     }

@@ -114,7 +114,7 @@ fn end_of_labels(line: &str) -> usize {
     panic!("no end of labels: {line}")
 }
 
-/// The values of the series that begin so.
+/// Returns the values of the series whose names begin with `begin`.
 pub(crate) fn values(samples: &BTreeMap<String, f64>, begin: &str) -> Vec<f64> {
     let of = samples.iter().filter(|(series, _)| series.starts_with(begin));
     of.map(|(_, value)| *value).collect()

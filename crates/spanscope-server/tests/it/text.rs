@@ -71,7 +71,7 @@ fn the_classic_format_has_the_same_samples_and_nothing_that_its_parsers_refuse()
 }
 
 #[test]
-fn no_measurement_is_an_empty_text() {
+fn without_measurements_the_text_is_empty() {
     let sink = PrometheusSink::default();
     assert_eq!(sink.encode("").1, "");
     assert_eq!(sink.encode(OPENMETRICS).1, "# EOF\n");

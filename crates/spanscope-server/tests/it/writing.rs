@@ -14,7 +14,7 @@ const ROUNDS: usize = 5_000;
 const MODELS: [&str; 3] = ["a", "b", "c"];
 
 #[test]
-fn scrapes_while_eight_threads_measure_are_whole_and_never_go_down() {
+fn scrapes_while_eight_threads_measure_are_consistent_and_never_decrease() {
     let sink = PrometheusSink::new();
     let running = AtomicUsize::new(THREADS);
     let mut scrapes = 0;

@@ -11,14 +11,14 @@ use crate::running::{Open, open};
 use crate::wire::Ask;
 
 /// One span is stored, and there was nothing before it.
-fn still_takes_spans(open: &Open) {
+fn assert_spans_are_accepted(open: &Open) {
     assert_eq!(open.counts(), (0, 0, 0));
     assert_eq!(send(&traces(vec![span("after")])).to(open.address).status, 200);
     assert_eq!(open.span_names(), ["after"]);
 }
 
 #[test]
-fn one_record_of_each_signal_is_taken_in_both_encodings() {
+fn one_record_of_each_signal_is_stored() {
     for packed in [false, true] {
         let open = open();
         for (path, body) in one_of_each() {
@@ -43,7 +43,7 @@ fn one_record_of_each_signal_is_taken_in_both_encodings() {
 }
 
 #[test]
-fn an_empty_body_is_an_empty_request_in_protobuf_and_no_json() {
+fn an_empty_body_is_valid_protobuf_and_invalid_json() {
     let open = open();
     for path in SIGNALS {
         let answer = Ask::post(path, PROTOBUF, "").to(open.address);
@@ -54,11 +54,11 @@ fn an_empty_body_is_an_empty_request_in_protobuf_and_no_json() {
         assert_eq!((answer.status, status_of(&answer).code), (400, 3), "{path}");
         assert!(status_of(&answer).message.contains("EOF"), "{answer:?}");
     }
-    still_takes_spans(&open);
+    assert_spans_are_accepted(&open);
 }
 
 #[test]
-fn bodies_that_are_no_request_are_refused_in_words_of_their_encoding() {
+fn invalid_bodies_are_refused_in_their_own_encoding() {
     let open = open();
     let right = traces(vec![span("right")]);
     let protobuf = right.encode_to_vec();
@@ -85,12 +85,12 @@ fn bodies_that_are_no_request_are_refused_in_words_of_their_encoding() {
         assert_eq!(answer.header("content-type"), Some(*kind));
         let status = status_of(&answer);
         assert_eq!(status.code, 3, "{shown}: invalid argument");
-        for said in ["ExportTraceServiceRequest", "send"] {
-            assert!(status.message.contains(said), "{shown}: {}", status.message);
+        for expected in ["ExportTraceServiceRequest", "send"] {
+            assert!(status.message.contains(expected), "{shown}: {}", status.message);
         }
         assert!(answer.header("retry-after").is_none(), "it will not help");
     }
-    still_takes_spans(&open);
+    assert_spans_are_accepted(&open);
 }
 
 /// A span with an attribute whose value is nested this deep.
@@ -114,7 +114,7 @@ fn nested(depth: usize, wrap: fn(AnyValue) -> Sent) -> Span {
 }
 
 #[test]
-fn values_that_are_nested_thousands_deep_are_refused_and_the_process_lives() {
+fn values_that_are_nested_thousands_deep_are_refused_without_a_crash() {
     let open = open();
     let wraps: [fn(AnyValue) -> Sent; 2] = [
         |value| Sent::ArrayValue(ArrayValue { values: vec![value] }),
@@ -152,7 +152,7 @@ fn values_that_are_nested_thousands_deep_are_refused_and_the_process_lives() {
     // Groups are protobuf's old form of nesting, here in an unknown field.
     let answer = Ask::post(TRACES, PROTOBUF, vec![0x7b; 1_000_000]).to(open.address);
     assert_eq!(answer.status, 400);
-    still_takes_spans(&open);
+    assert_spans_are_accepted(&open);
     // Real data are not that deep, and are accepted.
     for wrap in wraps {
         let deep = traces(vec![nested(15, wrap)]);
@@ -162,7 +162,7 @@ fn values_that_are_nested_thousands_deep_are_refused_and_the_process_lives() {
 }
 
 #[test]
-fn kinds_and_packings_that_are_not_known_are_refused() {
+fn unknown_media_types_and_encodings_are_refused() {
     let open = open();
     let body = traces(vec![span("refused")]).encode_to_vec();
     let no_kind = {
@@ -198,7 +198,7 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
             );
         }
     }
-    for packing in [
+    for encoding in [
         "compress",
         "br",
         "zstandard",
@@ -209,16 +209,16 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
     ] {
         for kind in [PROTOBUF, JSON] {
             let answer = Ask::post(TRACES, kind, body.clone())
-                .header("Content-Encoding", packing)
+                .header("Content-Encoding", encoding)
                 .to(open.address);
-            assert_eq!(answer.status, 415, "{packing}");
+            assert_eq!(answer.status, 415, "{encoding}");
             assert!(
                 status_of(&answer).message.contains("gzip"),
-                "{packing}: says more"
+                "{encoding}: says more"
             );
         }
     }
-    still_takes_spans(&open);
+    assert_spans_are_accepted(&open);
     for kind in ["Application/X-Protobuf", "application/x-protobuf; charset=utf-8"] {
         let answer = Ask::post(TRACES, kind, body.clone())
             .header("Content-Encoding", "identity")
@@ -229,7 +229,7 @@ fn kinds_and_packings_that_are_not_known_are_refused() {
 }
 
 #[test]
-fn other_methods_are_refused_with_the_one_that_is_known() {
+fn other_methods_are_refused_with_the_allowed_one() {
     let open = open();
     for path in SIGNALS {
         for method in [
@@ -250,5 +250,5 @@ fn other_methods_are_refused_with_the_one_that_is_known() {
     ] {
         assert_eq!(Ask::post(path, JSON, "{}").to(open.address).status, 404, "{path}");
     }
-    still_takes_spans(&open);
+    assert_spans_are_accepted(&open);
 }

@@ -1,4 +1,4 @@
-//! Very many records of one kind, which everything else that is sent waits for.
+//! Requests with very many records of one kind, which must not delay other requests for long.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 
@@ -25,7 +25,7 @@ fn calls(count: u64, depth: u64) -> Vec<Span> {
 }
 
 #[test]
-fn a_trace_of_very_many_calls_is_stored_before_its_request_is_too_late() {
+fn a_trace_of_thousands_of_calls_is_stored_within_the_request_timeout() {
     let open = open();
     let answer = send(&traces(calls(4_000, 250))).to(open.address);
     assert_eq!(answer.status, 200, "{}", answer.text());

@@ -38,13 +38,17 @@ fn a_stores_failure_is_reported_in_the_encoding_of_the_request() {
             assert_eq!(answer.status, status, "{kind:?}");
             assert_eq!(answer.header("content-type"), Some(encoding));
             assert_eq!(answer.header("retry-after"), again.then_some("1"), "{kind:?}");
-            let said = status_of(&answer);
-            assert_eq!(said.code, code, "{kind:?}");
-            assert!(!said.message.is_empty());
+            let status = status_of(&answer);
+            assert_eq!(status.code, code, "{kind:?}");
+            assert!(!status.message.is_empty());
             // If it is the store's own failure, its message is not for clients.
             let is_own = matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::Unusable);
-            assert!(!is_own || !said.message.contains("secret"), "{}", said.message);
-            assert!(!said.message.contains("fire"), "{}", said.message);
+            assert!(
+                !is_own || !status.message.contains("secret"),
+                "{}",
+                status.message
+            );
+            assert!(!status.message.contains("fire"), "{}", status.message);
         }
     }
 }
@@ -57,11 +61,11 @@ fn every_signal_reports_failures() {
         let answer = crate::wire::Ask::json(path, &body).to(server.address);
         assert_eq!((answer.status, status_of(&answer).code), (503, 14), "{path}");
     }
-    assert_eq!(failing.asked(), SIGNALS.len());
+    assert_eq!(failing.query_count(), SIGNALS.len());
 }
 
 #[test]
-fn why_it_failed_is_in_the_log_once_whatever_was_asked() {
+fn the_cause_of_a_failure_is_logged_once_for_all_requests() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
@@ -92,16 +96,16 @@ fn why_it_failed_is_in_the_log_once_whatever_was_asked() {
     guard.flush(Duration::from_secs(20)).unwrap();
     let store = SqliteStore::open(&path).unwrap();
     let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
-    let said = serde_json::to_value(&logs).unwrap();
-    let errors: Vec<&Value> = said.as_array().unwrap().iter().collect();
-    assert_eq!(errors.len(), 1, "{said}");
+    let json = serde_json::to_value(&logs).unwrap();
+    let errors: Vec<&Value> = json.as_array().unwrap().iter().collect();
+    assert_eq!(errors.len(), 1, "{json}");
     assert_eq!(errors[0]["severity"], "error");
     let error = errors[0]["attributes"]["error"].as_str().unwrap();
     assert_eq!(error, "cannot read /secret/place.db: disk 7 is on fire");
 }
 
 #[test]
-fn a_store_that_was_opened_for_reading_says_so() {
+fn a_store_that_was_opened_for_reading_refuses_records() {
     let written = open();
     assert_eq!(send(&traces(vec![span("first")])).to(written.address).status, 200);
     let reading = SqliteStore::open(written.store.path()).unwrap();
@@ -117,7 +121,7 @@ fn a_store_that_was_opened_for_reading_says_so() {
 }
 
 #[test]
-fn what_has_no_room_in_the_queue_is_refused_and_stored_when_it_comes_again() {
+fn records_beyond_the_queue_are_refused_and_stored_when_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::builder()
         .queue_bytes(1) // one request at a time

@@ -1,4 +1,4 @@
-//! Bodies that are packed wrongly, are too large, or are larger than they look.
+//! Bodies that are compressed incorrectly, are too large, or are larger than they look.
 
 use std::io::Write as _;
 
@@ -26,7 +26,7 @@ fn large(name: &str, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_that_is_not_all_gzip_is_refused_and_nothing_of_it_is_stored() {
+fn an_invalid_gzip_body_is_refused_and_not_stored() {
     let open = open();
     let body = traces(vec![span("packed")]).encode_to_vec();
     let right = gzip(&body);
@@ -106,7 +106,7 @@ fn zeros(mib: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_is_noticed_before_it_bursts() {
+fn a_decompression_bomb_is_refused_before_it_fills_the_memory() {
     let mut limits = Limits::default();
     limits.body_bytes = 8 * MIB;
     limits.unpacked_bytes = 8 * MIB;
@@ -132,11 +132,11 @@ fn a_bomb_is_noticed_before_it_bursts() {
 }
 
 #[test]
-fn what_is_unpacked_counts_as_held() {
+fn decompressed_bodies_count_in_the_memory_limit() {
     let mut limits = Limits::default();
     limits.held_bytes = 4 * MIB;
     let open = open_with(Local, limits);
-    // So much may be unpacked, but here it has no room.
+    // The limit of a body allows this length, but the memory for all bodies does not suffice.
     let bomb = zeros(60);
     assert!(bomb.len() < MIB);
     let answer = packed(bomb).to(open.address);
@@ -158,7 +158,7 @@ fn too_large(answer: &Answer, limit: usize) {
 }
 
 #[test]
-fn a_body_that_says_it_is_too_large_is_refused_unread() {
+fn a_body_that_declares_too_large_a_length_is_refused_unread() {
     let limits = Limits::default();
     let open = open_with(Local, limits);
     for length in ["100000000", "16777217", "9223372036854775808"] {
@@ -212,7 +212,7 @@ fn in_chunks(open: &Open, body: &[u8]) -> Answer {
 }
 
 #[test]
-fn a_body_that_does_not_say_its_length_is_cut_off_at_the_limit() {
+fn a_body_without_a_length_is_refused_at_the_limit() {
     let mut limits = Limits::default();
     limits.body_bytes = 4 * MIB;
     limits.held_bytes = 8 * MIB;
@@ -228,7 +228,7 @@ fn a_body_that_does_not_say_its_length_is_cut_off_at_the_limit() {
 }
 
 #[test]
-fn chunks_that_are_none_are_refused() {
+fn invalid_chunks_are_refused() {
     let open = open();
     let whole = traces(vec![span("chunked")]).encode_to_vec();
     let chunk = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\n"].concat();
@@ -256,7 +256,7 @@ fn zstd(kind: &str, body: impl Into<Vec<u8>>) -> Ask {
 }
 
 #[test]
-fn zstd_is_read_and_what_is_not_all_of_it_is_refused() {
+fn zstd_is_read_and_invalid_zstd_is_refused() {
     let open = open();
     let right = FORTY_SPANS;
     let mut another_sum = right.to_vec();
@@ -296,7 +296,7 @@ fn zstd_is_read_and_what_is_not_all_of_it_is_refused() {
 }
 
 #[test]
-fn what_zstd_becomes_and_how_far_back_it_refers_has_a_limit() {
+fn the_decompressed_size_and_the_window_of_zstd_are_limited() {
     let limits = Limits::default().unpacked_bytes(MIB);
     let open = open_with(Local, limits);
     assert_eq!(
@@ -320,7 +320,7 @@ fn what_zstd_becomes_and_how_far_back_it_refers_has_a_limit() {
 /// As the SDK for Python sends it where OTEL_EXPORTER_OTLP_COMPRESSION is deflate, and without the
 /// head of zlib (<https://github.com/mlflow/mlflow/pull/19024>).
 #[test]
-fn deflate_is_read_with_and_without_its_head_and_what_is_not_all_of_it_is_refused() {
+fn deflate_is_read_with_and_without_a_zlib_header_and_invalid_deflate_is_refused() {
     let open = open_with(Local, Limits::default().unpacked_bytes(MIB));
     let deflate = |body: Vec<u8>| Ask::post(TRACES, PROTOBUF, body).header("Content-Encoding", "deflate");
     let of = |name: &str| traces(vec![span(name)]).encode_to_vec();
@@ -363,7 +363,7 @@ fn deflate_is_read_with_and_without_its_head_and_what_is_not_all_of_it_is_refuse
 }
 
 #[test]
-fn a_list_of_encodings_with_one_packing_is_read_and_one_with_two_is_refused() {
+fn a_list_of_encodings_may_contain_one_compression() {
     let open = open();
     let body = traces(vec![span("x")]).encode_to_vec();
     for (names, status) in [

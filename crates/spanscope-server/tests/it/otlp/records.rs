@@ -12,7 +12,7 @@ use spanscope_model::TraceStore as _;
 const AFTER_2262: u64 = 1 << 63;
 
 #[test]
-fn spans_that_are_wrong_are_left_out_and_the_others_are_stored() {
+fn invalid_spans_are_left_out_and_the_others_are_stored() {
     let changed = |change: fn(&mut Span)| {
         let mut wrong = span("wrong");
         change(&mut wrong);
@@ -69,7 +69,7 @@ fn with_field(field: &str, value: Value) -> Ask {
 }
 
 #[test]
-fn ids_and_times_that_only_json_can_get_wrong_cost_their_span_alone() {
+fn ids_and_times_that_only_json_can_get_wrong_reject_only_their_span() {
     let cases = [
         ("traceId", json!("not hexadecimal, but just as lo"), "not an id"),
         (
@@ -119,7 +119,7 @@ fn ids_and_times_that_only_json_can_get_wrong_cost_their_span_alone() {
 }
 
 #[test]
-fn a_wrong_field_that_a_span_can_do_without_is_left_out_of_it() {
+fn an_invalid_optional_field_is_left_out_of_its_span() {
     for (field, value, why) in [
         ("kind", json!("SPAN_KIND_NONSENSE"), "not a whole number"),
         ("kind", json!(1e10), "not a whole number"),
@@ -206,7 +206,7 @@ fn the_last_representable_time_is_kept() {
 }
 
 #[test]
-fn texts_of_any_kind_go_in_and_come_out() {
+fn strings_with_any_characters_are_stored() {
     let name = "\0\u{7}\u{1b}[31m'; DROP TABLE _span; --\u{202e}\u{ffff}🦀";
     let kept = kept(Span {
         attributes: vec![super::text(name, name), super::text("", "")],
@@ -219,7 +219,7 @@ fn texts_of_any_kind_go_in_and_come_out() {
 }
 
 #[test]
-fn points_and_log_records_that_are_wrong_are_left_out_too() {
+fn invalid_points_and_log_records_are_left_out() {
     let time = "1753000000000000000";
     let point = |value: Value| {
         let mut point = json!({"timeUnixNano": time});

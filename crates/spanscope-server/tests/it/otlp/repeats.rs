@@ -11,7 +11,7 @@ use crate::running::{ACME, OTHER, open, open_with, tokens};
 use crate::wire::Ask;
 
 #[test]
-fn a_batch_that_comes_again_in_any_dress_is_stored_once() {
+fn a_repeated_batch_is_stored_once_in_any_encoding() {
     let open = open();
     let request = traces(vec![span("once"), span("and more")]);
     let packed = Ask::post(TRACES, super::PROTOBUF, gzip(&request.encode_to_vec()));
@@ -29,7 +29,7 @@ fn a_batch_that_comes_again_in_any_dress_is_stored_once() {
         );
         assert_eq!(open.span_names(), ["and more", "once"]);
     }
-    // Measurements and log records have no ids to know them by.
+    // Measurements and log records have no ids, so a repeated one is not recognized.
     for (path, body) in one_of_each().into_iter().skip(1) {
         for _ in 0..3 {
             assert_eq!(Ask::json(path, &body).to(open.address).status, 200);
@@ -39,7 +39,7 @@ fn a_batch_that_comes_again_in_any_dress_is_stored_once() {
 }
 
 #[test]
-fn a_batch_without_ids_is_known_again_packed_or_plain() {
+fn a_batch_without_ids_is_recognized_compressed_or_plain() {
     let open = open();
     for (path, body) in one_of_each().into_iter().skip(1) {
         let plain = body.to_string();
@@ -54,7 +54,7 @@ fn a_batch_without_ids_is_known_again_packed_or_plain() {
 }
 
 #[test]
-fn a_log_record_without_a_time_may_be_a_second_one() {
+fn a_log_record_without_a_time_is_never_a_repetition() {
     let open = open();
     let record = json!({"body": {"stringValue": "tick"}});
     let body = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
@@ -65,7 +65,7 @@ fn a_log_record_without_a_time_may_be_a_second_one() {
 }
 
 #[test]
-fn the_same_batch_of_two_tenants_is_two() {
+fn the_same_batch_of_two_tenants_is_stored_for_both() {
     let open = open_with(tokens(), Limits::default());
     for round in 1..=2 {
         for (path, body) in one_of_each() {
@@ -82,7 +82,7 @@ fn the_same_batch_of_two_tenants_is_two() {
 }
 
 #[test]
-fn what_the_sender_writes_into_this_file_itself_is_not_stored_again() {
+fn records_that_the_sender_writes_into_this_file_itself_are_not_stored_again() {
     let open = open();
     // As a program does that has both a `SqliteLayer` and an exporter.
     let (_layer, guard) = SqliteLayer::builder().open(open.store.path()).unwrap();

@@ -17,7 +17,7 @@ fn field(number: u8, inside: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_few_bytes_that_would_become_gigabytes_are_refused_before_they_do() {
+fn small_bodies_that_would_decode_to_gigabytes_are_refused() {
     const COUNT: usize = 4_000_000;
     let open = open();
     let nothings = |number: u8| field(1, &field(2, &[number << 3 | 2, 0].repeat(COUNT)));
@@ -66,14 +66,14 @@ fn a_few_bytes_that_would_become_gigabytes_are_refused_before_they_do() {
 }
 
 #[test]
-fn what_bodies_become_is_counted_for_all_of_them() {
+fn the_decoded_size_of_all_bodies_is_limited() {
     let mut limits = Limits::default();
     limits.decoded_bytes = 1 << 20;
     let held = Held::open(StoreErrorKind::Unusable, limits);
     let of_spans = |count: usize| send(&traces(vec![span("one"); count]));
     let mut holds = Connection::open(held.address);
     holds.send(&of_spans(500).bytes());
-    held.wait_until_asked(1);
+    held.wait_for_queries(1);
     let answer = of_spans(500).to(held.address);
     assert_eq!((answer.status, status_of(&answer).code), (429, 8));
     assert_eq!(answer.header("retry-after"), Some("1"));
@@ -83,8 +83,8 @@ fn what_bodies_become_is_counted_for_all_of_them() {
         (413, 3),
         "it never will be taken"
     );
-    assert_eq!(held.store.asked(), 1);
-    held.let_go();
+    assert_eq!(held.store.query_count(), 1);
+    held.release();
     assert_eq!(holds.answer().status, 500, "its own answer");
     assert_eq!(of_spans(500).to(held.address).status, 500, "there is room again");
 }

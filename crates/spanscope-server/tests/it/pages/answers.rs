@@ -1,4 +1,4 @@
-//! What the pages are made of, asked of a store.
+//! The responses that the pages are made of, over a store with records.
 
 use serde_json::{Value, json};
 use spanscope_model::PriceTable;
@@ -34,7 +34,7 @@ fn a_list_of_traces_has_usage_error_and_run_of_each() {
 }
 
 #[test]
-fn costs_are_those_of_the_table_and_never_zero_for_what_has_no_price() {
+fn costs_come_from_the_price_table_and_are_null_without_a_price() {
     let prices = |pattern: &str| -> PriceTable {
         let text = format!(r#"{{"model": [{{"match": "{pattern}", "input": 1000, "output": 1000}}]}}"#);
         serde_json::from_str(&text).unwrap()
@@ -57,7 +57,7 @@ fn costs_are_those_of_the_table_and_never_zero_for_what_has_no_price() {
 }
 
 #[test]
-fn pages_of_a_list_meet_in_every_order() {
+fn the_pages_of_a_list_have_every_row_once_in_every_order() {
     let open = filled();
     for sort in ["-start", "start", "-duration", "duration", "-spans", "spans"] {
         let whole = open.get(&format!("/traces?sort={sort}"));
@@ -120,7 +120,7 @@ fn a_list_that_has_not_changed_is_not_sent_again() {
 }
 
 #[test]
-fn filters_and_flags_choose_traces_and_a_wrong_one_says_where() {
+fn filters_and_flags_select_traces_and_an_invalid_filter_is_refused_with_its_position() {
     let open = filled();
     for (query, expected) in [
         ("q=status%3Derror", vec!["invoke_agent librarian"]),
@@ -156,7 +156,7 @@ fn filters_and_flags_choose_traces_and_a_wrong_one_says_where() {
 }
 
 #[test]
-fn a_filter_is_shown_in_its_terms_with_what_is_probably_meant() {
+fn a_filter_is_returned_as_terms_with_probable_corrections() {
     let open = filled();
     let parsed = open.get("/filter?q=status%3Derror%20-gen_ai.request.modle%3D%2A%20whale");
     assert_eq!(
@@ -178,7 +178,7 @@ fn a_filter_is_shown_in_its_terms_with_what_is_probably_meant() {
 }
 
 #[test]
-fn what_is_typed_is_completed_by_what_is_stored() {
+fn completions_come_from_stored_spans() {
     let open = filled();
     let texts = |query: &str| {
         let found = open.get(&format!("/complete?{query}"));
@@ -236,7 +236,7 @@ fn histograms_count_what_the_lists_show() {
 }
 
 #[test]
-fn a_shape_has_rows_in_the_order_of_a_walk_and_says_what_is_missing() {
+fn a_shape_has_rows_in_depth_first_order_and_names_missing_parents() {
     let open = filled();
     let shape = open.get(&format!("/traces/{AGENT}"));
     assert_eq!((&shape["n"], &shape["stored"]), (&json!(3), &json!(3)));
@@ -326,7 +326,7 @@ fn a_large_trace_is_folded_and_each_part_can_be_opened() {
 }
 
 #[test]
-fn a_span_has_typed_attributes_events_errors_and_what_is_cut() {
+fn a_span_has_typed_attributes_events_errors_and_truncated_values() {
     let open = filled();
     let call = open.get(&format!("/traces/{AGENT}/spans/0000000000000002"));
     let attributes = call["attributes"].as_array().unwrap();
@@ -370,7 +370,7 @@ fn a_span_has_typed_attributes_events_errors_and_what_is_cut() {
 }
 
 #[test]
-fn a_trace_is_a_document_of_otlp() {
+fn a_trace_is_exported_as_a_document_of_otlp() {
     let open = filled();
     let document = open.get(&format!("/traces/{AGENT}/export"));
     let spans = &document["resourceSpans"][0]["scopeSpans"][0]["spans"];
@@ -385,7 +385,7 @@ fn a_trace_is_a_document_of_otlp() {
 }
 
 #[test]
-fn logs_come_newest_first_in_pages_that_meet_and_in_their_context() {
+fn logs_are_paged_newest_first_and_shown_in_their_context() {
     let mut records = records();
     let made = (0..20).map(|number| {
         let mut one = spanscope_store_tests::made::event(None, &format!("line {number}"));
@@ -445,7 +445,7 @@ fn logs_come_newest_first_in_pages_that_meet_and_in_their_context() {
 }
 
 #[test]
-fn the_store_is_counted_and_ids_lead_to_their_traces() {
+fn the_store_is_counted_and_ids_resolve_to_their_traces() {
     let open = filled();
     let store = open.get("/store");
     assert_eq!(
@@ -487,7 +487,7 @@ fn the_store_is_counted_and_ids_lead_to_their_traces() {
 }
 
 #[test]
-fn parameters_that_make_no_sense_are_refused() {
+fn invalid_parameters_are_refused() {
     let open = filled();
     for path in [
         "/traces?page=2",

@@ -15,10 +15,10 @@ fn a_trace_names_the_ones_that_began_before_and_after_it() {
         .map(String::from)
         .collect();
     assert_eq!(newest_first.len(), 3);
-    for (place, id) in newest_first.iter().enumerate() {
+    for (index, id) in newest_first.iter().enumerate() {
         let shape = open.get(&format!("/traces/{id}"));
-        let newer = place.checked_sub(1).map(|place| newest_first[place].as_str());
-        let older = newest_first.get(place + 1).map(String::as_str);
+        let newer = index.checked_sub(1).map(|index| newest_first[index].as_str());
+        let older = newest_first.get(index + 1).map(String::as_str);
         assert_eq!((&shape["older"], &shape["newer"]), (&json!(older), &json!(newer)));
     }
     let part = open.get(&format!("/traces/{AGENT}?below=0000000000000003"));
@@ -26,7 +26,7 @@ fn a_trace_names_the_ones_that_began_before_and_after_it() {
 }
 
 #[test]
-fn a_span_has_errors_and_calls_next_to_it() {
+fn a_span_names_the_errors_and_calls_next_to_it() {
     let open = filled();
     let around = |id: &str| open.get(&format!("/traces/{AGENT}/spans/{id}/around"));
     let root = around("0000000000000001");
@@ -56,7 +56,7 @@ fn linked(links: i64) -> NewRecords {
 }
 
 #[test]
-fn a_span_has_those_that_link_to_it() {
+fn a_span_names_the_spans_that_link_to_it() {
     let target = format!("/traces/{}/spans/{}/around", trace_id(1), span_id(1));
     let open = filled_with(linked(2), PageSettings::default());
     let found = open.get(&target);
@@ -70,7 +70,7 @@ fn a_span_has_those_that_link_to_it() {
 }
 
 #[test]
-fn an_unknown_id_is_refused_with_those_that_begin_like_it() {
+fn an_unknown_id_is_refused_with_stored_ids_that_begin_like_it() {
     let open = filled();
     let almost = format!("{}9", &AGENT[..31]);
     for path in [format!("/id/{almost}"), format!("/traces/{almost}")] {

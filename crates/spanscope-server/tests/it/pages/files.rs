@@ -34,7 +34,7 @@ fn check_headers(answer: &Answer) {
 }
 
 #[test]
-fn every_page_is_the_same_frame_under_the_strict_policy() {
+fn every_page_is_the_same_html_with_a_strict_policy() {
     let open = filled();
     for (path, page, status) in [
         ("/ui/", "traces", 200),
@@ -57,7 +57,7 @@ fn every_page_is_the_same_frame_under_the_strict_policy() {
         assert!(answer.body.contains("<base href=\"/ui/\">"), "{path}");
         assert!(answer.body.contains("<html lang=\"en\">") && answer.body.contains("<noscript>"));
         assert!(answer.body.len() < 3072, "{} bytes", answer.body.len());
-        // No script but the one module, and nothing of the request.
+        // The only script is the module, and the HTML contains no text of the request.
         assert_eq!(answer.body.matches("<script").count(), 1);
         assert!(!answer.body.contains("style=") && !answer.body.contains("%3C"));
     }
@@ -80,7 +80,7 @@ fn every_page_is_the_same_frame_under_the_strict_policy() {
 }
 
 #[test]
-fn files_are_kept_for_ever_under_the_digest_of_their_build_and_are_packed() {
+fn files_are_immutable_under_the_digest_of_their_build_and_compressed() {
     let open = filled();
     for file in spanscope_ui::FILES {
         let path = format!("/ui/assets/{}/{}", spanscope_ui::DIGEST, file.path);
@@ -126,7 +126,7 @@ fn the_pages_may_be_mounted_below_any_path() {
 }
 
 #[test]
-fn a_folder_stands_for_the_embedded_files_and_nothing_outside_of_it_is_served() {
+fn a_folder_replaces_the_embedded_files_and_nothing_outside_of_it_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let ui = folder.path().join("ui");
     std::fs::create_dir_all(ui.join("js/pages")).unwrap();

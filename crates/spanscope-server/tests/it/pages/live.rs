@@ -67,7 +67,7 @@ fn each_change_of_the_store_is_sent() {
 }
 
 #[test]
-fn a_trace_that_runs_is_sent_span_by_span_from_the_cursor_of_its_shape_on() {
+fn a_running_trace_is_sent_span_by_span_from_the_cursor_of_its_shape() {
     let open = filled();
     let root = running(span(9, 90, 0, "root"));
     block_on(open.store.store(spans(vec![root.clone()]))).unwrap();
@@ -98,7 +98,7 @@ fn a_trace_that_runs_is_sent_span_by_span_from_the_cursor_of_its_shape_on() {
         (&third["state"], third["ended"][0]["dur"].as_i64()),
         (&"ended".into(), Some(5_000_000))
     );
-    // A client that comes back goes on after the last event that it got.
+    // A client that reconnects continues after the last event that it received.
     let mut again = open.events(&path, &format!("last-event-id: {id}\r\n"));
     let (_, event) = again.next();
     assert_eq!(event["new"], Value::Array(vec![]));
@@ -106,7 +106,7 @@ fn a_trace_that_runs_is_sent_span_by_span_from_the_cursor_of_its_shape_on() {
 }
 
 #[test]
-fn a_stream_of_what_is_not_there_is_refused() {
+fn a_stream_of_an_unknown_trace_is_refused() {
     let open = filled();
     let unknown = "/traces/0000000000000000000000000000dead/live";
     assert_eq!(open.refused(unknown), "404 not_found");

@@ -122,7 +122,7 @@ impl Filled {
         ask(self.server.address, "GET", path, "").unwrap()
     }
 
-    /// The answer below `/ui/api`.
+    /// Returns the response to a path below `/ui/api`.
     fn get(&self, path: &str) -> Value {
         let answer = self.ask(&format!("/ui/api{path}"));
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
@@ -145,7 +145,7 @@ impl Filled {
     }
 }
 
-/// What is in a list under a key.
+/// Returns the value of `key` in each row.
 fn all<'a>(rows: &'a Value, key: &str) -> Vec<&'a str> {
     let rows = rows.as_array().unwrap().iter();
     rows.map(|row| row[key].as_str().unwrap_or("-")).collect()

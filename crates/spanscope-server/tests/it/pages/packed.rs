@@ -1,4 +1,4 @@
-//! Answers packed by gzip.
+//! Responses that are compressed with gzip.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use super::{filled_with, large};
 use crate::support::Server;
 use crate::wire::Ask;
 
-/// The answer of a path for a client that reads gzip and came by this name: how it is encoded, and
-/// its text.
-fn asked(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (Option<String>, String) {
+/// Returns the encoding and the text of the response to a client that accepts gzip and sends these
+/// headers.
+fn response_of(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (Option<String>, String) {
     let mut ask = Ask::get(path).header("Accept-Encoding", "gzip, br");
     for (name, value) in headers {
         ask = ask.header(name, value);
@@ -37,7 +37,7 @@ const ELSEWHERE: (&str, &str) = ("Host", "traces.example.org");
 const HERE: (&str, &str) = ("Host", "localhost:4318");
 
 #[test]
-fn answers_are_packed_for_those_who_read_gzip() {
+fn responses_are_compressed_for_clients_that_accept_gzip() {
     let open = filled_with(large(12_000), PageSettings::default());
     // A server that other machines reach by its name.
     let pages = pages_router(Arc::clone(&open.store), PageSettings::default());
@@ -45,11 +45,11 @@ fn answers_are_packed_for_those_who_read_gzip() {
     let (far, near) = (of_all.address, open.server.address);
     let gzip = Some("gzip".to_owned());
     let of = |limit: u64| format!("/ui/api/traces/{}?limit={limit}", trace_id(7));
-    // Up to a length in one piece, beyond it while it is sent: longer than several pieces here.
+    // Short ones are compressed at once, long ones in chunks while they are sent.
     for limit in [1_000, 12_000] {
         let plain = open.with_headers("GET", &of(limit), "accept-encoding: gzip;q=0\r\n", "");
         assert_eq!(plain.header("content-encoding"), None);
-        let (encoding, text) = asked(far, &of(limit), &[ELSEWHERE]);
+        let (encoding, text) = response_of(far, &of(limit), &[ELSEWHERE]);
         assert_eq!(encoding, gzip, "{limit}");
         assert!(
             text == plain.body,
@@ -58,7 +58,7 @@ fn answers_are_packed_for_those_who_read_gzip() {
             plain.body.len()
         );
     }
-    assert!(asked(far, &of(12_000), &[ELSEWHERE]).1.len() > 600_000);
+    assert!(response_of(far, &of(12_000), &[ELSEWHERE]).1.len() > 600_000);
     let small = open.with_headers(
         "GET",
         "/ui/api/id/0000000000000001",
@@ -66,9 +66,10 @@ fn answers_are_packed_for_those_who_read_gzip() {
         "",
     );
     assert_eq!((small.status, small.header("content-encoding")), (200, None));
-    // Within one machine to pack a long answer takes longer than to send it, but not over a proxy.
-    assert_eq!(asked(near, &of(1_000), &[HERE]).0, gzip);
-    assert_eq!(asked(near, &of(12_000), &[HERE]).0, None);
+    // Within one machine, a long response takes longer to compress than to send. A proxy may be on
+    // another machine.
+    assert_eq!(response_of(near, &of(1_000), &[HERE]).0, gzip);
+    assert_eq!(response_of(near, &of(12_000), &[HERE]).0, None);
     let forwarded = [HERE, ("X-Forwarded-For", "192.0.2.7")];
-    assert_eq!(asked(near, &of(12_000), &forwarded).0, gzip);
+    assert_eq!(response_of(near, &of(12_000), &forwarded).0, gzip);
 }

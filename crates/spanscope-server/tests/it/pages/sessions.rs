@@ -84,7 +84,7 @@ impl Filled {
 }
 
 #[test]
-fn nothing_that_is_stored_is_shown_without_a_token() {
+fn no_stored_data_is_shown_without_a_token() {
     let open = with_tokens();
     for path in PATHS {
         assert_eq!(open.refused(path), "401 unauthorized", "{path}");
@@ -102,7 +102,7 @@ fn nothing_that_is_stored_is_shown_without_a_token() {
 }
 
 #[test]
-fn a_session_shows_what_the_tenant_of_its_token_sees_and_nothing_else() {
+fn a_session_shows_only_records_of_the_tenant_of_its_token() {
     let open = with_tokens();
     assert_eq!(open.sign_in("s3cret-of-no-one-0001").status, 401);
     assert_eq!(open.sign_in("").status, 401);
@@ -132,7 +132,7 @@ fn a_session_shows_what_the_tenant_of_its_token_sees_and_nothing_else() {
         let answer = open.with_headers("GET", &format!("/ui/api{path}"), &other, "");
         assert_eq!(answer.status, 404, "{path}: {}", answer.body);
     }
-    // A token of the header counts as everywhere.
+    // A token in the header is valid for the pages too.
     let bearer = format!("authorization: Bearer {ACME}\r\n");
     assert_eq!(
         open.get_with("/traces", &bearer)["traces"]
@@ -141,7 +141,7 @@ fn a_session_shows_what_the_tenant_of_its_token_sees_and_nothing_else() {
             .len(),
         3
     );
-    // The cookie opens the pages' answers alone.
+    // The cookie is valid only for the responses of the pages.
     let telemetry = "/v1/telemetry/traces/00000000000000000000000000000001";
     assert_eq!(open.with_headers("GET", telemetry, &acme, "").status, 401);
     let ended = open.with_headers("DELETE", "/ui/api/session", &acme, "");

@@ -59,7 +59,7 @@ fn librarian(open: &Open) {
 }
 
 #[test]
-fn a_run_is_answered_in_every_format_and_level() {
+fn a_run_is_available_in_every_format_and_level() {
     let open = open();
     librarian(&open);
     for prefix in ["", "/api/v1"] {
@@ -135,7 +135,7 @@ fn events_are_filtered_and_paged() {
 }
 
 #[test]
-fn the_summary_counts_and_the_analysis_names_what_was_slow_and_what_failed() {
+fn the_summary_counts_and_the_analysis_names_slow_and_failed_components() {
     let open = open();
     librarian(&open);
     let summary = get(&open, "/traces/t/summary");
@@ -241,7 +241,7 @@ fn lists_are_filtered_and_paged_with_true_totals() {
 }
 
 #[test]
-fn runs_and_their_events_are_answered_for_as_long_as_the_settings_say() {
+fn runs_and_their_events_expire_after_their_time_to_live() {
     let mut settings = runs();
     settings.session_ttl = Duration::from_secs(7 * 86_400);
     settings.event_ttl = Duration::from_secs(3 * 86_400);

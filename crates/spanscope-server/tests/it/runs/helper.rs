@@ -80,7 +80,7 @@ fn a_result_has_its_trace() {
 }
 
 #[test]
-fn an_error_fails_the_run_and_a_stream_is_one_too() {
+fn an_error_fails_the_run_and_a_stream_is_traced_too() {
     recorded(|store| async move {
         let traced = AgentRun::new("librarian")
             .start()
@@ -200,7 +200,7 @@ fn a_task_that_outlives_the_run_does_not_delay_its_trace() {
 }
 
 #[test]
-fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
+fn a_run_that_is_dropped_before_its_end_fails_as_cancelled() {
     recorded(|store| async move {
         let never = AgentRun::new("librarian").task("left").start();
         let waited = never.run(std::future::pending::<Result<(), std::io::Error>>());
@@ -225,7 +225,7 @@ fn a_run_that_is_dropped_before_its_end_is_one_that_was_cancelled() {
 }
 
 #[test]
-fn an_unrecorded_run_has_no_trace_and_says_why() {
+fn the_trace_of_an_unrecorded_run_is_an_error_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let store: Arc<dyn TraceStore> = Arc::new(SqliteStore::builder().open(&path).unwrap());

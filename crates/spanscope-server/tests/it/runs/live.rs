@@ -17,7 +17,7 @@ use crate::wire::{Ask, Connection};
 
 const ALL: &str = "/traces/t/stream?level=debug";
 
-/// Everything that is once there, once.
+/// Checks that every item that must be sent once was sent exactly once.
 fn assert_once(sent: &[Sent]) {
     let unique: HashSet<_> = sent.iter().map(|sent| &sent.id).collect();
     assert_eq!(unique.len(), sent.len(), "an event came twice");
@@ -68,7 +68,7 @@ fn the_stream_of_a_finished_run_replays_it_and_closes() {
 }
 
 #[test]
-fn what_other_processes_write_is_followed_to_the_end_of_the_last_span() {
+fn records_of_other_processes_are_followed_until_the_last_span_ends() {
     let open = open();
     // Another process, from the file's point of view.
     let writer = SqliteStore::builder()
@@ -105,7 +105,7 @@ fn what_other_processes_write_is_followed_to_the_end_of_the_last_span() {
 }
 
 #[test]
-fn a_client_that_breaks_off_again_and_again_sees_every_event_once_and_in_order() {
+fn a_client_that_reconnects_again_and_again_gets_every_event_once_and_in_order() {
     let open = open();
     let path = open.folder.path().join("trace_store.db");
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
@@ -157,7 +157,7 @@ fn a_client_that_breaks_off_again_and_again_sees_every_event_once_and_in_order()
 }
 
 #[test]
-fn five_clients_of_one_run_are_given_the_same() {
+fn five_clients_of_one_run_get_the_same_events() {
     let open = open();
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let clients: Vec<_> = (0..5)
@@ -248,7 +248,7 @@ fn runs_are_cleaned_up_and_watched_while_they_are_written() {
 }
 
 #[test]
-fn who_reads_more_slowly_than_the_run_is_written_is_cut_off_and_comes_back() {
+fn a_client_that_reads_more_slowly_than_the_run_is_written_is_cut_off_and_can_resume() {
     let mut settings = runs();
     settings.kept_bytes = 64 * 1024;
     let open = open_runs(AuthMode::Local, Limits::default(), settings);
@@ -289,7 +289,7 @@ fn who_reads_more_slowly_than_the_run_is_written_is_cut_off_and_comes_back() {
 }
 
 #[test]
-fn streams_have_a_limit_and_a_reader_that_disappears_gives_its_place_back() {
+fn streams_are_limited_and_a_disconnected_reader_frees_its_permit() {
     let mut settings = runs();
     settings.streams = 1;
     settings.keep_alive = Duration::from_millis(50);
@@ -301,7 +301,7 @@ fn streams_have_a_limit_and_a_reader_that_disappears_gives_its_place_back() {
     assert_eq!((refused.status, refused.code().as_str()), (429, "overloaded"));
     assert!(refused.header("retry-after").is_some());
     drop(first);
-    wait_for("the place of the reader that is gone", || {
+    wait_for("the stream of the disconnected reader to end", || {
         let mut connection = Connection::open(open.address);
         connection.send(&Ask::get(ALL).bytes());
         (connection.head().unwrap().status == 200).then_some(())
@@ -314,7 +314,7 @@ fn the_end_of_the_server_ends_its_streams() {
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let mut stream = Stream::open(&open, ALL, None);
     stream.next().unwrap();
-    open.server.tell_to_end();
+    open.server.begin_shutdown();
     assert!(stream.next().is_none());
     assert!(
         stream
@@ -328,7 +328,7 @@ fn the_end_of_the_server_ends_its_streams() {
 }
 
 #[test]
-fn what_has_no_parent_yet_is_shown_as_waiting_for_it() {
+fn a_span_whose_parent_is_not_stored_yet_is_pending() {
     let open = open();
     let child = tool(1, 5, "calculator", 500, 10).with(&[("task_id", "t")]);
     store(&open.store, vec![child]);
@@ -382,7 +382,7 @@ fn earlier_events_are_sent_once_the_task_is_known() {
 }
 
 #[test]
-fn a_page_that_another_task_made_smaller_is_sent_again_rather_than_lost() {
+fn a_page_that_another_task_has_changed_is_sent_again() {
     let open = open();
     let sibling = span(1, 5, 1, "sibling", 8950, 10).with(&[("gen_ai.operation.name", "execute_tool")]);
     let job = span(1, 2, 1, "invoke_agent", 8900, 100)
@@ -407,7 +407,7 @@ fn a_page_that_another_task_made_smaller_is_sent_again_rather_than_lost() {
 }
 
 #[test]
-fn the_stream_of_a_finished_run_ends_though_others_of_its_trace_go_on() {
+fn the_stream_of_a_finished_run_ends_while_others_of_its_trace_continue() {
     let open = open();
     let job = |id, task: &str| {
         span(1, id, 1, "invoke_agent", 9000, 10)
@@ -435,14 +435,14 @@ fn the_stream_of_a_finished_run_ends_though_others_of_its_trace_go_on() {
 }
 
 #[test]
-fn who_is_shown_nothing_hears_that_the_stream_lives() {
+fn a_client_without_visible_events_gets_keep_alives() {
     let mut settings = runs();
     settings.keep_alive = Duration::from_millis(300);
     let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let mut stream = Stream::open(&open, "/traces/t/stream?level=minimal", None);
     stream.next().unwrap();
-    // At this level none of it is shown, and all of it is news.
+    // None of it is visible at this level of detail, but each span changes the run.
     for number in 2..40 {
         store(&open.store, vec![tool(1, number, "calculator", 500, 1)]);
         sleep(Duration::from_millis(50)); // longer than two keep-alives together
@@ -485,7 +485,7 @@ fn the_id_of_another_run_skips_nothing() {
 }
 
 #[test]
-fn a_reader_of_what_was_stored_before_is_never_cut_off_for_its_pace() {
+fn a_reader_of_earlier_records_is_never_cut_off() {
     const STEPS: u64 = 12_000;
     let mut settings = runs();
     // Less than a page: nothing that is read first is kept for long.

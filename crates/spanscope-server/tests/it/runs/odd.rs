@@ -1,5 +1,5 @@
-//! Runs that are not as they should be: without a root, with two, in a circle, with clocks that
-//! disagree, huge, hostile.
+//! Unusual runs: without a root, with two roots, with a cycle, with clocks that disagree, huge, and
+//! hostile.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::running::{Open, open};
 use crate::wire::Ask;
 
 /// Every route responds about it, and its stream ends.
-fn assert_answered(open: &Open, task: &str) {
+fn assert_available(open: &Open, task: &str) {
     for route in [
         "",
         "?format=compact&level=debug",
@@ -28,7 +28,7 @@ fn assert_answered(open: &Open, task: &str) {
 }
 
 #[test]
-fn a_run_without_a_root_is_answered_and_ends() {
+fn a_run_without_a_root_is_available_and_its_stream_ends() {
     let open = open();
     store(
         &open.store,
@@ -37,7 +37,7 @@ fn a_run_without_a_root_is_answered_and_ends() {
             tool(1, 3, "weather", 59_000, 10),
         ],
     );
-    assert_answered(&open, "00000000000000000000000000000001");
+    assert_available(&open, "00000000000000000000000000000001");
 }
 
 #[test]
@@ -45,21 +45,21 @@ fn a_run_with_two_roots_is_one_run() {
     let open = open();
     let second = span(1, 7, 0, "second root", 58_000, 10).with(&[("task_id", "t")]);
     store(&open.store, vec![agent(1, "t", 60_000, 10), second]);
-    assert_answered(&open, "t");
+    assert_available(&open, "t");
     assert_eq!(Ask::get("/traces").to(open.address).json()["total"], 1);
 }
 
 #[test]
-fn a_circle_of_spans_does_no_harm() {
+fn a_cycle_of_spans_does_no_harm() {
     let open = open();
-    let circle = |id, parent| {
+    let cycle = |id, parent| {
         span(1, id, parent, "round", 60_000, 10).with(&[("gen_ai.operation.name", "chat"), ("task_id", "t")])
     };
     store(
         &open.store,
-        vec![circle(2, 3), circle(3, 4), circle(4, 2), circle(5, 5)],
+        vec![cycle(2, 3), cycle(3, 4), cycle(4, 2), cycle(5, 5)],
     );
-    assert_answered(&open, "t");
+    assert_available(&open, "t");
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn clocks_that_disagree_make_no_negative_times() {
             tool(1, 3, "behind", 3_660_000, 10),
         ],
     );
-    assert_answered(&open, "t");
+    assert_available(&open, "t");
     let analysis = Ask::get("/traces/t/analysis").to(open.address).json();
     let text = analysis.to_string();
     assert!(!text.contains(":-") && !text.contains("[-"), "{text}");
 }
 
 #[test]
-fn a_payload_of_four_mebibytes_is_cut_and_says_so() {
+fn a_payload_of_four_mebibytes_is_truncated() {
     let open = open();
     let huge = "x".repeat(4 << 20);
     store(
@@ -91,7 +91,7 @@ fn a_payload_of_four_mebibytes_is_cut_and_says_so() {
             tool(1, 2, "calculator", 59_990, 5).with(&[("gen_ai.tool.call.arguments", &huge)]),
         ],
     );
-    assert_answered(&open, "t");
+    assert_available(&open, "t");
     let session = Ask::get("/traces/t").to(open.address);
     assert!(session.body.len() < 20_000, "{}", session.body.len());
     let debug = Ask::get("/traces/t?format=detailed&level=debug").to(open.address);
@@ -111,7 +111,7 @@ fn markup_and_control_characters_stay_data() {
                 .failed(name),
         ],
     );
-    assert_answered(&open, "t");
+    assert_available(&open, "t");
     let sent = Stream::open(&open, "/traces/t/stream?level=debug", None).all();
     assert_eq!(sent.len(), 5, "no event is forged: {sent:?}");
     let compact = Ask::get("/traces/t?format=compact").to(open.address).json();

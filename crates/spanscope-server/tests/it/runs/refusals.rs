@@ -7,7 +7,7 @@ use crate::running::open;
 use crate::wire::Ask;
 
 #[test]
-fn a_wrong_parameter_is_refused_by_its_name_with_what_is_accepted() {
+fn an_invalid_parameter_is_refused_with_its_name_and_the_accepted_values() {
     let open = open();
     store(&open.store, vec![agent(1, "t", 1000, 10)]);
     for (path, words) in [

@@ -45,7 +45,7 @@ fn traces_are_listed_newest_first_and_filtered() {
 }
 
 #[test]
-fn lists_take_a_filter_and_a_wrong_one_is_answered_with_its_place() {
+fn lists_accept_a_filter_and_an_invalid_one_is_refused_with_its_position() {
     let filled = filled();
     let [first, second, third] = [0, 1, 2].map(|number: usize| filled.roots[number].0.clone());
     let ask_for = |path: &str, filter: &str, body: &Value| {
@@ -94,7 +94,7 @@ fn lists_take_a_filter_and_a_wrong_one_is_answered_with_its_place() {
 }
 
 #[test]
-fn one_trace_and_one_span_have_the_fields_of_the_seed() {
+fn one_trace_and_one_span_have_the_fields_of_llama_stacks_api() {
     let filled = filled();
     let (trace_id, root) = &filled.roots[1];
     let trace = filled.get(&format!("/telemetry/traces/{trace_id}"));
@@ -133,7 +133,7 @@ fn one_trace_and_one_span_have_the_fields_of_the_seed() {
 }
 
 #[test]
-fn trees_and_spans_are_cut_as_asked() {
+fn trees_and_spans_are_limited_as_requested() {
     let filled = filled();
     let (trace_id, root) = &filled.roots[1];
     let path = format!("/telemetry/spans/{root}/tree");
@@ -168,7 +168,7 @@ fn trees_and_spans_are_cut_as_asked() {
 }
 
 #[test]
-fn datasets_are_written_where_the_store_keeps_them_and_nowhere_else() {
+fn datasets_are_written_into_their_folder_and_nowhere_else() {
     let filled = filled();
     let save = |id: &str| {
         let body = json!({

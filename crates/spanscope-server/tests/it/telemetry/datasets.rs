@@ -128,7 +128,7 @@ fn a_link_in_the_dataset_folder_is_not_followed() {
 }
 
 #[test]
-fn a_server_without_a_folder_says_that_it_keeps_no_datasets() {
+fn a_server_without_a_folder_refuses_exports() {
     let exported = Exported::new();
     let store = Arc::clone(&exported.store);
     let server = Running::in_thread(move || Server::builder(store).build());

@@ -60,15 +60,15 @@ impl Open {
 }
 
 #[test]
-fn events_of_all_kinds_come_to_the_same_in_any_order() {
+fn events_have_the_same_result_in_any_order() {
     let events = [start(), log(), metric(), end()];
     // All orders of four: each is a number of four digits in base four, no digit twice.
     let orders = (0..256).map(|number| [0, 2, 4, 6].map(|shift| number >> shift & 3));
     let orders = orders.filter(|order: &[usize; 4]| (0..4).all(|digit| order.contains(&digit)));
     for (number, order) in orders.enumerate() {
         let open = open();
-        for place in order {
-            open.log_event(EVENTS[number % 2], &events[place]);
+        for index in order {
+            open.log_event(EVENTS[number % 2], &events[index]);
         }
         let span = open.span();
         assert_eq!(
@@ -147,7 +147,7 @@ fn events_outside_of_spans_and_of_other_times_are_kept() {
 }
 
 #[test]
-fn what_may_be_left_out_may_be_null() {
+fn optional_fields_may_be_null() {
     let open = open();
     let nothing =
         json!({"trace_id": null, "span_id": null, "attributes": null, "payload": null, "extra": [1]});
@@ -187,7 +187,7 @@ fn with(mut event: Value, path: &str, value: Value) -> Value {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_by_the_name_of_its_field() {
+fn invalid_fields_are_refused_by_name() {
     let open = open();
     let cases: &[(Value, &[&str])] = &[
         (
@@ -304,7 +304,7 @@ fn refused(open: &Open, body: &Value, words: &[&str]) {
 }
 
 #[test]
-fn keys_that_come_twice_are_refused_where_they_would_hide_something() {
+fn repeated_keys_are_refused_except_in_attributes() {
     let open = open();
     let whole = json!({"event": log()}).to_string();
     for (key, twice) in [
@@ -353,7 +353,7 @@ fn keys_that_come_twice_are_refused_where_they_would_hide_something() {
 }
 
 #[test]
-fn texts_of_any_kind_are_kept() {
+fn strings_with_any_characters_are_kept() {
     let open = open();
     let text = "\0\u{7}\u{1b}[31m' OR 1=1; --\u{202e}🦀";
     let event = with(
@@ -369,7 +369,7 @@ fn texts_of_any_kind_are_kept() {
 }
 
 #[test]
-fn the_time_to_live_may_be_nothing_and_forever() {
+fn the_time_to_live_may_be_zero_or_the_maximum() {
     let open = open();
     for ttl in [json!(0), json!(1), json!(i64::MAX)] {
         let body = json!({"event": log(), "ttl_seconds": ttl});
@@ -377,5 +377,8 @@ fn the_time_to_live_may_be_nothing_and_forever() {
     }
     // By default a week.
     open.log_event(EVENTS[0], &log());
-    assert!(open.counts().1 >= 2, "what lives for nothing may be gone already");
+    assert!(
+        open.counts().1 >= 2,
+        "events that expire at once may already be removed"
+    );
 }

@@ -15,7 +15,7 @@ use crate::stores::Failing;
 use crate::support::Server;
 
 #[test]
-fn a_store_that_fails_does_not_say_why_in_the_answer() {
+fn the_cause_of_a_store_failure_is_not_in_the_response() {
     let ids = "/v1/telemetry/traces/4bf92f3577b34da6a3ce929d0e0e4736";
     let export = r#"{"attribute_filters": [], "attributes_to_save": [], "dataset_id": "d"}"#;
     let spans = r#"{"attribute_filters": [], "attributes_to_return": []}"#;
@@ -54,7 +54,7 @@ fn a_store_that_fails_does_not_say_why_in_the_answer() {
 }
 
 #[test]
-fn a_store_that_fails_says_why_in_the_log() {
+fn the_cause_of_a_store_failure_is_in_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::builder().open(&path).unwrap();
@@ -72,15 +72,15 @@ fn a_store_that_fails_says_why_in_the_log() {
     guard.flush(Duration::from_secs(20)).unwrap();
     let store = SqliteStore::open(&path).unwrap();
     let logs = block_on(store.list_logs(LogFilter::default())).unwrap();
-    let said = serde_json::to_string(&logs).unwrap();
+    let json = serde_json::to_string(&logs).unwrap();
     assert!(
-        said.contains("cannot read /secret/place.db: disk 7 is on fire"),
-        "{said}"
+        json.contains("cannot read /secret/place.db: disk 7 is on fire"),
+        "{json}"
     );
 }
 
 #[test]
-fn a_store_that_can_t_do_what_is_asked_is_answered_with_501_and_a_sentence() {
+fn an_operation_that_the_store_does_not_support_is_refused_with_501() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     drop(SqliteLayer::builder().open(&path).unwrap());

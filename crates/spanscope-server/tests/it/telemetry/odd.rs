@@ -12,7 +12,7 @@ const MIB: usize = 1 << 20;
 const FIRST: &str = "07070707070707070707070707070707";
 
 /// Each route of the API that takes a body, and one that makes sense to it.
-fn questions() -> Vec<(&'static str, Value)> {
+fn queries() -> Vec<(&'static str, Value)> {
     let event = json!({"type": "unstructured_log", "message": "m", "severity": "info", "timestamp": "2025-07-20T08:26:40Z",
         "trace_id": null, "span_id": null});
     vec![
@@ -44,7 +44,7 @@ fn invalid(answer: &Answer, what: &str) {
 }
 
 #[test]
-fn ids_that_are_paths_are_no_ids() {
+fn paths_are_refused_as_ids() {
     let open = filled();
     let odd = [
         "%2F",
@@ -147,7 +147,10 @@ fn a_dataset_stays_in_its_folder() {
             .token(token)
             .to(open.address);
         assert_eq!(answer.status, 204);
-        assert!(files(&open).len() > before.len(), "so files are seen");
+        assert!(
+            files(&open).len() > before.len(),
+            "saving a dataset must create a file"
+        );
     }
 }
 
@@ -171,7 +174,7 @@ fn files(open: &Open) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn numbers_that_make_no_sense_are_named() {
+fn invalid_numbers_are_refused_by_name() {
     let open = filled();
     let tree = "/v1/telemetry/spans/00f067aa0ba902b7/tree";
     let metric = "/v1/telemetry/metrics/m";
@@ -210,7 +213,7 @@ fn numbers_that_make_no_sense_are_named() {
 }
 
 #[test]
-fn texts_that_look_like_code_are_texts() {
+fn strings_that_look_like_code_are_only_compared() {
     let open = filled();
     for odd in [
         "\0",
@@ -252,9 +255,9 @@ fn texts_that_look_like_code_are_texts() {
 }
 
 #[test]
-fn no_question_is_longer_than_a_mebibyte() {
+fn a_query_has_at_most_a_mebibyte() {
     let open = filled();
-    for (path, body) in questions() {
+    for (path, body) in queries() {
         // Spaces change nothing, so only the length counts.
         let padded = |length: usize| {
             let body = body.to_string();
@@ -277,9 +280,9 @@ fn no_question_is_longer_than_a_mebibyte() {
 }
 
 #[test]
-fn a_field_that_comes_twice_is_refused() {
+fn a_repeated_field_is_refused() {
     let open = filled();
-    for (path, body) in questions() {
+    for (path, body) in queries() {
         // A body without a required field gets one.
         let (field, value) = match body.as_object().unwrap().iter().next() {
             Some((field, value)) => (field.clone(), value.clone()),
@@ -299,7 +302,7 @@ fn a_field_that_comes_twice_is_refused() {
 /// Each condition becomes a part of one statement, of which SQLite accepts a limited number; each
 /// matcher is an expression to be compiled.
 #[test]
-fn a_question_has_at_most_a_hundred_conditions() {
+fn a_query_has_at_most_a_hundred_conditions() {
     let open = filled();
     let filter = json!({"key": "k", "op": "eq", "value": "v"});
     let matcher = json!({"name": "a", "operator": "=~", "value": "a{1,9}"});
@@ -355,9 +358,9 @@ fn a_question_has_at_most_a_hundred_conditions() {
 
 /// Two bytes of a body are a value that takes seventy.
 #[test]
-fn no_question_has_more_values_than_there_is_memory_for() {
+fn the_number_of_values_in_a_query_is_limited() {
     let open = filled();
-    for (path, mut body) in questions() {
+    for (path, mut body) in queries() {
         for values in [
             "0,".repeat(100_000),
             "{},".repeat(60_000),

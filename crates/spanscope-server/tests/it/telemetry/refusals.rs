@@ -9,7 +9,7 @@ use super::{code, filled};
 
 /// Each gets 400 and a message with these words.
 #[test]
-fn questions_that_make_no_sense_are_refused_by_name() {
+fn invalid_queries_are_refused_by_name() {
     let filled = filled();
     let (open, close) = ("[".repeat(10_000), "]".repeat(10_000));
     let deep = format!(r#"{{"attribute_filters": [{{"key": "k", "op": "eq", "value": {open}{close}}}]}}"#);
@@ -125,7 +125,7 @@ fn questions_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn what_is_not_stored_is_not_found() {
+fn unknown_ids_are_not_found() {
     let filled = filled();
     let unknown = "4bf92f3577b34da6a3ce929d0e0e4736";
     let missing = [
@@ -204,7 +204,7 @@ fn bodies_of_the_wrong_kind_or_length_are_not_read() {
 }
 
 #[test]
-fn bodies_that_do_not_say_their_length_are_bounded_too() {
+fn bodies_without_a_length_are_limited_too() {
     use std::io::{Read as _, Write as _};
 
     let filled = filled();

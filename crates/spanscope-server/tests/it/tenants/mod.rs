@@ -35,13 +35,13 @@ pub(crate) enum Does {
     Delete,
     /// Deletes all that is old.
     Clean,
-    /// Takes something in.
+    /// Stores records.
     Write,
     /// Writes the caller's records to a file of the caller.
     Export,
     /// About the server and for everyone.
     Public,
-    /// Is about all tenants.
+    /// Concerns all tenants.
     ForAdministrators,
 }
 
@@ -192,8 +192,8 @@ fn every_route_has_a_row_and_every_row_a_route() {
     assert_eq!(rows, routes);
 }
 
-/// A root span and one below it, which are running if `ends` is false.
-fn said(secret: &str, trace: &str, span_id: &str) -> Vec<Span> {
+/// Returns a root span and its child, which contain `secret`.
+fn spans_with(secret: &str, trace: &str, span_id: &str) -> Vec<Span> {
     let bytes = |hex: &str| -> Vec<u8> {
         (0..hex.len())
             .step_by(2)
@@ -229,7 +229,7 @@ fn store(open: &Open, token: &str, secret: &str, trace: &str, span_id: &str) {
     let record =
         json!({"timeUnixNano": time, "body": {"stringValue": secret}, "traceId": trace, "spanId": span_id});
     for ask in [
-        send(&traces(said(secret, trace, span_id))),
+        send(&traces(spans_with(secret, trace, span_id))),
         Ask::json(
             "/v1/metrics",
             &json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}),

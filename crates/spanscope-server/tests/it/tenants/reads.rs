@@ -10,7 +10,7 @@ fn rows_that(does: Does) -> impl Iterator<Item = Row> {
 }
 
 /// Returns whether a response contains anything that only acme may know.
-fn tells(answer: &Answer) -> bool {
+fn reveals(answer: &Answer) -> bool {
     let text = answer.text();
     [SECRET, TRACE, SPAN].iter().any(|known| text.contains(known))
 }
@@ -20,10 +20,10 @@ fn lists_contain_only_records_of_the_caller() {
     let open = filled();
     for row in rows_that(Does::List) {
         let own = row.asked_by(&open, ACME);
-        assert!(own.status == 200 && tells(&own), "{}: {}", row.path, own.text());
+        assert!(own.status == 200 && reveals(&own), "{}: {}", row.path, own.text());
         let theirs = row.asked_by(&open, OTHER);
         assert!(
-            theirs.status == 200 && !tells(&theirs),
+            theirs.status == 200 && !reveals(&theirs),
             "{}: {}",
             row.path,
             theirs.text()
@@ -31,7 +31,7 @@ fn lists_contain_only_records_of_the_caller() {
         let is_theirs = theirs.text().contains(THEIRS) || theirs.text().contains("11111111");
         assert!(is_theirs, "{}: {}", row.path, theirs.text());
         let all = row.asked_by(&open, ADMIN);
-        assert!(all.status == 200 && tells(&all), "{}: {}", row.path, all.text());
+        assert!(all.status == 200 && reveals(&all), "{}: {}", row.path, all.text());
         assert!(all.body.len() > own.body.len(), "{}", row.path);
     }
 }
@@ -73,7 +73,7 @@ fn records_of_other_tenants_seem_not_to_exist() {
 }
 
 #[test]
-fn conditions_find_nothing_of_another() {
+fn conditions_find_no_records_of_another_tenant() {
     let open = filled();
     let filters = serde_json::json!([{"key": "input", "op": "eq", "value": SECRET}]);
     for (path, body) in [
@@ -129,7 +129,7 @@ fn datasets(open: &Open) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_dataset_is_of_its_tenant_and_has_nothing_of_others() {
+fn a_dataset_contains_only_records_of_its_tenant() {
     for row in rows_that(Does::Export) {
         let open = filled();
         for token in [ACME, OTHER] {
@@ -155,7 +155,7 @@ fn routes_about_the_server_reveal_no_stored_data() {
         for ask in [row.ask("", ""), row.ask("", "").token("an unknown token 001")] {
             let answer = ask.to(open.address);
             assert!(
-                answer.status == 200 && !tells(&answer),
+                answer.status == 200 && !reveals(&answer),
                 "{}: {}",
                 row.path,
                 answer.text()
@@ -177,7 +177,7 @@ fn routes_about_the_server_reveal_no_stored_data() {
 }
 
 #[test]
-fn the_same_ids_of_two_tenants_are_two_things() {
+fn two_tenants_may_use_the_same_ids() {
     let open = open_with(tokens(), Limits::default());
     store(&open, ACME, SECRET, TRACE, SPAN);
     store(&open, OTHER, THEIRS, TRACE, SPAN);
@@ -199,7 +199,7 @@ fn lookups_by_name_find_only_records_of_the_caller() {
     for row in rows_that(Does::Named) {
         for token in [ACME, ADMIN] {
             let own = row.asked_by(&open, token);
-            assert!(own.status == 200 && tells(&own), "{}: {}", row.path, own.text());
+            assert!(own.status == 200 && reveals(&own), "{}: {}", row.path, own.text());
         }
         let theirs = row.asked_by(&open, OTHER);
         assert_eq!(
@@ -208,6 +208,6 @@ fn lookups_by_name_find_only_records_of_the_caller() {
             "{}",
             row.path
         );
-        assert!(!tells(&theirs), "{}: {}", row.path, theirs.text());
+        assert!(!reveals(&theirs), "{}: {}", row.path, theirs.text());
     }
 }

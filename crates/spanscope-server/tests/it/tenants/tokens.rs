@@ -41,7 +41,7 @@ fn requests_without_exactly_one_token_are_refused_everywhere() {
         format!("Authorization: BearerBearer {ACME}\r\n"),
         format!("Authorization: Bearer {ACME}\u{e9}\r\n"),
         "Authorization: Bearer *\r\n".to_owned(),
-        // The right one twice is still two, and which of two would count?
+        // Two tokens are refused even if they are equal, as it is unclear which of two is meant.
         format!("Authorization: Bearer {ACME}\r\nAuthorization: Bearer {ACME}\r\n"),
         format!("Authorization: Bearer {ACME}\r\nAuthorization: Bearer {OTHER}\r\n"),
         format!("Authorization: Bearer wrong-0123456789\r\nauthorization: Bearer {ACME}\r\n"),
@@ -62,7 +62,7 @@ fn requests_without_exactly_one_token_are_refused_everywhere() {
             is_refused(&connection.answer(), &shown);
         }
     }
-    // In the URL it would appear in every log.
+    // A token in a URL is refused, as it would appear in logs.
     for path in [
         "/v1/telemetry/traces/x?token=",
         "/v1/telemetry/traces/x?access_token=",
@@ -74,7 +74,7 @@ fn requests_without_exactly_one_token_are_refused_everywhere() {
 }
 
 #[test]
-fn a_token_is_wanted_before_anything_else_is_looked_at() {
+fn the_token_is_checked_before_anything_else() {
     let open = filled();
     for ask in [
         Ask::get("/v1/telemetry/traces"), // not its method
@@ -87,14 +87,14 @@ fn a_token_is_wanted_before_anything_else_is_looked_at() {
     ] {
         is_refused(&ask.to(open.address), &ask.head());
     }
-    // Nothing of a body is read for it.
+    // The server responds before it reads the body.
     let mut connection = Connection::open(open.address);
     connection.send(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n");
     is_refused(&connection.answer(), "16 MB");
 }
 
 #[test]
-fn the_scheme_is_read_in_any_case_and_blanks_around_a_token_are_none_of_it() {
+fn the_scheme_has_any_case_and_blanks_around_a_token_are_ignored() {
     let open = filled();
     for header in [
         format!("Bearer {ACME}"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use spanscope_model::{LogFilter, MetricQuery, Span, SpanFilter, TraceStore, block_on};
 
-use super::{Does, SECRET, SPAN, THEIRS, TRACE, filled, rows, said};
+use super::{Does, SECRET, SPAN, THEIRS, TRACE, filled, rows, spans_with};
 use crate::otlp::{send, text, traces_of};
 use crate::running::{ACME, Counts, OTHER, Open, tenant};
 use crate::wire::Ask;
@@ -156,31 +156,31 @@ fn no_tenant_ends_or_begins_the_spans_of_another() {
     };
     let start = json!({"type": "span_start", "name": SECRET});
     let end = json!({"type": "span_end", "status": "error"});
-    let tell = |token: &str, body: &Value| {
+    let send_event = |token: &str, body: &Value| {
         let answer = Ask::json("/v1/telemetry/events", body)
             .token(token)
             .to(open.address);
         assert_eq!(answer.status, 204, "{}", answer.text());
     };
     // One of acme's runs; of another one only the end has arrived.
-    tell(ACME, &event("6666666666666666", start.clone()));
-    tell(ACME, &event("7777777777777777", end.clone()));
+    send_event(ACME, &event("6666666666666666", start.clone()));
+    send_event(ACME, &event("7777777777777777", end.clone()));
     let before = all_of(&open, "acme");
-    tell(OTHER, &event("6666666666666666", end.clone()));
-    tell(OTHER, &event("7777777777777777", start.clone()));
+    send_event(OTHER, &event("6666666666666666", end.clone()));
+    send_event(OTHER, &event("7777777777777777", start.clone()));
     assert_eq!(all_of(&open, "acme"), before);
-    tell(ACME, &event("6666666666666666", end));
-    tell(ACME, &event("7777777777777777", start));
+    send_event(ACME, &event("6666666666666666", end));
+    send_event(ACME, &event("7777777777777777", start));
     assert_ne!(all_of(&open, "acme"), before, "acme's own do");
 }
 
 #[test]
-fn an_empty_tenant_header_does_not_change_the_caller() {
+fn no_claimed_tenant_name_changes_the_caller() {
     // A program may describe itself in any way; here it uses the name of the default tenant.
     let open = filled();
     for (number, name) in (1_u8..).zip(["default", "*", "", "acme\0", "0"]) {
         let claim = vec![text("tenant_id", name), text("service.name", name)];
-        let mut spans = said(THEIRS, TRACE, SPAN);
+        let mut spans = spans_with(THEIRS, TRACE, SPAN);
         spans[0].attributes = claim.clone();
         spans[0].span_id = vec![number; 8];
         let before = open.counts_of("other");
