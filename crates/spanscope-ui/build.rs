@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     collect(&folder, "", &mut files)?;
     files.sort();
     let mut list = String::from("&[\n");
-    // FNV-1a: the digest tells one build's files from another's, and guards nothing.
+    // FNV-1a: the digest distinguishes the files of two builds. It is not a security measure.
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     for path in &files {
         let whole = folder.join(path);

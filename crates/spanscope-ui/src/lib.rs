@@ -1,15 +1,16 @@
 //! The files of Spanscope's web pages, embedded, and which of them a page needs.
 //!
-//! `ui/` holds what browsers load, as it is: ES modules kept by hand, one style sheet, icons, and one
-//! vendored file of Preact. There is no bundler and no generated file but that one. This crate knows
-//! no HTTP, no store and no page's data; `spanscope-server` serves it (feature `pages`).
+//! `ui/` contains what browsers load, unchanged: ES modules written by hand, one style sheet,
+//! icons, and one vendored file of Preact, which is the only generated one. There is no bundler for
+//! the others. This crate depends on no HTTP, no store and no data of a page; `spanscope-server`
+//! serves its files (feature `pages`).
 //!
-//! - [`FILES`] are the files with their paths below `ui/`, [`DIGEST`] names this set of them. A
-//!   server puts the digest into their paths, so that browsers may keep them for ever.
-//! - [`modules`] is the flat list of the modules that a page needs before it can show anything:
-//!   named in the HTML, they load at once instead of one level of imports after the other.
+//! - [`FILES`] are the files with their paths below `ui/`. [`DIGEST`] identifies this set of files:
+//!   a server includes it in their paths, so that browsers can cache them without a time limit.
+//! - [`modules`] returns the modules that a page needs before it can show anything. If the HTML
+//!   lists them, they load together instead of one level of imports after the other.
 //!
-//! The build script lists the files, so that a new module needs no line of Rust.
+//! The build script lists the files, so that a new module needs no change in Rust.
 
 use std::collections::BTreeSet;
 
@@ -18,29 +19,29 @@ use std::collections::BTreeSet;
 pub struct File {
     /// Its path below `ui/`, with `/`.
     pub path: &'static str,
-    /// What it holds.
+    /// Its content.
     pub bytes: &'static [u8],
 }
 
 /// All files, by path.
 pub static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// Names this set of files: 16 hexadecimal digits that change with any of them.
+/// Identifies this set of files: 16 hexadecimal digits that change whenever a file does.
 pub const DIGEST: &str = env!("SPANSCOPE_UI_DIGEST");
 
-/// The module that every page begins with.
+/// The path of the module that every page starts with.
 pub const MAIN: &str = "js/main.js";
-/// The style of every page.
+/// The path of the style sheet of every page.
 pub const STYLE: &str = "style.css";
 
-/// The file with this path.
+/// Returns the file with this path.
 #[must_use]
 pub fn file(path: &str) -> Option<&'static File> {
-    let place = FILES.binary_search_by(|file| file.path.cmp(path)).ok()?;
-    FILES.get(place)
+    let index = FILES.binary_search_by(|file| file.path.cmp(path)).ok()?;
+    FILES.get(index)
 }
 
-/// The media type of a file, by the ending of its name.
+/// Returns the media type of a file by its extension.
 ///
 /// ```
 /// assert_eq!(spanscope_ui::media_type("js/main.js"), "text/javascript; charset=utf-8");
@@ -55,15 +56,17 @@ pub fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// The path of a page's own module.
+/// Returns the path of a page's own module.
 #[must_use]
 pub fn page_module(page: &str) -> String {
     format!("js/pages/{page}.js")
 }
 
-/// The modules that a page needs: [`MAIN`], the page's own, and what these import with `import ...
-/// from "./..."`, each once. `read` gives the text of a file by its path; what it does not know is
-/// left out. Modules that are imported later, by `import("...")`, are not among them.
+/// Returns the paths of the modules that a page needs, each once: [`MAIN`], the page's own module,
+/// and all that they import with `import ... from "./..."`, directly or indirectly.
+///
+/// `read` returns the text of a file by its path; modules for which it returns `None` are left out.
+/// Modules that are imported dynamically, with `import("...")`, are not included.
 ///
 /// ```
 /// let modules = spanscope_ui::modules("traces", |path| match path {
@@ -75,19 +78,19 @@ pub fn page_module(page: &str) -> String {
 /// ```
 pub fn modules(page: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut found = BTreeSet::new();
-    let mut ahead = vec![MAIN.to_owned(), page_module(page)];
-    while let Some(path) = ahead.pop() {
+    let mut pending = vec![MAIN.to_owned(), page_module(page)];
+    while let Some(path) = pending.pop() {
         if found.contains(&path) {
             continue;
         }
         let Some(text) = read(&path) else { continue };
-        ahead.extend(imports(&text).filter_map(|import| resolved(&path, import)));
+        pending.extend(imports(&text).filter_map(|import| resolved(&path, import)));
         found.insert(path);
     }
     found.into_iter().collect()
 }
 
-/// What a module imports at its beginning or hands on. Statements may have several lines.
+/// Returns what a module imports or re-exports statically. Statements may span several lines.
 fn imports(text: &str) -> impl Iterator<Item = &str> {
     let mut is_open = false;
     text.lines().filter_map(move |line| {
@@ -103,7 +106,7 @@ fn imports(text: &str) -> impl Iterator<Item = &str> {
             line.strip_prefix("import ")
                 .filter(|rest| rest.starts_with(['"', '\'']))
         });
-        // A declaration that is exported names no module, and ends where it likes.
+        // An exported declaration names no module, and its end need not be found.
         if from.is_some()
             || line.ends_with(';')
             || (line.starts_with("export ") && !line.starts_with("export {"))
@@ -116,7 +119,7 @@ fn imports(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The path of what a module at `path` imports; none outside of the folder.
+/// Returns the path of what a module at `path` imports, or `None` if it is outside the folder.
 fn resolved(path: &str, import: &str) -> Option<String> {
     let mut parts: Vec<&str> = path.split('/').collect();
     parts.pop();
@@ -135,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn imports_are_read_as_they_are_written() {
+    fn static_imports_and_reexports_are_found() {
         let text = "// import a from \"./no.js\"\nimport { a,\n  b } from './one.js';\nimport \"./two.js\";\n\
              export { c } from \"../three.js\";\nexport const from = 1;\nconst later = () => import(\"./four.js\");\n\
              import x from \"preact\";\nexport function f() {\n  return \"from './five.js'\";\n}\n";
@@ -160,9 +163,9 @@ mod tests {
         assert_eq!(DIGEST.len(), 16);
     }
 
-    /// A module that imports what is not there would break every page that loads it.
+    /// A module that imports a missing file would break every page that loads it.
     #[test]
-    fn every_import_leads_to_a_file() {
+    fn every_imported_file_exists() {
         for one in FILES.iter().filter(|file| file.path.ends_with(".js")) {
             let text = String::from_utf8_lossy(one.bytes);
             for import in imports(&text) {

@@ -1,5 +1,6 @@
-//! Rules of the pages' sources that no browser would tell: no way from a text to markup, no address
-//! of others, no cycle of imports, colours with enough contrast, and what is vendored is named.
+//! Rules for the sources of the pages that no browser checks: no text becomes markup, no request
+//! goes to another server, imports have no cycle, colours have enough contrast, and vendored files
+//! are listed with their licence.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ui")
 }
 
-/// The modules that are kept by hand, with their paths below `ui/`.
+/// Returns the modules that are written by hand: their paths below `ui/`, and their texts.
 fn modules() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -38,8 +39,8 @@ fn modules() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Ways from a text to something that runs, loads or navigates. The policy of the pages refuses
-/// most of them; here they don't get that far.
+/// Ways to make code, markup or an address of a text. The content security policy of the pages
+/// refuses most of them; this test keeps them out of the sources.
 const FORBIDDEN: [&str; 17] = [
     "innerHTML",
     "outerHTML",
@@ -61,7 +62,7 @@ const FORBIDDEN: [&str; 17] = [
 ];
 
 #[test]
-fn no_module_makes_markup_code_or_an_address_of_a_text() {
+fn no_module_turns_text_into_markup_code_or_an_address() {
     for (name, text) in modules() {
         for (number, line) in text.lines().enumerate() {
             for word in FORBIDDEN {
@@ -72,15 +73,15 @@ fn no_module_makes_markup_code_or_an_address_of_a_text() {
 }
 
 #[test]
-fn links_lead_to_paths_of_the_pages_alone() {
+fn links_lead_only_to_paths_of_the_pages() {
     for (name, text) in modules() {
         for (number, line) in text.lines().enumerate() {
             let Some((_, value)) = line.split_once("href: ") else {
                 continue;
             };
-            let ours = ["to(", "apiPath(", "path,", "\"#main\""];
+            let allowed = ["to(", "apiPath(", "path,", "\"#main\""];
             assert!(
-                ours.iter().any(|start| value.starts_with(start)),
+                allowed.iter().any(|start| value.starts_with(start)),
                 "{name}:{}: {line}",
                 number + 1
             );
@@ -88,7 +89,7 @@ fn links_lead_to_paths_of_the_pages_alone() {
     }
 }
 
-/// Larger files are read worse, and one that is not needed yet costs the first rows.
+/// The maximum length of a module. Longer ones are hard to read, and delay the rows of a page.
 const MOST_LINES: usize = 300;
 
 #[test]
@@ -105,7 +106,7 @@ fn no_module_is_long_and_no_line_is_wide() {
     }
 }
 
-/// What a module imports before it runs.
+/// Returns the paths of the modules that a module imports statically.
 fn imports(name: &str, text: &str) -> Vec<String> {
     let mut parts: Vec<&str> = name.split('/').collect();
     parts.pop();
@@ -154,7 +155,7 @@ fn imports_have_no_cycle() {
 }
 
 #[test]
-fn what_is_vendored_is_named_with_its_licence() {
+fn vendored_files_are_listed_with_their_licence() {
     let vendor = folder().join("vendor");
     let readme = fs::read_to_string(vendor.join("README.md")).unwrap();
     for entry in fs::read_dir(&vendor).unwrap() {
@@ -168,7 +169,7 @@ fn what_is_vendored_is_named_with_its_licence() {
     assert!(preact.starts_with("/*!") && preact.contains("MIT License"));
 }
 
-/// The custom properties of the style sheet that are colours: light and dark.
+/// Returns the custom properties of the style sheet that are colours: light and dark.
 fn colours() -> BTreeMap<String, [[f64; 3]; 2]> {
     let style = fs::read_to_string(folder().join("style.css")).unwrap();
     let root = style.split("@media (prefers-contrast").next().unwrap();
@@ -186,7 +187,7 @@ fn colours() -> BTreeMap<String, [[f64; 3]; 2]> {
         .collect()
 }
 
-/// The contrast of two colours, as WCAG 2 defines it.
+/// Returns the contrast of two colours, as WCAG 2 defines it.
 fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
     let luminance = |colour: [f64; 3]| {
         let [r, g, b] = colour.map(|part| {

@@ -1,13 +1,13 @@
 /**
- * Requests to the server that served this page, and its streams. No address but its own is ever
- * asked; ids and texts are escaped into the path.
+ * Requests to the server that served this page, and its streams. No other server is contacted, and
+ * ids and texts are escaped in the path.
  */
 import { signal, useEffect, useRef, useState } from "../vendor/preact.js";
 
-/** What the server refused, in its own words. */
+/** A failed request, with the error that the server reported if there was a response. */
 export class ApiError extends Error {
   /**
-   * @param {number} status 0 where there was no answer
+   * @param {number} status 0 if there was no response
    * @param {{
    *   code?: string,
    *   message?: string,
@@ -48,24 +48,24 @@ export function apiPath(parts, params = {}) {
 }
 
 /**
- * How the connection is: the time of the next try where it is lost.
+ * The time of the next attempt if the connection is lost, otherwise null.
  * @type {import("../vendor/preact.js").Signal<null | number>}
  */
 export const lost = signal(null);
 /** Whether a sign-in is needed. */
 export const signedOut = signal(false);
 /**
- * Whether the page has shown what it is about. What is not needed for that is loaded afterwards.
+ * Whether the page has shown its main content. Everything else is loaded afterwards.
  */
 export const rowsShown = signal(false);
-/** Requests that run, for the line under the bar. */
+/** The number of running requests, for the line under the bar. */
 export const running = signal(0);
 
 /**
- * The newest answer of the list that is followed: while it is current, the server answers 304.
+ * The newest response with an ETag: while it is current, the server responds with 304.
  * @type {{path: string, etag: string, data: unknown} | null}
  */
-let held = null;
+let cached = null;
 
 /**
  * @param {string[]} parts
@@ -93,7 +93,7 @@ export async function request(method, path, body, signal) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (body !== undefined) headers["content-type"] = "application/json";
-  const known = method === "GET" && held?.path === path ? held : null;
+  const known = method === "GET" && cached?.path === path ? cached : null;
   if (known) headers["if-none-match"] = known.etag;
   const sent = body === undefined ? null : JSON.stringify(body);
   /** @type {Response} */
@@ -112,7 +112,7 @@ export async function request(method, path, body, signal) {
       const type = response.headers.get("content-type") ?? "";
       const data = await (type.startsWith("application/json") ? response.json() : response.text());
       const etag = response.headers.get("etag");
-      if (etag) held = { path, etag, data };
+      if (etag) cached = { path, etag, data };
       return data;
     }
   } catch (error) {
@@ -129,23 +129,23 @@ export async function request(method, path, body, signal) {
 /**
  * @template T
  * @typedef {object} Loaded
- * @property {T | null} data the last good answer; stays while the next one is read
+ * @property {T | null} data the last successful response, kept until the next one arrives
  * @property {unknown} error
- * @property {boolean} late whether the answer takes longer than a blink
- * @property {boolean} stale whether `data` belongs to an earlier question
- * @property {number | null} retryIn seconds until the next try
+ * @property {boolean} late whether the response takes longer than `BLINK_MS`
+ * @property {boolean} stale whether `data` belongs to an earlier key
+ * @property {number | null} retryIn seconds until the next attempt
  * @property {() => void} again
  */
 
-/** Slower answers show that something is read; a faster one would only flicker. */
+/** After this time the page shows that it loads. For faster responses it would only flicker. */
 const BLINK_MS = 150;
 const TRIES = 3;
 
 /**
- * Reads something whenever `key` changes. A question that is left ends its request, so the store
- * ends its scan; an overloaded server is asked again, three times.
+ * Loads something whenever `key` changes. The request for an earlier key is cancelled, so that the
+ * store ends its scan. If the server is overloaded, the request is repeated up to three times.
  * @template T
- * @param {string | null} key null reads nothing
+ * @param {string | null} key null loads nothing
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @returns {Loaded<T>}
  */
@@ -174,8 +174,8 @@ export function useLoaded(key, load) {
           if (controller.signal.aborted) return;
           timers.forEach(clearTimeout);
           const busy = error instanceof ApiError && (error.status === 429 || error.status === 503);
-          const away = error instanceof ApiError && error.status === 0;
-          if ((busy && tries < TRIES) || away) {
+          const offline = error instanceof ApiError && error.status === 0;
+          if ((busy && tries < TRIES) || offline) {
             tries += 1;
             let left = busy ? (error.retryAfter ?? 2) : Math.min(2 ** (tries - 1), 15);
             const tick = () => {
@@ -215,15 +215,14 @@ export function useLoaded(key, load) {
   };
 }
 
-/** Whether this page follows the store; the address of a paused page says `live=0`. */
+/** Whether this page follows the store. The address of a paused page contains `live=0`. */
 export const following = signal(new URLSearchParams(location.search).get("live") !== "0");
-/** Streams that the page has, running or paused. */
+/** The number of streams of the page, running or paused. */
 export const streams = signal(0);
 
 /**
  * Listens to a stream while `path` is not null and the page is not paused.
- * @param {(() => string) | null} path gives the address again for each connection, with the last
- * cursor
+ * @param {(() => string) | null} path returns the address for each connection, with the last cursor
  * @param {(data: any) => void} onData
  */
 export function useStream(path, onData) {
@@ -263,10 +262,11 @@ export function useStream(path, onData) {
 }
 
 /**
- * Runs something after a change of the store, once in a time at most, however often it changes.
- * @param {number | undefined} version what the page has read; unknown, the first word of the stream
- * counts as a change, because something may have come between the answer and the stream
- * @param {number} every milliseconds
+ * Calls `run` after changes of the store, at most once per interval.
+ * @param {number | undefined} version the version of the store that the page has loaded. If it is
+ * unknown, the first event of the stream counts as a change, because records may have arrived
+ * between the response and the stream.
+ * @param {number} every the interval in milliseconds
  * @param {() => void} run
  */
 export function useChanges(version, every, run) {

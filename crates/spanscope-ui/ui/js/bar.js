@@ -8,7 +8,7 @@ import { announce, icon } from "./ui.js";
 
 export { Field } from "./field.js";
 
-/** Records that were lost when the page was opened. */
+/** The number of records that were lost before the page was opened. */
 let lostBefore = -1;
 
 /** @param {{openKeys: () => void}} props */
@@ -67,7 +67,7 @@ function Live() {
 }
 
 /**
- * The seconds until a time, counted down.
+ * Counts down the seconds until a time.
  * @param {number | null} time
  */
 function useSecondsTo(time) {
@@ -80,7 +80,7 @@ function useSecondsTo(time) {
   return time === null ? 0 : Math.max(0, Math.ceil((time - Date.now()) / 1000));
 }
 
-/** The size of the store, and what it lost since the page was opened. */
+/** The size of the store, and how many records were lost since the page was opened. */
 export function Amount() {
   const now = status.value;
   if (!now) return null;

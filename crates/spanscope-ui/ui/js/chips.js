@@ -70,7 +70,7 @@ export function Chips() {
 }
 
 /**
- * A filter without the part from one place to another.
+ * Returns the filter without the part between two indices.
  * @param {string} filter
  * @param {number} from
  * @param {number} to

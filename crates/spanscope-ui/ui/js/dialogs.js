@@ -1,4 +1,4 @@
-/** The list of keys, and the palette: pages, recent traces and actions by their names. */
+/** The list of keys, and the palette, which finds pages, recent traces and actions by name. */
 import { h, render, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { get } from "./api.js";
 import { goToId } from "./field.js";
@@ -110,7 +110,7 @@ function Keys() {
 
 /** @typedef {{name: string, note: string, run: () => void, names?: boolean}} Action */
 
-/** What the keys of the page do, by name. @returns {Action[]} */
+/** Returns the actions of the keys of the page. @returns {Action[]} */
 function pageActions() {
   return allKeys()
     .filter((set) => set.where !== "everywhere")
@@ -126,7 +126,7 @@ function pageActions() {
 function Palette() {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  // A view that is saved is given a name in the same field.
+  // The name of a view that is saved is entered in the same field.
   const [naming, setNaming] = useState(false);
   const [recent, setRecent] = useState(/** @type {import("./api-types.d.ts").TraceRow[]} */ ([]));
   useEffect(() => {

@@ -1,6 +1,6 @@
 /**
- * The field of the bar: it filters the list that is shown, and goes to what an id names. While the
- * user types it offers fields, keys and values that the store has.
+ * The field of the bar. It filters the list that is shown, or goes to the trace or span with an
+ * id. While the user types, it suggests fields, and keys and values from the store.
  */
 import { h, useEffect, useRef, useState } from "../vendor/preact.js";
 import { ApiError, get } from "./api.js";
@@ -24,7 +24,7 @@ const LISTS = ["traces", "spans", "logs"];
  */
 
 /**
- * Goes to the trace or the span that a prefix names.
+ * Goes to the trace or the span whose id begins with the prefix.
  * @param {string} prefix
  */
 export async function goToId(prefix) {
@@ -110,7 +110,7 @@ export function Field({ page }) {
         })),
       ]);
     } catch {
-      // Typing goes on without offers.
+      // The user can type without suggestions.
     }
   };
   /** @param {Option} option */

@@ -1,13 +1,13 @@
 /**
- * What the pages do with the text of a filter. Its meaning is the server's alone: here a text is
- * only split where a user types, and put together again.
+ * The text of a filter, split for completion and assembled from terms. Only the server interprets
+ * filters.
  */
 
 /**
  * @typedef {{of: "key" | "value", key: string, prefix: string, from: number, to: number}} Wanted
  */
 
-/** Fields of spans and traces; other keys are attributes, which the server completes. */
+/** Fields of spans and traces. Other keys are attributes, which the server completes. */
 export const FIELDS = [
   "name",
   "status",
@@ -25,7 +25,7 @@ export const FIELDS = [
 ];
 
 /**
- * What can be completed where the caret is: a key, or a value of the key before it.
+ * Returns what can be completed at the caret: a key, or a value of the key before it.
  * @param {string} text
  * @param {number} caret
  * @returns {Wanted | null}
@@ -51,7 +51,7 @@ export function wantedAt(text, caret) {
 }
 
 /**
- * A key or a value as a filter has it, in quotes where it needs them.
+ * Returns a key or a value as it is written in a filter, in quotes if it needs them.
  * @param {string} text
  * @param {"key" | "value"} of
  */
@@ -61,7 +61,7 @@ export function quoted(text, of) {
 }
 
 /**
- * A filter with one more term.
+ * Returns the filter with one more term.
  * @param {string} filter
  * @param {string} term
  */
@@ -70,7 +70,7 @@ export function withTerm(filter, term) {
 }
 
 /**
- * A term that an attribute holds.
+ * Returns the term that matches an attribute with this value, or that excludes it.
  * @param {string} key
  * @param {string} type
  * @param {string} value
@@ -78,7 +78,7 @@ export function withTerm(filter, term) {
  */
 export function attributeTerm(key, type, value, not = false) {
   const literal = type === "i" || type === "f" || type === "b" ? value : quoted(value, "value");
-  // A text that reads as a number or a truth is a text in quotes only.
+  // Without quotes, a text that looks like a number or a boolean would not be compared as text.
   const text =
     type === "s" && /^(true|false|[-+]?[\d.]+([a-z]*|e[-+]?\d+))$/i.test(value)
       ? JSON.stringify(value)

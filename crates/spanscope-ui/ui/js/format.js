@@ -1,17 +1,17 @@
 /**
- * Numbers, times and stored texts as people read them. Pure functions: nothing here touches the
- * page, so that all of it is tested without a browser.
+ * Formats numbers, times and stored texts for people. The functions do not access the page, so they
+ * are tested without a browser.
  *
- * A stored text may hold anything. Characters that act on the order of others or that are invisible
- * are shown as `⟨U+202E⟩`; the set is the one of `spanscope_model::text::is_hidden`.
+ * A stored text may contain any characters. Those that change the order of others or that are
+ * invisible are shown as `⟨U+202E⟩`. The set is that of `spanscope_model::text::is_hidden`.
  */
 
-/** Further hidden characters of one text are left as one mark: a text of nothing but them would
- * take ten times its length. */
+/** Hidden characters of one text beyond this number are shown as one `⟨…⟩`, as their codes take
+ * about ten times their length. */
 const MAX_ESCAPES = 200;
 
-/** What `is_hidden` of the model lists, without the newline, which the caller decides on. Lone
- * surrogates are shown too: they are no characters. */
+/** The characters of `is_hidden` without the newline, which depends on the caller, and lone
+ * surrogates, which are not characters. */
 const HIDDEN = new RegExp(
   "[\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u3164\\uffa0" +
     "\\u17b4\\u17b5\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb" +
@@ -19,17 +19,17 @@ const HIDDEN = new RegExp(
   "gu",
 );
 
-/** More marks than this on one letter would grow over the lines above. */
+/** More combining marks than this on one letter would cover the lines above. */
 const TOWER = /(\p{M}{8})\p{M}+/gu;
 
 /**
- * The text with each hidden character as its code. A line break becomes `↵` unless the place
- * shows several lines.
+ * Returns the text with hidden characters replaced by their codes. Line breaks become `↵` unless
+ * `lines` is set.
  * @param {string} text
  * @param {boolean} [lines]
  */
 export function visible(text, lines = false) {
-  // A text of nothing but blanks would be a link that has no name.
+  // A text that consists of spaces would make a link without a name.
   if (text !== "" && /^ +$/.test(text)) return "␣".repeat(Math.min(text.length, MAX_ESCAPES));
   let shown = 0;
   const escaped = text.replace(HIDDEN, (c) => {
@@ -44,7 +44,7 @@ export function visible(text, lines = false) {
 }
 
 /**
- * The first `max` characters, never half of one that takes two places.
+ * Returns the first `max` code units, without splitting a surrogate pair.
  * @param {string} text
  * @param {number} max
  */
@@ -54,11 +54,11 @@ export function cut(text, max) {
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? max - 1 : max) + "…";
 }
 
-/** The longest name a row shows. */
+/** The maximum length of a name in a row. */
 export const NAME_LENGTH = 300;
 
 /**
- * A stored text for an attribute such as `title` or `aria-label`, or for a canvas.
+ * Formats a stored text for an attribute such as `title` or `aria-label`, or for a canvas.
  * @param {string} text
  * @param {number} [max]
  */
@@ -67,7 +67,7 @@ export function plain(text, max = NAME_LENGTH) {
 }
 
 /**
- * A duration with about three digits: `850 µs`, `12.3 ms`, `1.2 s`, `3m 4s`, `2h 5m`.
+ * Formats a duration with about three digits: `850 µs`, `12.3 ms`, `1.2 s`, `3m 4s`, `2h 5m`.
  * @param {number} ns
  * @returns {string}
  */
@@ -87,7 +87,7 @@ export function duration(ns) {
 }
 
 /**
- * Two units of a number of seconds; the lesser one only where there is some of it.
+ * Formats a number of seconds in two units. The smaller one is left out if it is zero.
  * @param {number} s
  * @param {number} large
  * @param {string} largeUnit
@@ -100,7 +100,7 @@ function parted(s, large, largeUnit, small, smallUnit) {
 }
 
 /**
- * A whole number with commas between its thousands.
+ * Formats a number as an integer with commas between the thousands.
  * @param {number} n
  */
 export function count(n) {
@@ -110,7 +110,7 @@ export function count(n) {
 }
 
 /**
- * A number with its noun: `1 span`, `12 spans`.
+ * Formats a number with its noun: `1 span`, `12 spans`.
  * @param {number} n
  * @param {string} one
  * @param {string} [many]
@@ -120,7 +120,7 @@ export function counted(n, one, many = `${one}s`) {
 }
 
 /**
- * `512 B`, `1.5 KiB`, `278 MiB`.
+ * Formats a number of bytes: `512 B`, `1.5 KiB`, `278 MiB`.
  * @param {number} n
  */
 export function bytes(n) {
@@ -134,7 +134,7 @@ export function bytes(n) {
 }
 
 /**
- * A sum of money with two digits that count.
+ * Formats an amount of money with two decimals, or more for small amounts.
  * @param {number | null | undefined} sum
  * @param {string | null} [currency]
  */
@@ -147,7 +147,7 @@ export function money(sum, currency = "USD") {
 }
 
 /**
- * Input and output tokens: `396 → 29`.
+ * Formats input and output tokens: `396→29`.
  * @param {number | null | undefined} input
  * @param {number | null | undefined} output
  */
@@ -159,7 +159,7 @@ export function tokens(input, output) {
 const two = (n, width = 2) => n.toString().padStart(width, "0");
 
 /**
- * The milliseconds since 1970 of a time that the server sent, and the digits finer than that.
+ * Parses a time of the server: the milliseconds since 1970, and the nine digits of the fraction.
  * @param {string} iso
  * @returns {{ms: number, digits: string}}
  */
@@ -192,7 +192,7 @@ function parts(ms, utc) {
 }
 
 /**
- * The time of a row: `15:47:01.812`, with its day where that is not today.
+ * Formats the time of a row: `15:47:01.812`, with the day if it is not today.
  * @param {string | number | null | undefined} time RFC 3339 or milliseconds
  * @param {boolean} utc
  * @param {number} [now]
@@ -209,7 +209,7 @@ export function timeShort(time, utc, now = Date.now()) {
 }
 
 /**
- * The time in full, with nanoseconds and zone, for titles and copies.
+ * Formats a time with nanoseconds and zone, for titles and copies.
  * @param {string | null | undefined} iso
  * @param {boolean} utc
  */
@@ -221,7 +221,7 @@ export function timeFull(iso, utc) {
 }
 
 /**
- * The word of a shell that stands for the text.
+ * Quotes the text as one word of a shell if it needs quotes.
  * @param {string} text
  */
 export function shellWord(text) {
@@ -229,7 +229,7 @@ export function shellWord(text) {
 }
 
 /**
- * Steps of an axis of about `wanted` parts that people read: 1, 2 or 5 times a power of ten.
+ * Returns the ticks of an axis with about `wanted` steps of 1, 2 or 5 times a power of ten.
  * @param {number} from
  * @param {number} to
  * @param {number} wanted
@@ -246,7 +246,7 @@ export function ticks(from, to, wanted) {
 }
 
 /**
- * A time of the axis in the unit of its steps, so that neighbours differ.
+ * Formats a time of the axis in the unit of its steps, so that adjacent ticks differ.
  * @param {number} ns
  * @param {number} step
  */

@@ -1,6 +1,6 @@
 /**
- * Counts over time as bars, with a range that is dragged or moved by keys, and the same numbers as
- * a table.
+ * Counts over time as bars, and the same numbers as a table. A range is selected with the pointer
+ * or the keys.
  */
 import { h, useEffect, useRef, useState } from "../vendor/preact.js";
 import { get, useLoaded } from "./api.js";
@@ -11,7 +11,7 @@ import { Problem, Time, announce } from "./ui.js";
 const BUCKETS = 60;
 const HEIGHT = 44;
 
-/** Milliseconds between two readings while the store changes: each one may be a scan. */
+/** Milliseconds between two requests while the store changes, as each may cost a scan. */
 const EVERY_MS = 2000;
 
 /** @typedef {import("./api-types.d.ts").Histogram} Counts */
@@ -22,7 +22,7 @@ const EVERY_MS = 2000;
  *   params: import("./api.js").Params,
  *   noun: string,
  *   version: unknown,
- * }} props `version` changes when the store has
+ * }} props `version` changes whenever the store does
  */
 export function Histogram({ path, params, noun, version }) {
   const state = useLoaded(JSON.stringify([path, params]), (signal) =>
@@ -197,5 +197,5 @@ export function Histogram({ path, params, noun, version }) {
 }
 
 const SERIES = ["ok", "error", "running", "trace", "debug", "info", "warn", "critical", "verbose"];
-/** Names of classes are ours alone. @param {string} name */
+/** Only known names become CSS classes. @param {string} name */
 const knownName = (name) => (SERIES.includes(name) ? name : "ok");

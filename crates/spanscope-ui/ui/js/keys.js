@@ -1,12 +1,12 @@
 /**
- * Keys and preferences. Keys work where no field has the focus; single letters can be switched off
- * (WCAG 2.1.4). Preferences never change what a page shows, only how: the address does that.
+ * Keys and preferences. Keys work while no field has the focus; single letters can be switched off
+ * (WCAG 2.1.4). Preferences change only how a page shows its content. The address determines what
+ * it shows.
  */
 import { effect, signal, useEffect, useRef } from "../vendor/preact.js";
 
 /**
- * A preference of this browser. Storage may be forbidden or full; then it lasts as long as the
- * page.
+ * A preference of this browser. If its storage is forbidden or full, it lasts as long as the page.
  * @param {string} name
  * @param {string} fallback
  */
@@ -15,15 +15,15 @@ function preference(name, fallback) {
   try {
     first = localStorage.getItem(`spanscope.${name}`) ?? fallback;
   } catch {
-    // The default holds.
+    // The fallback is used.
   }
   const value = signal(first);
-  let told = first;
+  let stored = first;
   effect(() => {
-    if (value.value === told) return;
-    told = value.value;
+    if (value.value === stored) return;
+    stored = value.value;
     try {
-      localStorage.setItem(`spanscope.${name}`, told);
+      localStorage.setItem(`spanscope.${name}`, stored);
     } catch {
       // It lasts as long as the page.
     }
@@ -33,17 +33,17 @@ function preference(name, fallback) {
 
 /** `system`, `light` or `dark`. */
 export const theme = preference("theme", "system");
-/** `1`: times are shown as UTC. The address may say so for one view. */
+/** `1`: times are shown as UTC. The address may override it for one view. */
 export const utcWanted = preference("utc", "");
 /** `off`: single letters do nothing. */
 export const letterKeys = preference("keys", "on");
-/** Columns of the list of traces, with commas. */
+/** Columns of the list of traces, separated by commas. */
 export const traceColumns = preference("columns", "");
 /** `compact` or `comfortable`: the height of rows. */
 export const density = preference("density", "compact");
 /** Saved views, as JSON: a list of names with their addresses below the base. */
 export const savedViews = preference("views", "[]");
-/** Widths of columns of the list of traces that were set, in pixels: `root=300,model=120`. */
+/** Widths that the user set for columns of the list of traces, in pixels: `root=300,model=120`. */
 export const columnWidths = preference("widths", "");
 /** Percent of the trace's width that the details take. */
 export const detailsWidth = preference("details", "32");
@@ -58,9 +58,9 @@ effect(() => {
 });
 
 /**
- * Calls back whenever the colours change.
+ * Calls `changed` whenever the colours change.
  * @param {() => void} changed
- * @returns {() => void} ends that
+ * @returns {() => void} stops it
  */
 export function onTheme(changed) {
   const queries = [
@@ -79,9 +79,9 @@ export function onTheme(changed) {
 
 /**
  * @typedef {object} Key
- * @property {string} key as `KeyboardEvent.key`, `g t` for two in turn, `Ctrl+k` with the control
- * or command key, `Shift+ArrowLeft`
- * @property {string} does what the list of keys says; an empty text is not listed
+ * @property {string} key a `KeyboardEvent.key`, `g t` for two in sequence, `Ctrl+k` for the control
+ * or command key, `Shift+ArrowLeft` for the shift key
+ * @property {string} does the description in the list of keys; if it is empty, it is not listed
  * @property {(event: KeyboardEvent) => void} run
  * @property {boolean} [inFields] whether it works while a field has the focus
  */
@@ -89,8 +89,8 @@ export function onTheme(changed) {
 /** Sets of keys, the newest first. @type {{where: string, keys: Key[]}[]} */
 const sets = [];
 /**
- * Keys that no set took yet: those of a page are loaded after its rows, and lose no key that is
- * pressed before.
+ * Pressed keys that no set has handled yet. Those of a page are loaded after its rows, and then
+ * handle keys that were pressed before.
  * @type {{event: KeyboardEvent, path: string, at: number}[]}
  */
 let early = [];
@@ -116,8 +116,8 @@ export function useKeys(where, keys) {
   set.current.where = where;
   set.current.keys = keys;
   useEffect(() => {
-    const mine = set.current;
-    sets.unshift(mine);
+    const added = set.current;
+    sets.unshift(added);
     keysChanged.value += 1;
     const isMine = (/** @type {typeof early[number]} */ { event, path, at }) =>
       path === location.pathname &&
@@ -127,7 +127,7 @@ export function useKeys(where, keys) {
     early = early.filter((key) => !isMine(key));
     for (const { event } of again) dispatchEvent(new KeyboardEvent("keydown", event));
     return () => {
-      sets.splice(sets.indexOf(mine), 1);
+      sets.splice(sets.indexOf(added), 1);
       keysChanged.value += 1;
     };
   }, []);
@@ -154,9 +154,9 @@ addEventListener("keydown", (event) => {
   const name = nameOf(event);
   if (!name) return;
   if (name.length === 1 && name !== "?" && letterKeys.value === "off") return;
-  // A focused button or link keeps the keys that it has by itself.
+  // A focused button or link handles Enter and the space key itself.
   if (own && (name === "Enter" || name === " ")) return;
-  // An open dialog has all keys, and closes itself by Esc.
+  // An open dialog receives all keys, and closes with Esc by itself.
   if (document.querySelector("dialog[open]") && name !== "Ctrl+k") return;
   const pair = prefix ? `${prefix} ${name}` : "";
   prefix = "";

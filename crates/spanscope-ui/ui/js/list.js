@@ -1,6 +1,6 @@
 /**
- * What the lists of traces, spans and log events share: their range of time, pages that load while
- * one scrolls, new rows, keys.
+ * Shared parts of the lists of traces, spans and log events: the time range, pages that load while
+ * the user scrolls, new rows, and keys.
  */
 import { h, signal, useEffect, useRef } from "../vendor/preact.js";
 import { get, rowsShown, useLoaded } from "./api.js";
@@ -19,7 +19,7 @@ const SPANS_OF_TIME = [
 ];
 
 /**
- * The parameters of the address that choose rows.
+ * Returns the given parameters of the address.
  * @param {string[]} names
  * @returns {Record<string, string | null>}
  */
@@ -28,7 +28,7 @@ export function chosen(names) {
   return Object.fromEntries(names.map((name) => [name, query.get(name)]));
 }
 
-/** The time that the list shows. */
+/** The selection of the time range. */
 export function TimePicker() {
   const { query } = place.value;
   const from = query.get("from");
@@ -72,7 +72,7 @@ export function TimePicker() {
 }
 
 /**
- * A switch that the address keeps.
+ * A switch whose state is in the address.
  * @param {{name: string, label: string}} props
  */
 export function Toggle({ name, label }) {
@@ -89,7 +89,7 @@ export function Toggle({ name, label }) {
   );
 }
 
-/** The choice of a service. The names come after the rows. */
+/** The selection of a service. The names are loaded after the rows. */
 export function Services() {
   const service = place.value.query.get("service") ?? "";
   const found = useLoaded(rowsShown.value ? "services" : null, (signal) =>
@@ -112,7 +112,7 @@ export function Services() {
 }
 
 /**
- * The end of a list: more rows as one comes near, and what there is to say about them.
+ * The end of a list. It loads more rows when it comes near the view, and states how many are shown.
  * @param {{rows: import("./rows.js").Rows<any>, noun: string}} props
  */
 export function ListEnd({ rows, noun }) {
@@ -162,7 +162,7 @@ export function NewRows({ rows, noun, last = false }) {
   );
 }
 
-/** Parameters that exclude rows as terms do, by the words of their switches. */
+/** The labels of the parameters that exclude rows as terms do. */
 const SWITCHES = new Map([
   ["errors", "errors only"],
   ["running", "running"],
@@ -170,14 +170,14 @@ const SWITCHES = new Map([
 ]);
 
 /**
- * Nothing fits: which term excludes most, and a longer time.
+ * The state in which no row matches: it shows which terms exclude most, and offers a longer time.
  * @param {{noun: string}} props
  */
 export function NothingFits({ noun }) {
   const { query } = place.value;
   const since = query.get("since");
   const q = query.get("q") ?? "";
-  // Which term excludes most is asked only now: it costs a scan for each.
+  // This is requested only when it is needed, as it costs a scan per term.
   const params = chosen(["q", "since", "from", "to", "service", "errors", "running"]);
   const asks = noun === "trace" && (q || params["errors"] || params["service"]);
   const found = useLoaded(asks ? JSON.stringify(params) : null, (signal) =>
@@ -236,7 +236,7 @@ export function NothingFits({ noun }) {
   );
 }
 
-/** Rows are links: the keys move the focus from one to the next, and Enter is the link's own. */
+/** Keys that move the focus between the links of the rows. The browser opens a link on Enter. */
 export function useRowKeys() {
   const rows = () => [
     .../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".rows .row-link")),
@@ -268,7 +268,7 @@ export function useRowKeys() {
   ]);
 }
 
-/** Loads the histogram once there are rows: it never delays them. @param {boolean} ready */
+/** Loads the histogram after the rows, so that it does not delay them. @param {boolean} ready */
 export function useHistogram(ready) {
   const wanted = ready && rowsShown.value;
   useEffect(() => {

@@ -1,15 +1,15 @@
-/** Connections of streams. Loaded after the rows: nothing of the first view needs it. */
+/** Connections of streams. This module is loaded after the rows, which do not need it. */
 import { lost } from "./api.js";
 
 const FIRST_WAIT_MS = 500;
 const MOST_WAIT_MS = 15_000;
 
 /**
- * Keeps a stream open while the tab is visible. A broken stream is opened again after 0.5, 1, 2, 4
- * ... 15 s; a hidden tab has none.
- * @param {() => string | null} path the address, asked for each connection: it has the last cursor
+ * Keeps a stream open while the tab is visible, and closes it while the tab is hidden. A broken
+ * stream is opened again after 0.5, 1, 2, 4 ... 15 s.
+ * @param {() => string | null} path returns the address for each connection, with the last cursor
  * @param {(data: any) => void} onData
- * @returns {() => void} closes it
+ * @returns {() => void} closes the stream
  */
 export function connect(path, onData) {
   /** @type {EventSource | null} */

@@ -1,4 +1,4 @@
-/** A row of log events, and the rows that say the same as one. */
+/** A row of the log, and the grouping of equal rows into one. */
 import { h } from "../vendor/preact.js";
 import { attributeTerm, withTerm } from "./filter.js";
 import { plain } from "./format.js";
@@ -8,7 +8,7 @@ import { Copy, Text, Time, severityClass } from "./ui.js";
 /** @typedef {import("./api-types.d.ts").LogRow} LogRow */
 
 /**
- * Events in a row that say the same from the same place become one with a number.
+ * Groups successive events with equal message, target, severity and service into one with a count.
  * @param {LogRow[]} rows
  */
 export function folded(rows) {

@@ -1,4 +1,4 @@
-/** Starts the pages: shows the one that the address names, with the frame around it. */
+/** Starts the pages: shows the page of the current address, and the frame around it. */
 import { h, render, signal, useEffect, useRef, useState } from "../vendor/preact.js";
 import { get, running, signedOut } from "./api.js";
 import { useKeys, utcWanted } from "./keys.js";
@@ -22,7 +22,7 @@ import { Copy, Guard, Problem, announce, announced, copyText, icon, inUtc } from
 /** @typedef {import("../vendor/preact.js").ComponentType<any>} Page */
 
 /**
- * Each page is a separate module, so that nothing is loaded that is not shown.
+ * Each page is a separate module, so that only the page that is shown is loaded.
  * @type {Record<string, () => Promise<{Page: Page}>>}
  */
 const modules = {
@@ -53,12 +53,12 @@ async function load(name) {
   }
 }
 
-/** A module that was not there is asked for again when the server is. */
+/** Reloads when the server responds again, because a module could not be loaded. */
 function waitForServer() {
   setTimeout(() => get(["status"]).then(() => location.reload(), waitForServer), 2000);
 }
 
-/** The name of the module for the address. */
+/** Returns the name of the module for the current address. */
 function wanted() {
   if (signedOut.value) return "sign-in";
   const { page, rest } = place.value;
@@ -72,8 +72,8 @@ function App() {
   useEffect(() => {
     failed.value = null;
     load(name);
-    // A new page begins at its top, for the eye and for a screen reader; the first one is the
-    // browser's.
+    // A new page begins at its top, visually and for a screen reader. For the first page, the
+    // browser does that.
     if (!first.current) {
       document.getElementById("main")?.focus({ preventScroll: true });
       scrollTo(0, 0);
@@ -170,7 +170,7 @@ function Frame({ page, children }) {
   ];
 }
 
-/** The field of the bar until its module is there. */
+/** Shown in place of the field of the bar until its module is loaded. */
 function FieldRoom() {
   const value = place.value.query.get("q") ?? "";
   return h(
@@ -180,7 +180,7 @@ function FieldRoom() {
   );
 }
 
-/** The page's own field where it has one, else the one of the bar. */
+/** Focuses the page's own field if it has one, otherwise the field of the bar. */
 function focusField() {
   const field = document.querySelector(".find-field") ?? document.getElementById("filter");
   if (field instanceof HTMLInputElement) {
@@ -226,8 +226,7 @@ function Navigation({ page }) {
 }
 
 /**
- * The line under the bar where an answer takes longer than a blink; words where it takes longer
- * than a second.
+ * The line under the bar while a response takes longer than 150 ms, with words after a second.
  */
 function Reading() {
   const [late, set] = useState(0);
@@ -267,7 +266,7 @@ load(wanted());
 const root = document.getElementById("app");
 if (root) render(h(App, null), root);
 
-// The address of the pages themselves leads to the traces, or to where the first one comes from.
+// The base address leads to the traces, or to the set-up page if the store is empty.
 place.subscribe(({ page }) => {
   if (page !== "") return;
   readStatus();

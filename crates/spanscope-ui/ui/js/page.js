@@ -1,9 +1,9 @@
 /**
- * The page: its address, and what it tells the frame around it.
+ * The current page: its address, and what it passes to the frame around it.
  *
- * The address is the view: what a page shows is in its path and query, and nowhere else. A choice
- * (a trace, a span, a view) makes a step of the history, an adjustment (time, zoom, sort, fold)
- * replaces the current one, so that Back does what people expect.
+ * The path and query of the address alone determine what a page shows. A choice (a trace, a span, a
+ * view) adds an entry to the history. An adjustment (time, zoom, sort, fold) replaces the current
+ * entry, so that Back does what users expect.
  *
  * Paths are relative to the document's base, which the server sets: a program may mount the pages
  * below any prefix.
@@ -39,11 +39,11 @@ function decoded(part) {
   }
 }
 
-/** Where the browser is. */
+/** The current location, parsed. */
 export const place = signal(read());
 
 /**
- * The address of a page. Each part is escaped, so no stored text can leave the path.
+ * Returns the address of a page. The parts are escaped, so a stored text cannot lead elsewhere.
  * @param {string[]} parts
  * @param {Record<string, string | number | null | undefined> | URLSearchParams} [query]
  */
@@ -57,7 +57,7 @@ export function to(parts, query = {}) {
 }
 
 /**
- * Goes to a page of Spanscope as a new step of the history.
+ * Goes to a page of Spanscope with a new entry of the history.
  * @param {string} path
  */
 export function go(path) {
@@ -68,7 +68,7 @@ export function go(path) {
 }
 
 /**
- * Goes there in place of the current step.
+ * Goes to a page of Spanscope in place of the current entry of the history.
  * @param {string} path
  */
 export function replace(path) {
@@ -77,9 +77,9 @@ export function replace(path) {
 }
 
 /**
- * Changes parameters of the current page; null takes one out.
+ * Changes parameters of the current page; null removes one.
  * @param {Record<string, string | number | null>} changes
- * @param {boolean} [choice] whether it is a step of the history
+ * @param {boolean} [choice] whether it adds an entry to the history
  */
 export function adjust(changes, choice = false) {
   const query = new URLSearchParams(location.search);
@@ -93,28 +93,28 @@ export function adjust(changes, choice = false) {
   else replace(path);
 }
 
-/** Follows the store, or pauses: the address says so, as everything that changes what is shown. */
+/** Switches between following the store and pausing. The address contains it too. */
 export function toggleFollow() {
   following.value = !following.value;
   adjust({ live: following.value ? null : 0 });
 }
 
 /**
- * What the current page wants to find again when the user comes back: folds, a scroll place.
+ * Returns what the current page restores when the user comes back, such as folds, or null.
  * @type {() => unknown}
  */
 let keep = () => null;
 
 /**
- * @param {() => unknown} save gives what is kept in this step of the history
- * @returns {unknown} what was kept when the user left it
+ * @param {() => unknown} save returns what is kept in this entry of the history
+ * @returns {unknown} what was kept when the user left this entry
  */
 export function kept(save) {
   keep = save;
   return history.state?.kept ?? null;
 }
 
-/** Keeps nothing more: what wanted it is no longer shown. @param {() => unknown} save */
+/** Stops keeping it, as the component is no longer shown. @param {() => unknown} save */
 export function forget(save) {
   if (keep === save) keep = () => null;
 }
@@ -129,8 +129,8 @@ addEventListener("popstate", () => {
 });
 addEventListener("pagehide", remember);
 
-// Links to pages are followed without loading the page again. Those with a modifier, a target or a
-// download are the browser's.
+// Links to pages are followed without loading the document again. The browser handles those with a
+// modifier key, a target or a download.
 addEventListener("click", (event) => {
   if (
     event.defaultPrevented ||
@@ -157,7 +157,7 @@ export const status = signal(null);
 
 let marked = false;
 
-/** Pages call it when their first rows are there. @param {boolean} [ready] */
+/** Pages call it when they show their first rows. @param {boolean} [ready] */
 export function useRowsShown(ready = true) {
   useEffect(() => {
     if (!ready || marked) return;
@@ -167,7 +167,7 @@ export function useRowsShown(ready = true) {
   }, [ready]);
 }
 /**
- * A module that is loaded once the rows are there; null until then.
+ * Returns a module that is loaded after the rows are shown, or null until then.
  * @template T
  * @param {() => Promise<T>} load
  * @returns {T | null}
@@ -181,17 +181,17 @@ export function useAfterRows(load) {
   return module;
 }
 
-// Where rows never come, the rest of the frame does.
+// The rest of the frame is loaded even if no rows are ever shown.
 setTimeout(() => (rowsShown.value = true), 2000);
 rowsShown.subscribe((shown) => shown && readStatus());
 
-/** Reads what the foot and the empty states need to know of the store. */
+/** Loads the status of the store, which the footer and the empty states need. */
 export async function readStatus() {
   try {
     const now = await get(["status"]);
     status.value = now;
   } catch {
-    // The page's own requests report what is wrong.
+    // The page's own requests report the error.
   }
 }
 
@@ -199,9 +199,9 @@ export async function readStatus() {
 const shown = signal({ words: null, request: null });
 
 /**
- * Says what prints the same as the page: a command, and the request for where there is none.
+ * Sets the command that prints what the page shows, and the request that is used if there is none.
  * @param {string | null | undefined} words
- * @param {string | null} [request] a path from the base
+ * @param {string | null} [request] a path relative to the base
  */
 export function useCommand(words, request = null) {
   useEffect(() => {
@@ -213,8 +213,8 @@ export function useCommand(words, request = null) {
 }
 
 /**
- * The command that prints what the page shows; null where nothing does yet. A tenant has no file
- * that a command could read, and asks the server.
+ * Returns the command that prints what the page shows, or null if there is none yet. For a tenant
+ * it is a request to the server, as a tenant cannot read the file.
  */
 export function commandText() {
   const { words, request } = shown.value;
@@ -225,7 +225,7 @@ export function commandText() {
   return `curl ${token}${shellWord(new URL(request, base).href)}`;
 }
 
-/** Pages of the bar. */
+/** The pages in the bar: name, title and key. */
 export const navigation = /** @type {const} */ ([
   ["traces", "Traces", "g t"],
   ["spans", "Spans", "g p"],

@@ -1,19 +1,19 @@
-/** The rows of a list: the first page again whenever the store changes, further pages by cursor. */
+/** The rows of a list, and how they are loaded and updated. */
 import { useEffect, useRef, useState } from "../vendor/preact.js";
 import { get, useChanges, useLoaded } from "./api.js";
 import { counted } from "./format.js";
 import { announce } from "./ui.js";
 
-/** After this many rows a list asks for a narrower filter: no reader goes further. */
+/** After this number of rows, a list loads no further ones and suggests a narrower filter. */
 const MOST_ROWS = 5000;
 
 /**
  * @template T
  * @typedef {object} Rows
  * @property {T[]} rows
- * @property {any} first the newest answer for the first page
+ * @property {any} first the newest response for the first page
  * @property {import("./api.js").Loaded<any>} state
- * @property {number} waiting rows that came in and are not shown yet
+ * @property {number} waiting the number of new rows that are not shown yet
  * @property {() => void} showNew
  * @property {() => void} more
  * @property {boolean} hasMore
@@ -22,17 +22,17 @@ const MOST_ROWS = 5000;
  */
 
 /**
- * Rows of a list: the first page again whenever the store changes, further pages by cursor.
+ * Loads the rows of a list: the first page again whenever the store changes, others by cursor.
  * @template T
  * @param {object} of
  * @param {string[]} of.path
  * @param {import("./api.js").Params} of.params
- * @param {string} of.cursor parameter that takes the cursor of the next page
+ * @param {string} of.cursor the parameter for the cursor of the next page
  * @param {(answer: any) => T[]} of.rowsOf
  * @param {(row: T) => string} of.keyOf
  * @param {string} of.noun
- * @param {boolean} of.newestFirst whether new rows come in at the top
- * @param {() => boolean} [of.isHeld] whether the user holds the list where it is
+ * @param {boolean} of.newestFirst whether new rows are added at the top
+ * @param {() => boolean} [of.isHeld] whether new rows must not move the list under the user
  * @returns {Rows<T>}
  */
 export function useRows({ path, params, cursor, rowsOf, keyOf, noun, newestFirst, isHeld = heldAtTop }) {
@@ -67,7 +67,7 @@ export function useRows({ path, params, cursor, rowsOf, keyOf, noun, newestFirst
   useEffect(() => {
     if (!fresh) return;
     if (held) {
-      // Rows that are shown are brought up to date where they are.
+      // The rows that are shown are updated, and new ones wait.
       const now = new Map(fresh.map((row) => [keyOf(row), row]));
       setShown((s) => ({ question, rows: s.rows.map((row) => now.get(keyOf(row)) ?? row) }));
       announce(`${counted(added, `new ${noun}`)}`);
@@ -114,11 +114,11 @@ export function useRows({ path, params, cursor, rowsOf, keyOf, noun, newestFirst
   };
 }
 
-/** Whether the user holds the list: away from its top, or with a row in hand. */
+/** Whether the user has scrolled away from the top, or uses a row. */
 const heldAtTop = () => scrollY > 60 || hasRowInHand();
-/** Whether the user holds a list that grows at its end. */
+/** Whether the user has scrolled away from the end, or uses a row. */
 export const heldAtEnd = () => !isAtEnd() || hasRowInHand();
-/** Whether the end of the page is seen, or nearly. */
+/** Whether the end of the page is in view, or nearly. */
 export const isAtEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 80;
 
 const hasRowInHand = () =>

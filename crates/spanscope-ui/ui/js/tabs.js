@@ -1,17 +1,17 @@
-/** Tabs: the arrow keys go from one to the next, the address keeps the chosen one. */
+/** Tabs. The arrow keys move between them, and the address contains the selected one. */
 import { h } from "../vendor/preact.js";
 import { adjust, place } from "./page.js";
 
 /**
  * @typedef {object} Tab
- * @property {string} name ours, for the address and for ids
+ * @property {string} name a fixed name for the address and for ids
  * @property {string} title
  * @property {() => import("./ui.js").Children} content
  */
 
 /**
- * @param {{id: string, label: string, tabs: Tab[]}} props `id` begins the ids of the elements; the
- * first tab is the default
+ * @param {{id: string, label: string, tabs: Tab[]}} props `id` is the prefix of the elements' ids.
+ * The first tab is the default.
  */
 export function Tabs({ id, label, tabs }) {
   const wanted = place.value.query.get("tab");

@@ -8,7 +8,7 @@ import { StateSign, Text, Time } from "./ui.js";
 /** @typedef {import("./api-types.d.ts").TraceRow} TraceRow */
 /** @typedef {typeof COLUMNS[number]} Column */
 
-/** Name, heading, width and whether it is shown by default. The first two are always there. */
+/** Name, heading, width, and whether it is shown by default. The first two are always shown. */
 export const COLUMNS = /** @type {const} */ ([
   ["start", "started", "11.5rem", true],
   ["root", "root", "minmax(12rem, 3fr)", true],
@@ -27,7 +27,7 @@ export const COLUMNS = /** @type {const} */ ([
   ["id", "trace id", "7.5rem", false],
 ]);
 export const FIXED = ["start", "root"];
-/** What gives way first in a narrow window, and the least width of each column. */
+/** The columns that a narrow window leaves out, in this order. */
 const GIVE_WAY = [
   "model",
   "run",
@@ -41,6 +41,7 @@ const GIVE_WAY = [
   "service",
   "spans",
 ];
+/** The minimum widths of columns, in pixels. */
 const LEAST = new Map(
   Object.entries({
     root: 204,
@@ -59,7 +60,7 @@ addEventListener("resize", () => (width.value = innerWidth));
 const NUMBERS = ["duration", "spans", "errors", "calls", "tokens", "cost"];
 
 /**
- * The columns that the window has room for. Below 720 px rows are cards, which take all.
+ * Returns the columns that fit in the window. Below 720 px rows are cards, which show all.
  * @param {Column[]} columns
  */
 export function fitting(columns) {
@@ -78,7 +79,7 @@ export function fitting(columns) {
   return left;
 }
 
-/** Widths that the user set, in pixels. */
+/** Returns the widths that the user set, in pixels. */
 export function widths() {
   const pairs = columnWidths.value.split(",").map((pair) => pair.split("="));
   return new Map(pairs.flatMap(([name, px]) => (name && Number(px) > 0 ? [[name, Number(px)]] : [])));
@@ -90,7 +91,7 @@ export function setWidth(name, px) {
   columnWidths.value = [...next].map(([column, value]) => `${column}=${value}`).join(",");
 }
 
-/** The widths of the columns, as a grid takes them. @param {Column[]} columns */
+/** Returns the widths of the columns for a CSS grid. @param {Column[]} columns */
 export function template(columns) {
   const set = widths();
   return columns.map(([name, , usual]) => (set.has(name) ? `${set.get(name)}px` : usual)).join(" ");
@@ -203,7 +204,7 @@ function cell(name, row, longest, currency) {
 }
 
 /**
- * Durations are far apart, so the length of a bar is on a log scale from 10 µs on.
+ * Returns the length of a bar in percent, on a logarithmic scale that begins at 10 µs.
  * @param {number} ns
  * @param {number} longest
  */

@@ -1,6 +1,6 @@
 /**
- * Small parts that every page is made of. Stored texts come in through `Text` alone, which
- * isolates them and shows what they hide.
+ * Small components that all pages use. Stored texts are shown with `Text`, which isolates them and
+ * makes hidden characters visible.
  */
 import { Component, h, signal, useEffect, useRef, useState } from "../vendor/preact.js";
 import { ApiError } from "./api.js";
@@ -11,7 +11,7 @@ import { place, status } from "./page.js";
 /** @typedef {import("../vendor/preact.js").ComponentChildren} Children */
 
 /**
- * A stored text: isolated from the order of what is around it, odd characters shown.
+ * A stored text, isolated from the text direction around it, with hidden characters made visible.
  * @param {{value: string, max?: number, lines?: boolean, class?: string}} props
  */
 export function Text({ value, max = NAME_LENGTH, lines = false, class: name }) {
@@ -30,7 +30,7 @@ export function Time({ at }) {
   return h("time", { title: timeFull(at, utc) }, timeShort(at, utc));
 }
 
-/** 14 px shapes on a grid of 16. */
+/** Shapes on a grid of 16, shown at 14 px. */
 const ICONS = {
   copy: "M5 2h8v9h-2V4H5zM3 5h7v9H3z",
   find: "M7 2a5 5 0 1 0 3 9l3 3 1-1-3-3a5 5 0 0 0-4-8m0 1.5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7",
@@ -51,7 +51,7 @@ const ICONS = {
 
 /**
  * @param {keyof typeof ICONS} name
- * @param {string} [title] read by screen readers; without it the icon is an ornament
+ * @param {string} [title] read by screen readers; without it they skip the icon
  */
 export function icon(name, title) {
   return h(
@@ -76,28 +76,28 @@ export function StateSign({ state, status }) {
   return icon("ended", "ended");
 }
 
-/** The class of a severity; the severity's word is next to it. @param {string} severity */
+/** Returns the CSS class of a severity, which is also shown as a word. @param {string} severity */
 export const severityClass = (severity) =>
   severity === "error" || severity === "critical" ? "error-text" : severity === "warn" ? "warn" : "dim";
 
-/** What the polite region says. */
+/** The text of the live region. */
 export const announced = signal("");
-let lastSaid = 0;
+let lastAnnounced = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let saying;
+let pending;
 
 /**
- * Says a sentence to screen readers, one in 5 s at most: the newest of those that wait.
+ * Announces a sentence to screen readers, at most one in 5 s. A newer one replaces one that waits.
  * @param {string} sentence
  */
 export function announce(sentence) {
-  clearTimeout(saying);
-  saying = setTimeout(
+  clearTimeout(pending);
+  pending = setTimeout(
     () => {
-      lastSaid = Date.now();
+      lastAnnounced = Date.now();
       announced.value = sentence;
     },
-    Math.max(0, lastSaid + 5000 - Date.now()),
+    Math.max(0, lastAnnounced + 5000 - Date.now()),
   );
 }
 
@@ -110,7 +110,7 @@ export async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Without a secure origin there is no clipboard but this one.
+    // On an insecure origin, only this way to the clipboard works.
     const field = document.createElement("textarea");
     field.value = text;
     field.className = "away";
@@ -152,7 +152,7 @@ export function useTitle(title) {
 }
 
 /**
- * A menu that opens below its button; Esc and a click elsewhere close it.
+ * A menu that opens below its button. Esc or a click elsewhere closes it.
  * @param {{label: Children, name: string, children?: Children}} props
  */
 export function Menu({ label, name, children }) {
@@ -184,7 +184,7 @@ export function Menu({ label, name, children }) {
 }
 
 /**
- * What went wrong, in the words of the server, and what helps.
+ * An error with the message of the server, and its advice.
  * @param {{error: unknown, retryIn?: number | null, again?: () => void}} props
  */
 export function Problem({ error, retryIn = null, again }) {
@@ -224,7 +224,7 @@ export class Guard extends Component {
   render() {
     const { failed } = this.state;
     if (!failed) return this.props.children;
-    // Without the values of the address: they may be private.
+    // The values of the parameters are left out, as they may be private.
     const names = [...new URLSearchParams(location.search).keys()].join("&");
     const version = status.value?.version ?? "";
     const report = `spanscope ${version}\n${failed.stack ?? failed.message}\n${location.pathname}?${names}`;
@@ -239,7 +239,7 @@ export class Guard extends Component {
 }
 
 /**
- * A border that is dragged, or moved with the arrow keys. Its value is a percentage of the box.
+ * A border that is moved with the pointer or the arrow keys. Its value is a percentage of the box.
  * @param {{
  *   name: string,
  *   value: number,

@@ -1,4 +1,4 @@
-/** A list of many lines of one height, of which only those in view exist. */
+/** A list of many lines of the same height. Only those in view are rendered. */
 import { h, useEffect, useRef, useState } from "../vendor/preact.js";
 
 const SPARE = 10;

@@ -39,7 +39,7 @@ test("frames of the program are separated from those of its libraries", () => {
   const node = "Error: no\n    at pay (/app/pay.js:3:9)\n    at node:internal/process/task_queues:95:5";
   assert.deepEqual(own(node), ["    at pay (/app/pay.js:3:9)"]);
   assert.deepEqual(own("nothing known\n<script>"), []);
-  // Put together again nothing is lost.
+  // Joined again, the runs are the whole text.
   const text = rust.join("\n");
   assert.equal(
     frames(text)
@@ -49,7 +49,7 @@ test("frames of the program are separated from those of its libraries", () => {
   );
 });
 
-test("attributes are in groups by the first part of their keys, in their order", () => {
+test("attributes are grouped by the first part of their keys, in order of occurrence", () => {
   /** @param {string[]} keys */
   const of = (keys) =>
     grouped(keys.map((key) => [key, "s", ""])).map(([name, all]) => [name, all.length]);
@@ -74,7 +74,7 @@ test("attributes are in groups by the first part of their keys, in their order",
   ]);
 });
 
-test("events that are near to each other are one mark with their number", () => {
+test("events that are close to each other are one mark with their number", () => {
   const trace = build(
     shape([{ dur: 1000 }], {
       dots: { at: [0, 0, 0, 0], ns: [0, 3, 5, 500], severity: "iiei", more: 0 },
@@ -90,7 +90,7 @@ test("events that are near to each other are one mark with their number", () => 
   );
 });
 
-test("a group has the median of its members, their children left out", () => {
+test("the median of a group is that of its members, without their children", () => {
   const spans = [{ dur: 1e9 }];
   for (let i = 0; i < 300; i++) spans.push({ parent: 0, name: "GET", start: i, dur: i + 1 });
   const trace = build(shape(spans));
@@ -98,16 +98,16 @@ test("a group has the median of its members, their children left out", () => {
   assert.equal(groupMedian(trace, head), 150);
 });
 
-test("services are hidden by the names in the address, and nothing else is", () => {
+test("the address hides exactly the services that it lists", () => {
   const two = shape([{ service: "a" }, { parent: 0, service: '["b"' }]);
   const hidden = (/** @type {unknown} */ text) => [...hiddenServices(two, /** @type {string} */ (text))];
   assert.deepEqual(hidden('["a","gone"]'), [0]);
   assert.deepEqual(hidden(JSON.stringify(['["b"'])), [1]);
-  for (const wrong of ["", "[", "{}", "1", "null", '[null,{"a":1}]'])
-    assert.deepEqual(hidden(wrong), []);
+  for (const invalid of ["", "[", "{}", "1", "null", '[null,{"a":1}]'])
+    assert.deepEqual(hidden(invalid), []);
 });
 
-test("a row in words has what its line and its bar show", () => {
+test("the description of a row contains what its line and its bar show", () => {
   const trace = build(
     shape(
       [

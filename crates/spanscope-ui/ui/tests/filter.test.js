@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { attributeTerm, isIdLike, quoted, wantedAt, withTerm } from "../js/filter.js";
 
-test("a key is wanted where a term begins, a value behind its operator", () => {
+test("a key is completed at the beginning of a term, a value after the operator", () => {
   assert.deepEqual(wantedAt("status=error gen_ai.re", 22), {
     of: "key",
     key: "",
@@ -21,11 +21,11 @@ test("a key is wanted where a term begins, a value behind its operator", () => {
   assert.equal(wantedAt("status=error ", 13), null);
 });
 
-test("a minus before the key is no part of it", () => {
+test("a minus before the key is not part of it", () => {
   assert.equal(wantedAt("-sta", 4)?.prefix, "sta");
 });
 
-test("blanks in quotes belong to the term", () => {
+test("spaces in quotes belong to the term", () => {
   assert.deepEqual(wantedAt('"my key"=x', 10), {
     of: "value",
     key: '"my key"',
@@ -35,7 +35,7 @@ test("blanks in quotes belong to the term", () => {
   });
 });
 
-test("terms of attributes mean the value that they were made of", () => {
+test("the term of an attribute matches exactly its value", () => {
   assert.equal(attributeTerm("gen_ai.request.model", "s", "llama 3"), 'gen_ai.request.model="llama 3"');
   assert.equal(attributeTerm("n", "i", "17"), "n=17");
   assert.equal(attributeTerm("n", "s", "17"), 'n="17"');
@@ -44,12 +44,12 @@ test("terms of attributes mean the value that they were made of", () => {
   assert.equal(attributeTerm("a b", "s", 'say "x"', true), '-"a b"="say \\"x\\""');
 });
 
-test("a term is added behind the others", () => {
+test("a term is added after the others", () => {
   assert.equal(withTerm("", "a=1"), "a=1");
   assert.equal(withTerm(" b ", "a=1"), "b a=1");
 });
 
-test("what is 4 to 32 hexadecimal digits may be an id", () => {
+test("texts of 4 to 32 hexadecimal digits may be ids", () => {
   assert.ok(isIdLike("4bf9") && isIdLike("4BF92F3577B34DA6A3CE929D0E0E4736"));
   assert.ok(!isIdLike("4bf") && !isIdLike("xyz1") && !isIdLike("a".repeat(33)));
 });

@@ -9,36 +9,36 @@ test("hidden characters are shown as their codes", () => {
   assert.equal(format.visible("\u{e0041}tag"), "⟨U+E0041⟩tag");
 });
 
-test("letters of every script and emoji stay", () => {
+test("letters of every script and emoji are unchanged", () => {
   for (const text of ["é日本語 مرحبا", "👩‍👩‍👧", "naïve", "हिन्दी"]) assert.equal(format.visible(text), text);
 });
 
-test("a line break is a sign in one line, and a break in several", () => {
+test("a line break is shown as a sign unless several lines are allowed", () => {
   assert.equal(format.visible("a\nb\tc"), "a↵b⟨U+0009⟩c");
   assert.equal(format.visible("a\nb\tc", true), "a\nb\tc");
 });
 
-test("a text of nothing but hidden characters does not grow without end", () => {
+test("the number of shown codes of hidden characters is limited", () => {
   const shown = format.visible("\u202e".repeat(10_000));
   assert.ok(shown.length < 200 * 8 + 10);
   assert.ok(shown.endsWith("⟨…⟩"));
 });
 
-test("a text of blanks can be seen", () => {
+test("a text that consists of spaces is visible", () => {
   assert.equal(format.visible("  "), "␣␣");
   assert.equal(format.visible(""), "");
 });
 
-test("a tower of marks is cut", () => {
+test("the number of combining marks on a letter is limited", () => {
   assert.ok(format.visible(`a${"\u0301".repeat(500)}b`).length < 20);
 });
 
-test("a cut never leaves half of a character", () => {
+test("a text is not cut within a surrogate pair", () => {
   assert.equal(format.cut("ab😀cd", 3), "ab…");
   assert.equal(format.cut("abc", 3), "abc");
 });
 
-test("durations have about three digits and the unit that fits", () => {
+test("durations have about three digits and a suitable unit", () => {
   const cases = [
     [0, "0 ms"],
     [999, "999 ns"],
@@ -64,7 +64,7 @@ test("numbers have commas between their thousands", () => {
   assert.equal(format.counted(1200, "match", "matches"), "1,200 matches");
 });
 
-test("no price is not the price zero", () => {
+test("a missing price is distinguished from the price zero", () => {
   assert.equal(format.money(null), "–");
   assert.equal(format.money(0), "$0");
   assert.equal(format.money(0.00021), "$0.00021");
@@ -94,7 +94,7 @@ test("steps of an axis are 1, 2 or 5 times a power of ten", () => {
   assert.ok(format.ticks(0, 1e18, 8).length <= 12);
 });
 
-test("words of a shell are quoted where they need it", () => {
+test("words of a shell are quoted if they need it", () => {
   assert.equal(format.shellWord("status=error"), "status=error");
   assert.equal(format.shellWord("it's"), "'it'\\''s'");
 });

@@ -1,9 +1,9 @@
-/** Makes shapes as the server sends them, for tests. */
+/** Makes shapes like those of the server, for tests. */
 
 /**
  * @param {{parent?: number, name?: string, service?: string, start?: number, dur?: number | null,
  * error?: boolean, step?: string}[]} spans
- * @param {object} [more] columns that are set in place of what is made
+ * @param {object} [more] properties that replace those that are made
  */
 export function shape(spans, more = {}) {
   const names = [...new Set(spans.map((span) => span.name ?? "span"))];

@@ -38,14 +38,14 @@ const small = () =>
     ]),
   );
 
-test("depths and subtrees follow from the parents", () => {
+test("depths and subtrees are computed from the parents", () => {
   const trace = small();
   assert.deepEqual([...trace.depth], [0, 1, 2, 1]);
   assert.deepEqual([...trace.end], [4, 3, 3, 4]);
   assert.deepEqual(ancestors(trace, 2), [1, 0]);
 });
 
-test("a folded row hides what is below it and says where that is", () => {
+test("a folded row hides its descendants, whose line is then that of the row", () => {
   const trace = small();
   const shown = lines(trace, { ...whole(), closed: new Set([1]) });
   assert.deepEqual(shownRows(shown), [0, 1, 3]);
@@ -54,33 +54,33 @@ test("a folded row hides what is below it and says where that is", () => {
   assert.deepEqual(shownRows(lines(trace, { ...whole(), closed: foldFrom(trace) })), [0]);
 });
 
-test("a hidden service leaves out its rows and is counted", () => {
+test("the rows of a hidden service are left out and counted", () => {
   const shown = lines(small(), { ...whole(), hidden: new Set([1]) });
   assert.deepEqual(shownRows(shown), [0, 1, 2]);
   assert.equal(shown.hiddenSpans, 1);
 });
 
-test("only matches and what is above them are kept", () => {
+test("a view of only the matches contains them and their ancestors", () => {
   const trace = small();
   const only = withAncestors(trace, [2]);
   assert.deepEqual(shownRows(lines(trace, { ...whole(), only })), [0, 1, 2]);
 });
 
-test("a row is revealed whatever hides it", () => {
+test("a row is revealed if folds and a hidden service hide it", () => {
   const trace = small();
   const view = { ...whole(), closed: new Set([0, 1]), hidden: new Set([0]) };
   const open = reveal(trace, view, 2);
   assert.ok(shownRows(lines(trace, open)).includes(2));
 });
 
-test("the next of some rows goes around the end", () => {
+test("the next row after the last one is the first", () => {
   assert.equal(nextOf([2, 5], 2, 1), 5);
   assert.equal(nextOf([2, 5], 5, 1), 2);
   assert.equal(nextOf([2, 5], 2, -1), 5);
   assert.equal(nextOf([], 2, 1), -1);
 });
 
-test("a missing parent and spans that were left out have lines", () => {
+test("a missing parent and spans that are not loaded have lines", () => {
   const trace = build(
     shape([{ dur: 10 }, { dur: 5 }], { missing: [[1, "4be2000000000000"]], folded: [[0, 1203, 5]] }),
   );
@@ -105,7 +105,7 @@ const grouped = () =>
     ]),
   );
 
-test("equal siblings in a row are one line, a failed one parts them", () => {
+test("successive equal siblings are one line, and a failed one separates them", () => {
   const trace = grouped();
   const shown = lines(trace, whole());
   assert.deepEqual([...shown.kind.slice(0, shown.length)], [SPAN, GROUP, SPAN, GROUP]);
@@ -124,11 +124,11 @@ test("an open group shows its members one level deeper", () => {
   assert.ok(shownRows(lines(trace, reveal(trace, whole(), 200))).includes(200));
 });
 
-test("small traces and ungrouped views have every span", () => {
+test("an ungrouped view has a line for every span", () => {
   assert.equal(lines(grouped(), { ...whole(), grouped: false }).length, 251);
 });
 
-test("what is not on the critical path folds", () => {
+test("rows that are not on the critical path are folded", () => {
   const trace = build(
     shape(
       [
@@ -150,7 +150,7 @@ test("what is not on the critical path folds", () => {
   assert.deepEqual([...foldOffPath(trace)], [3]);
 });
 
-test("ids are found at their places alone", () => {
+test("ids are not found across the boundary of two others", () => {
   const s = shape([{}, {}, {}], { ids: "00000000000000010000000000000010" + "1000000000000000" });
   assert.equal(rowOf(s, "0000000000000010"), 1);
   assert.equal(rowOf(s, "0000000000001000"), -1);
@@ -158,7 +158,7 @@ test("ids are found at their places alone", () => {
   assert.equal(idOf(s, 2), "1000000000000000");
 });
 
-test("a span's own time is what no child covers, overlaps once", () => {
+test("the time that overlapping children cover is subtracted once from a span's own", () => {
   const trace = build(
     shape([
       { dur: 100 },
@@ -178,14 +178,14 @@ test("the table has counts, errors and quantiles by name", () => {
   assert.equal(quantile(new Float64Array(), 0.5), NaN);
 });
 
-test("the part of the time is read from the address, and nonsense is all of it", () => {
+test("the time range is read from the address, and an invalid one is the whole time", () => {
   const trace = build(shape([{ dur: 100e6 }]));
   assert.deepEqual(zoomOf(trace, "10-20.5"), [10e6, 20.5e6]);
   for (const text of ["", "20-10", "a-b", "1e9-2e9", "-5-3", "500-600"])
     assert.deepEqual(zoomOf(trace, text), [0, 100e6]);
 });
 
-test("the log has starts before what happens inside and ends behind it", () => {
+test("at the same time, the log has starts before events and events before ends", () => {
   const trace = build(
     shape([
       { name: "root", dur: 100 },
@@ -216,7 +216,7 @@ test("the log has starts before what happens inside and ends behind it", () => {
   assert.match(all[3]?.text ?? "", /with an error/);
 });
 
-test("depth 10,000 and 100,000 spans need no recursion and no square of time", () => {
+test("a depth of 10,000 and 100,000 spans need neither recursion nor quadratic time", () => {
   const n = 100_000;
   const deep = build(
     shape(

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes preact.js from the packages of package-lock.json, or compares it with what they make:
+# Builds preact.js from the packages of package-lock.json, or compares it with the build:
 #   update.sh          writes preact.js and its checksum
-#   update.sh --check  fails where preact.js differs from what the packages make
-# A bundle that nobody makes again goes stale without a change of source, so CI runs the check.
+#   update.sh --check  fails if preact.js differs from what the packages build
+# CI runs the check, as the bundle could otherwise differ from its sources unnoticed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)

@@ -1,4 +1,4 @@
-/** Log events: live, in context, and with the way to their trace. */
+/** Log events: live, in context, and with links to their traces. */
 import { Fragment, h, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { heldAtEnd, isAtEnd, useRows } from "../rows.js";
 import { Row, folded } from "../log-row.js";
@@ -37,7 +37,7 @@ export function Page() {
     "trace",
     "span",
   ]);
-  // As `tail -f`: the newest at the end, which stays in view.
+  // Like `tail -f`: the newest event is last, and the end stays in view.
   const tail = place.value.query.get("tail") === "1";
   const rows = useRows({
     path: ["logs"],
@@ -119,7 +119,7 @@ export function Page() {
 }
 
 /**
- * Keeps the end of the page in view while it is there.
+ * Keeps the end of the page in view as long as the user does not scroll away from it.
  * @param {boolean} on
  * @param {number} length
  */
@@ -169,7 +169,7 @@ function Only({ name, id }) {
 }
 
 /**
- * 50 events before and after, of the same service, without the filter.
+ * The 50 events before and the 50 after an event, of the same service, without the filter.
  * @param {{row: LogRow, close: () => void}} props
  */
 function Context({ row, close }) {

@@ -1,4 +1,4 @@
-/** How to send to this store. It waits for the first trace and opens it. */
+/** Shows how to send to this store. If it is empty, opens the first trace when it arrives. */
 import { h } from "../../vendor/preact.js";
 import { get, useStream } from "../api.js";
 import { replace, status, to, useCommand, useRowsShown } from "../page.js";
@@ -15,7 +15,7 @@ export function Page() {
     const first = answer.traces[0];
     if (first) replace(to(["traces", first.trace_id]));
   });
-  // The address that this page came from is the one that programs send to.
+  // Programs send to the address that served this page.
   const endpoint = location.origin;
   const token = status.value?.tokens ? "TOKEN" : null;
   return h(

@@ -1,5 +1,5 @@
 /**
- * Takes a token once. The server answers with a cookie that stands for it; nothing is kept here.
+ * Sends a token to the server, which responds with a cookie for it. The page does not store it.
  */
 import { h, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { ApiError, request, signedOut } from "../api.js";
@@ -9,7 +9,7 @@ import { useTitle } from "../ui.js";
 export function Page() {
   useTitle("Sign in");
   useRowsShown();
-  const [wrong, setWrong] = useState("");
+  const [refusal, setRefusal] = useState("");
   const [busy, setBusy] = useState(false);
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => field.current?.focus(), []);
@@ -23,10 +23,10 @@ export function Page() {
       if (field.current) field.current.value = "";
       signedOut.value = false;
       readStatus();
-      // The page that asked for it, or the first one.
+      // The page that required the sign-in is shown again, or the first one.
       if (place.value.page === "sign-in") replace(to([]));
     } catch (error) {
-      setWrong(
+      setRefusal(
         error instanceof ApiError && error.status === 401
           ? "this token is not one of the server's"
           : error instanceof Error
@@ -45,7 +45,7 @@ export function Page() {
     h(
       "form",
       { onSubmit: submit },
-      // Keepers of passwords want a name to a password.
+      // Password managers need a user name for a password.
       h("input", {
         type: "text",
         name: "username",
@@ -62,10 +62,10 @@ export function Page() {
         autocomplete: "current-password",
         spellcheck: false,
         "aria-describedby": "token-note",
-        "aria-invalid": wrong ? "true" : undefined,
+        "aria-invalid": refusal ? "true" : undefined,
       }),
       h("button", { type: "submit", disabled: busy }, "Sign in"),
-      wrong ? h("p", { class: "error-text", role: "alert" }, wrong) : null,
+      refusal ? h("p", { class: "error-text", role: "alert" }, refusal) : null,
       h(
         "p",
         { id: "token-note", class: "dim" },

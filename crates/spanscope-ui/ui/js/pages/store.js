@@ -1,4 +1,4 @@
-/** What the store holds, what it lost, and what takes how long in it. */
+/** What the store contains, what it lost, and the durations of spans by name. */
 import { h, useState } from "../../vendor/preact.js";
 import { get, useChanges, useLoaded } from "../api.js";
 import { attributeTerm } from "../filter.js";
@@ -20,7 +20,7 @@ const CAUSES = new Map([
 export function Page() {
   useTitle("Store");
   const [version, setVersion] = useState(0);
-  // The counts of a large store cost a scan.
+  // Not more often, as the counts of a large store cost a scan.
   useChanges(undefined, 3000, () => setVersion((n) => n + 1));
   const state = useLoaded(`store ${version}`, (signal) => get(["store"], {}, signal));
   const facts = /** @type {StoreFacts | null} */ (state.data);

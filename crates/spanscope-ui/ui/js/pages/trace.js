@@ -1,4 +1,4 @@
-/** One trace: its head, and the views of it. */
+/** One trace: its header and its views. */
 import { h, useEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
 import { apiPath, get, useLoaded, useStream } from "../api.js";
 import { count, counted, duration, money, parseTime, plain, tokens } from "../format.js";
@@ -16,7 +16,7 @@ import { Waterfall } from "../trace/waterfall.js";
 const VIEWS = /** @type {const} */ (["waterfall", "log", "table", "json"]);
 
 /**
- * Views that are loaded when they are asked for.
+ * Views that are loaded when they are selected.
  * @type {Record<string, () => Promise<{default: View}>>}
  */
 const others = {
@@ -25,7 +25,7 @@ const others = {
   json: () => import("../trace/json.js").then((module) => ({ default: module.Json })),
 };
 
-/** A trace that grows is read again whole up to this size; larger ones wait for the reader. */
+/** The largest number of spans at which a growing trace is reloaded without the user's request. */
 const READ_AGAIN = 20_000;
 const READ_EVERY_MS = 700;
 
@@ -37,7 +37,7 @@ export function Page({ rest }) {
 }
 
 /**
- * Loads what is shown where there is no such trace, or no answer.
+ * Loads and shows the module for a trace that does not exist or could not be loaded.
  * @param {{id: string, state?: import("../api.js").Loaded<any>}} props
  */
 function Missing({ id, state }) {
@@ -61,10 +61,10 @@ function One({ id }) {
   );
   const shape = /** @type {Shape | null} */ (state.data?.trace_id === id ? state.data : null);
   const runs = shape?.state === "running";
-  // Where a parent is missing it may still come.
+  // A missing parent may still arrive.
   const grows = runs || (shape?.missing.length ?? 0) > 0;
   const now = useNow(runs);
-  // The axis of what runs grows in steps of a tenth, so that bars don't crawl.
+  // The axis of a running trace grows in steps of 10 %, so that its bars do not move all the time.
   const elapsed =
     shape && runs ? (now - parseTime(shape.start).ms) * (shape.unit === "ms" ? 1 : 1e6) : 0;
   const axis = elapsed > 0 ? growing(Math.max(elapsed, shape?.duration ?? 0)) : 0;
@@ -80,16 +80,16 @@ function One({ id }) {
   if (shape) cursor.current = shape.cursor;
   const small = (shape?.n ?? 0) <= READ_AGAIN;
   const [grown, setGrown] = useState(false);
-  useStream(grows ? () => apiPath(["traces", id, "live"], { after: cursor.current }) : null, (news) => {
+  useStream(grows ? () => apiPath(["traces", id, "live"], { after: cursor.current }) : null, (diff) => {
     if (
-      news.new?.length === 0 &&
-      news.ended?.length === 0 &&
-      !news.events &&
-      news.state === shape?.state
+      diff.new?.length === 0 &&
+      diff.ended?.length === 0 &&
+      !diff.events &&
+      diff.state === shape?.state
     )
       return;
     if (!small) return setGrown(true);
-    // News after a quiet time are read at once, and not more often than that.
+    // The first change after a pause is loaded at once, further ones at this interval.
     const wait = Math.max(0, readAt.current + READ_EVERY_MS - Date.now());
     timer.current ??= setTimeout(() => {
       timer.current = undefined;
@@ -173,7 +173,7 @@ function One({ id }) {
 }
 
 /**
- * The command that prints what a view shows.
+ * Returns the command that prints what a view shows.
  * @param {string} view
  * @param {Shape} shape
  */
@@ -182,7 +182,7 @@ function commandOf(view, { command: tree, trace_id }) {
   return view === "json" ? `spanscope export ${trace_id} --to otlp-json` : tree;
 }
 
-/** The request that has what a view shows. @param {string} view @param {string} id */
+/** Returns the request for what a view shows. @param {string} view @param {string} id */
 function requestOf(view, id) {
   if (view === "log") return apiPath(["logs"], { trace: id, limit: 1000 });
   return apiPath(["traces", id, ...(view === "json" ? ["export"] : [])]);
@@ -193,7 +193,7 @@ function setView(view) {
   adjust({ view: view === "waterfall" ? null : view }, true);
 }
 
-/** The present, four times a second while something runs. @param {boolean} on */
+/** Returns the current time, updated four times a second while `on` is set. @param {boolean} on */
 function useNow(on) {
   const [now, set] = useState(Date.now());
   useEffect(() => {
@@ -204,7 +204,7 @@ function useNow(on) {
   return now;
 }
 
-/** The next of the steps of a tenth that is not below the time. @param {number} elapsed */
+/** Rounds a time up to the next power of 1.1. @param {number} elapsed */
 export function growing(elapsed) {
   return 1.1 ** Math.ceil(Math.log(elapsed) / Math.log(1.1));
 }

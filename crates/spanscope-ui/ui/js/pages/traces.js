@@ -173,7 +173,7 @@ function Heading({ name, title, sort }) {
       most: 900,
       step: 10,
       onChange: (px) => setWidth(name, px),
-      // A box of 100 pixels: a percentage of it is a pixel.
+      // In a box of 100 pixels, one percent is one pixel.
       from: () => ({ left: cell.current?.getBoundingClientRect().left ?? 0, width: 100 }),
     }),
   );

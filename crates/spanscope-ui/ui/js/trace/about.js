@@ -1,4 +1,4 @@
-/** The facts of a span that are no attributes: ids, times, where it was recorded. */
+/** The properties of a span besides its attributes: ids, times, and where it was recorded. */
 import { h } from "../../vendor/preact.js";
 import { attributeTerm } from "../filter.js";
 import { count, duration, timeFull } from "../format.js";

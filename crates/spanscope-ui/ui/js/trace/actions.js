@@ -1,4 +1,4 @@
-/** What can be done with a trace. */
+/** The menu of actions for a trace. */
 import { h } from "../../vendor/preact.js";
 import { apiPath } from "../api.js";
 import { commandText, to } from "../page.js";

@@ -1,4 +1,4 @@
-/** Attributes of a span, with their types, and what was cut of them. */
+/** Attributes of a span, with their types, and with notes on values that were cut. */
 import { h, useState } from "../../vendor/preact.js";
 import { apiPath } from "../api.js";
 import { attributeTerm } from "../filter.js";
@@ -10,10 +10,10 @@ import { grouped } from "./groups.js";
 /** @typedef {import("../api-types.d.ts").SpanDetails} SpanDetails */
 /** @typedef {import("../api-types.d.ts").SpanDetails["attributes"][number]} Attribute */
 
-/** Values show this much, then more in steps. */
+/** The part of a value that is shown at first. */
 const FIRST_CHARACTERS = 2000;
 const FIRST_LINES = 40;
-/** Lists of attributes show this many, then more in steps. */
+/** The number of attributes that are shown at first, and added per step. */
 const FIRST_KEYS = 200;
 
 /** @param {{span: SpanDetails}} props */

@@ -1,4 +1,4 @@
-/** The details of one span: attributes, events, links, errors, and how it compares. */
+/** The details of one span: attributes, events, links, errors, and a comparison by name. */
 import { h, useEffect, useRef } from "../../vendor/preact.js";
 import { get, useLoaded } from "../api.js";
 import { count, cut, duration, money, plain } from "../format.js";
@@ -12,7 +12,7 @@ import { frames } from "./stack.js";
 /** @typedef {import("../api-types.d.ts").SpanDetails} SpanDetails */
 /** @typedef {import("../api-types.d.ts").SpanAmong} Among */
 
-/** Characters of a stack trace that are shown; the copy has all. */
+/** The maximum number of characters of a stack trace that are shown. The copy contains all. */
 const MOST_STACK = 20_000;
 
 /** @param {{traceId: string, spanId: string, close: () => void}} props */
@@ -22,7 +22,7 @@ export function Details({ traceId, spanId, close }) {
   );
   const span = /** @type {SpanDetails | null} */ (state.data);
   const pane = useRef(/** @type {HTMLElement | null} */ (null));
-  // A comparison costs a scan, so it comes behind what is stored with the span.
+  // The comparison costs a scan, so it is requested after the span.
   const compared = useLoaded(
     span && span.state === "ended" ? `among ${traceId}/${spanId}` : null,
     (signal) => get(["traces", traceId, "spans", spanId, "among"], {}, signal),
@@ -165,7 +165,7 @@ function Errors({ span }) {
   ];
 }
 
-/** A stack trace, the program's own frames in bold. @param {{text: string}} props */
+/** A stack trace with the program's own frames in bold. @param {{text: string}} props */
 function Stack({ text }) {
   return frames(cut(text, MOST_STACK)).map(({ text: part, own }, i) =>
     h(

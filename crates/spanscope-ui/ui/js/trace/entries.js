@@ -1,4 +1,4 @@
-/** Starts, ends and events of a trace in the order of time. Pure, as the model is. */
+/** Starts, ends and events of a trace in chronological order. Pure, like the model. */
 import { duration, parseTime } from "../format.js";
 import { rowOf } from "./model.js";
 
@@ -20,7 +20,7 @@ import { rowOf } from "./model.js";
  */
 export function entries(trace, logs) {
   const { shape } = trace;
-  const zero = parseTime(shape.start);
+  const origin = parseTime(shape.start);
   /** @type {Entry[]} */
   const all = [];
   for (let row = 0; row < trace.n; row++) {
@@ -40,10 +40,10 @@ export function entries(trace, logs) {
   }
   for (const log of logs) {
     const time = parseTime(log.time);
-    // Milliseconds apart and the digits below them, so that nothing is rounded.
+    // Milliseconds and the digits below them are subtracted separately, so that nothing is rounded.
     const ns =
-      (Math.floor(time.ms) - Math.floor(zero.ms)) * 1e6 +
-      (Number(time.digits.slice(3)) - Number(zero.digits.slice(3)));
+      (Math.floor(time.ms) - Math.floor(origin.ms)) * 1e6 +
+      (Number(time.digits.slice(3)) - Number(origin.digits.slice(3)));
     const pairs = log.attributes.slice(0, 8).map(([key, , value]) => `${key}=${value.slice(0, 80)}`);
     all.push({
       at: ns / trace.scale,
@@ -54,7 +54,7 @@ export function entries(trace, logs) {
       text: [log.message || log.name, ...pairs].join(" "),
     });
   }
-  // Starts before what happens inside, ends behind it, children's before their parents'.
+  // At equal times: starts, then events, then ends, where children end before their parents.
   return all.sort(
     (a, b) => a.at - b.at || a.order - b.order || (a.what === "ended" ? b.row - a.row : a.row - b.row),
   );

@@ -1,4 +1,4 @@
-/** The field that finds spans of the trace: the server looks at all of them, folded ones too. */
+/** The field that finds spans of the trace. The server searches all spans, also folded ones. */
 import { h, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { get, useLoaded } from "../api.js";
 import { count, counted } from "../format.js";
@@ -6,7 +6,7 @@ import { adjust, place } from "../page.js";
 import { Problem, icon } from "../ui.js";
 
 /** @typedef {import("../api-types.d.ts").FoundSpans} FoundSpans */
-/** Rows in their order, and a mark of each row. */
+/** The matching rows in order, and for each row whether it matches. */
 /** @typedef {{rows: number[], marks: Uint8Array}} Matches */
 
 /**
@@ -92,7 +92,7 @@ export function Find({ trace, at, setMatches, jump }) {
 }
 
 /**
- * A button to the next of some rows, or the previous one.
+ * A button that goes to the next or previous one of some rows.
  * @param {string} name
  * @param {string} key
  * @param {"up" | "down"} sign
@@ -107,7 +107,7 @@ export function step(name, key, sign, run) {
 }
 
 /**
- * The rows that the server found; it names them by their numbers.
+ * Returns the rows that the server found. Its response contains their numbers.
  * @param {import("./model.js").Shape} shape
  * @param {FoundSpans} answer
  * @returns {Matches}

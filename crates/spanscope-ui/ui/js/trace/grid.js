@@ -1,7 +1,7 @@
 /**
- * The rows of the waterfall. Only those in view exist: a pool of elements is filled again while one
- * scrolls, whatever the trace holds. The grid keeps the focus and names its current row by
- * `aria-activedescendant`, so a row that is recycled never takes the focus away.
+ * The rows of the waterfall. Only those in view exist: a pool of elements is reused while the user
+ * scrolls, however large the trace is. The grid keeps the focus and refers to its current row with
+ * `aria-activedescendant`, so the focus is not lost when an element is reused.
  */
 import { count, counted, duration, plain } from "../format.js";
 import { density, onTheme } from "../keys.js";
@@ -30,9 +30,9 @@ import { coloursOf, paintAxis, paintBars } from "./paint.js";
  * @property {import("./paint.js").Marks | null} marks
  */
 
-/** Rows above and below what is seen, so that fast scrolling shows no holes. */
+/** The number of rows above and below the view that are filled too, for fast scrolling. */
 const SPARE = 1;
-/** Deeper levels are indented no further; their number is shown. */
+/** Deeper levels are not indented further. */
 const MOST_DEPTH = 24;
 
 export class Grid {
@@ -88,7 +88,7 @@ export class Grid {
     const height = this.height;
     this.height = this.host.clientHeight;
     if (!this.state || (before === this.rowHeight && height <= this.height)) return;
-    // The same rows stay in view, the current one above all: opening the details may have done this.
+    // Keeps the same rows in view, above all the current one, for example when the details open.
     const { line, shown } = this.state;
     const top = this.host.scrollTop;
     const wasSeen = line * before < top + height && (line + 1) * before > top;
@@ -113,7 +113,7 @@ export class Grid {
   }
 
   /**
-   * Keeps the first row in view where it is while rows come in above it.
+   * Keeps the first row in view at its position when rows are added above it.
    * @param {GridState} before
    * @param {GridState} state
    */
@@ -144,12 +144,12 @@ export class Grid {
     return this.rows.offsetTop;
   }
 
-  /** Lines that fit into the view. */
+  /** Returns the number of lines that fit in the view. */
   page() {
     return Math.max(1, Math.floor((this.host.clientHeight - this.headHeight()) / this.rowHeight) - 1);
   }
 
-  /** The line at the top of the view. */
+  /** Returns the line at the top of the view. */
   top() {
     return Math.floor(this.host.scrollTop / this.rowHeight);
   }
@@ -170,18 +170,18 @@ export class Grid {
     }
     const size = this.pool.length;
     for (let line = first; line < first + size; line++) {
-      const place = line % size;
-      const row = this.pool[place];
+      const index = line % size;
+      const row = this.pool[index];
       if (!row) continue;
       if (line >= last) {
-        if (this.filled[place] !== -2) {
+        if (this.filled[index] !== -2) {
           row.element.hidden = true;
           row.element.removeAttribute("id");
-          this.filled[place] = -2;
+          this.filled[index] = -2;
         }
-      } else if (this.filled[place] !== line) {
+      } else if (this.filled[index] !== line) {
         this.fill(row, line, state);
-        this.filled[place] = line;
+        this.filled[index] = line;
       }
     }
     const current = state.line >= first && state.line < last ? `line-${state.line}` : "";
@@ -274,16 +274,16 @@ export class Grid {
     if (at !== undefined)
       usage.textContent = `${count(shape.tokens.input[at] ?? 0)}→${count(shape.tokens.output[at] ?? 0)}`;
     element.setAttribute("aria-label", says(trace, row));
-    const { size, place } = siblings(trace);
+    const { size, position } = siblings(trace);
     element.setAttribute("aria-setsize", String(size[row] ?? 1));
-    element.setAttribute("aria-posinset", String(place[row] ?? 1));
+    element.setAttribute("aria-posinset", String(position[row] ?? 1));
     const service = shape.services[shape.service[row] ?? 0] ?? "";
     element.title = `${plain(spanName, 500)}\n${plain(service, 100)}`;
     element.dataset["span"] = idOf(shape, row);
   }
 }
 
-/** The elements of a row, which are filled again and again. */
+/** Makes the elements of a row, which are reused. */
 function makeRow() {
   const part = (/** @type {string} */ tag, /** @type {object} */ facts) =>
     Object.assign(document.createElement(tag), facts);

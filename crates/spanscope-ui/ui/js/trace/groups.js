@@ -2,12 +2,12 @@
 
 /** @typedef {import("../api-types.d.ts").SpanDetails["attributes"][number]} Attribute */
 
-/** Fewer attributes are found without headings. */
+/** Fewer attributes are shown without headings. */
 const GROUPS_FROM = 9;
 
 /**
- * Attributes by the first part of their keys, in the order in which the parts come; those that
- * share it with no other are one group without a name, the first.
+ * Groups attributes by the first part of their keys, in the order in which the parts first occur.
+ * Those whose part occurs only once are in the first group, which has no name.
  * @param {Attribute[]} pairs
  * @returns {[string, Attribute[]][]}
  */

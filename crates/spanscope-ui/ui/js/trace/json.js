@@ -6,7 +6,7 @@ import { Problem } from "../ui.js";
 import { Lines } from "../virtual.js";
 
 /**
- * A longer text is only a download: no reader gets through it here, and the tab would hold it three times.
+ * A longer text is only offered as a download, as the tab would hold it in memory three times.
  */
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_LINE = 2000;

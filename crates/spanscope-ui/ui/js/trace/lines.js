@@ -1,6 +1,5 @@
 /**
- * Which lines of a trace are shown: folds, groups, filters, and what they leave out. Pure, as the
- * model is.
+ * Determines which lines of a trace are shown, by folds, groups and filters. Pure, like the model.
  */
 
 import { count, duration, plain } from "../format.js";
@@ -8,7 +7,7 @@ import { count, duration, plain } from "../format.js";
 /** @typedef {import("./model.js").Trace} Trace */
 
 /**
- * Signs and words of steps, by the letters of `shape.step`.
+ * The signs and names of the kinds of steps, by the letters of `shape.step`.
  * @type {Map<string, [string, string]>}
  */
 export const STEPS = new Map([
@@ -22,7 +21,7 @@ export const STEPS = new Map([
   ["n", ["·", ""]],
 ]);
 
-/** Kinds of lines. */
+/** Kinds of lines: a span, a group, a missing parent, and spans that are not loaded. */
 export const SPAN = 0;
 export const GROUP = 1;
 export const MISSING = 2;
@@ -41,13 +40,13 @@ export const FOLDED = 3;
  * @typedef {object} Lines
  * @property {Int32Array} row
  * @property {Uint8Array} kind
- * @property {Int32Array} at line of each row, or of what hides it
+ * @property {Int32Array} at the line of each row, or of the line that hides it
  * @property {number} length
  * @property {number} hiddenSpans spans of hidden services
  */
 
 /**
- * The lines that are shown.
+ * Returns the lines that are shown.
  * @param {Trace} trace
  * @param {View} view
  * @returns {Lines}
@@ -99,13 +98,13 @@ export function lines(trace, view) {
       r += 1;
     }
   }
-  // Whole trees that were left out are below no row.
+  // Whole trees that were not loaded are below no row.
   if (trace.folded.has(-1)) push(-1, FOLDED);
   return { row, kind, at, length, hiddenSpans };
 }
 
 /**
- * The depth that a line is shown at: members of an open group are below its line.
+ * Returns the depth at which a line is shown. Members of an open group are below its line.
  * @param {Trace} trace
  * @param {View} view
  * @param {Lines} shown
@@ -127,7 +126,7 @@ export function hasChildren(trace, row) {
 }
 
 /**
- * The ancestors of a row, the nearest first.
+ * Returns the ancestors of a row, the nearest first.
  * @param {Trace} trace
  * @param {number} row
  */
@@ -138,7 +137,7 @@ export function ancestors(trace, row) {
 }
 
 /**
- * A view in which the row is shown.
+ * Returns the view with everything opened that hides the row.
  * @param {Trace} trace
  * @param {View} view
  * @param {number} row
@@ -158,7 +157,7 @@ export function reveal(trace, view, row) {
 }
 
 /**
- * Marks the rows and all above them.
+ * Marks the rows and their ancestors.
  * @param {Trace} trace
  * @param {Iterable<number>} rows
  */
@@ -171,7 +170,7 @@ export function withAncestors(trace, rows) {
 }
 
 /**
- * Every row with children, from a depth on.
+ * Returns all rows with children at or below a depth, to be folded.
  * @param {Trace} trace
  * @param {number} [depth]
  */
@@ -185,7 +184,7 @@ export function foldFrom(trace, depth = 0) {
 }
 
 /**
- * Rows with children that the critical path does not touch.
+ * Returns the rows with children that are not on the critical path, to be folded.
  * @param {Trace} trace
  */
 export function foldOffPath(trace) {
@@ -197,7 +196,7 @@ export function foldOffPath(trace) {
 }
 
 /**
- * The next of some rows behind or before one, around the end.
+ * Returns the next or previous one of some rows. After the last one follows the first.
  * @param {readonly number[]} rows in their order
  * @param {number} from
  * @param {1 | -1} step
@@ -209,7 +208,7 @@ export function nextOf(rows, from, step) {
 }
 
 /**
- * The set with the value, or without it.
+ * Returns a copy of the set with the value, or without it.
  * @param {Set<number>} set
  * @param {number} value
  * @param {boolean} has
@@ -222,7 +221,7 @@ export function changed(set, value, has) {
 }
 
 /**
- * The row of a span in words, for screen readers: what the line and its bar show.
+ * Describes the row of a span for screen readers: what its line and its bar show.
  * @param {Trace} trace
  * @param {number} row
  */

@@ -1,4 +1,4 @@
-/** Starts, ends and events of all spans in the order of time. */
+/** Starts, ends and events of all spans in chronological order. */
 import { h, useMemo } from "../../vendor/preact.js";
 import { get, useLoaded } from "../api.js";
 import { counted, duration, plain } from "../format.js";
@@ -10,7 +10,7 @@ import { entries } from "./entries.js";
 /** @typedef {import("../api-types.d.ts").LogRow} LogRow */
 
 const PAGE = 1000;
-/** More events than this are read on the page of logs. */
+/** The maximum number of pages that are loaded. The page of logs shows further events. */
 const MOST_PAGES = 20;
 const RANK = new Map([
   ["trace", 0],

@@ -1,15 +1,15 @@
-/** Marks on the bars of the waterfall that are drawn once the rows are there: events, hatching. */
+/** Events and hatching on the bars of the waterfall. They are drawn after the rows are shown. */
 
 /** @typedef {import("./model.js").Trace} Trace */
 /** @typedef {import("./paint.js").Colours} Colours */
 /** @typedef {import("./paint.js").BarBox} BarBox */
 
-/** Events nearer than this are one mark with a number. */
+/** Events that are closer than this, in pixels, are drawn as one mark with their number. */
 const DOT_ROOM = 6;
 
 /**
- * Events as dots, errors as diamonds. Events that are too near to each other are one mark with
- * their number.
+ * Draws events as dots, and errors as diamonds. Events that are too close to each other are one
+ * mark with their number.
  * @param {CanvasRenderingContext2D} context
  * @param {Trace} trace
  * @param {number} row
@@ -46,18 +46,19 @@ export function paintDots(context, trace, row, box, colours) {
 }
 
 /**
- * The events of a row as marks: where, how many, and whether one is an error.
+ * Returns the marks for the events of a row: their positions, how many events each stands for, and
+ * whether one of these is an error.
  * @param {Trace} trace
  * @param {number} row
- * @param {(at: number) => number} place
+ * @param {(at: number) => number} toX
  */
-export function joinedDots(trace, row, place) {
+export function joinedDots(trace, row, toX) {
   const { dots } = trace.shape;
   /** @type {{x: number, count: number, bad: boolean}[]} */
   const marks = [];
   for (let i = trace.dotsFrom[row] ?? 0; i < (trace.dotsFrom[row + 1] ?? 0); i++) {
     const dot = trace.dotsAt[i] ?? 0;
-    const x = place(dots.ns[dot] ?? 0);
+    const x = toX(dots.ns[dot] ?? 0);
     const severity = dots.severity[dot];
     const bad = severity === "e" || severity === "c";
     const last = marks.at(-1);
@@ -70,7 +71,7 @@ export function joinedDots(trace, row, place) {
 }
 
 /**
- * The bar of a span whose program ended before it.
+ * Draws the bar of an abandoned span, whose program ended before it.
  * @param {CanvasRenderingContext2D} context
  * @param {number} x
  * @param {number} y

@@ -1,4 +1,4 @@
-/** The whole trace in a strip, in which a time is chosen. */
+/** A strip with the whole trace, in which a time range is selected. */
 import { h, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { onTheme } from "../keys.js";
 import { adjust } from "../page.js";
@@ -67,7 +67,7 @@ export function Minimap({ trace, zoom, cursor }) {
 }
 
 /**
- * The whole trace in a strip: which rows run when, the errors, and the part that is shown.
+ * Draws the whole trace: when its rows run, the errors, and the time range that is shown.
  * @param {HTMLCanvasElement} canvas
  * @param {{trace: Trace, zoom: [number, number], cursor: number}} scene
  * @param {{width: number, height: number}} box
@@ -81,7 +81,8 @@ function paintMinimap(canvas, scene, { width, height }, colours) {
   const lineHeight = Math.max(2, Math.min(4, height / Math.max(1, trace.n)));
   const rows = Math.max(1, Math.floor((height - 4) / lineHeight));
   const scale = (w - EDGE) / trace.duration;
-  // How many more spans run from each pixel on, for each line: 100,000 spans cost one pass.
+  // By how many spans the number of running ones changes at each pixel of each line. This needs
+  // only one pass, even over 100,000 spans.
   const steps = new Int32Array((w + 2) * rows);
   for (let row = 0; row < trace.n; row++) {
     const y = Math.min(rows - 1, trace.n <= rows ? row : Math.floor((row / trace.n) * rows));

@@ -1,14 +1,14 @@
 /**
- * A trace as columns, and what follows from them: depth, subtrees, groups of equal siblings, which
- * rows are shown. Pure and without recursion: depth 10,000 and 100,000 spans are normal here. Rows
- * are in the order of a walk, so a subtree is the range from its row to `end[row]`.
+ * A trace as columns, and what is derived from them: depths, subtrees and groups of equal siblings.
+ * The functions are pure and do not recurse: traces may have a depth of 10,000 and 100,000 spans.
+ * Rows are in depth-first order, so a subtree is the range from its row to `end[row]`.
  */
 
 /** @typedef {import("../api-types.d.ts").TraceShape} Shape */
 
-/** From this number of equal siblings in a row they are one line. */
+/** The minimum number of successive equal siblings that are shown as one line. */
 const GROUP_FROM = 5;
-/** Smaller traces are shown as they are. */
+/** Traces with fewer spans are shown without groups. */
 const GROUPS_FROM_SPANS = 200;
 
 /**
@@ -18,25 +18,25 @@ const GROUPS_FROM_SPANS = 200;
  * @property {number} scale nanoseconds of one unit of the shape
  * @property {number} duration in units, never 0
  * @property {Int32Array} depth
- * @property {Int32Array} end one behind the last row of the subtree
+ * @property {Int32Array} end the row after the last one of the subtree
  * @property {Float64Array} start
- * @property {Float64Array} dur NaN where it has not ended
+ * @property {Float64Array} dur NaN if the span has not ended
  * @property {Uint8Array} error
  * @property {Uint8Array} path on the critical path
- * @property {Map<number, number>} tokens row to its place in `shape.tokens`
+ * @property {Map<number, number>} tokens row to its index in `shape.tokens`
  * @property {Map<number, string>} missing row to the id of its parent
- * @property {Map<number, number>} folded row to the number of spans that were left out below
+ * @property {Map<number, number>} folded row to the number of spans below it that were not loaded
  * @property {Int32Array} dotsFrom `dots` of a row are from `dotsFrom[row]` to `dotsFrom[row + 1]`
  * in `dotsAt`
  * @property {Int32Array} dotsAt
  * @property {Int32Array} group head of the group that the row is in, or -1
  * @property {Map<number, {count: number, end: number, total: number, last: number}>} groups by head
- * @property {number[]} calls rows of calls of models
+ * @property {number[]} calls rows of model calls
  */
 
 /**
  * @param {Shape} shape
- * @param {number} [scaleNow] units that a running trace lasts by now
+ * @param {number} [scaleNow] the duration of a running trace so far, in units of the shape
  * @returns {Trace}
  */
 export function build(shape, scaleNow = 0) {
@@ -102,7 +102,8 @@ function dotsByRow({ n, dots }) {
 }
 
 /**
- * Siblings in a row with one name and service, without errors below and without a long child.
+ * Groups successive siblings with the same name and service that have no errors or running spans,
+ * and no long children.
  * @param {Trace} trace
  */
 function findGroups(trace) {
@@ -115,14 +116,14 @@ function findGroups(trace) {
     if (above < 0) continue;
     if (!plain[row] || (dur[row] ?? 0) > trace.duration / 100) plain[above] = 0;
   }
-  // The last child of each parent; roots share the place behind the last row.
+  // The last child of each parent. Roots share the index after the last row.
   const last = new Int32Array(n + 1).fill(-1);
   const head = new Int32Array(n).fill(-1);
   const counts = new Int32Array(n);
   for (let row = 0; row < n; row++) {
     const above = parent[row] ?? -1;
-    const place = above >= 0 ? above : n;
-    const before = last[place] ?? -1;
+    const parentIndex = above >= 0 ? above : n;
+    const before = last[parentIndex] ?? -1;
     const same =
       before >= 0 &&
       plain[row] &&
@@ -130,21 +131,21 @@ function findGroups(trace) {
       name[before] === name[row] &&
       service[before] === service[row] &&
       !trace.missing.has(row);
-    const mine = same ? (head[before] ?? row) : row;
-    head[row] = mine;
-    counts[mine] = (counts[mine] ?? 0) + 1;
-    last[place] = row;
+    const first = same ? (head[before] ?? row) : row;
+    head[row] = first;
+    counts[first] = (counts[first] ?? 0) + 1;
+    last[parentIndex] = row;
   }
   for (let row = 0; row < n; row++) {
-    const mine = head[row] ?? -1;
-    if (mine < 0 || (counts[mine] ?? 0) < GROUP_FROM) continue;
-    trace.group[row] = mine;
-    const group = trace.groups.get(mine) ?? { count: 0, end: 0, total: 0, last: 0 };
+    const first = head[row] ?? -1;
+    if (first < 0 || (counts[first] ?? 0) < GROUP_FROM) continue;
+    trace.group[row] = first;
+    const group = trace.groups.get(first) ?? { count: 0, end: 0, total: 0, last: 0 };
     group.count += 1;
     group.end = end[row] ?? row + 1;
     group.last = row;
     group.total += dur[row] ?? 0;
-    trace.groups.set(mine, group);
+    trace.groups.set(first, group);
   }
 }
 
@@ -157,20 +158,20 @@ export function idOf(shape, row) {
 }
 
 /**
- * The row of a span, or -1.
+ * Returns the row of a span, or -1.
  * @param {Shape} shape
  * @param {string} id
  */
 export function rowOf(shape, id) {
   if (!/^[0-9a-f]{16}$/.test(id)) return -1;
-  // An id may also be found across the border of two others.
+  // The text may also occur across the boundary between two ids.
   for (let at = shape.ids.indexOf(id); at >= 0; at = shape.ids.indexOf(id, at + 1))
     if (at % 16 === 0) return at / 16;
   return -1;
 }
 
 /**
- * The part of the time that the address asks for, in units of the shape. The address has it in
+ * Returns the time range of the address in units of the shape. The address contains it in
  * milliseconds from the start of the trace.
  * @param {Trace} trace
  * @param {string} text `FROM-TO`
@@ -186,7 +187,7 @@ export function zoomOf(trace, text) {
 }
 
 /**
- * Segments of the critical path by row, made once for a trace.
+ * The segments of the critical path by row, computed once for a trace.
  * @type {WeakMap<Trace, Map<number, Shape["critical"]>>}
  */
 const segments = new WeakMap();
@@ -206,27 +207,27 @@ export function segmentsOf(trace, row) {
   return map.get(row) ?? [];
 }
 
-/** @type {WeakMap<Trace, {size: Int32Array, place: Int32Array}>} */
+/** @type {WeakMap<Trace, {size: Int32Array, position: Int32Array}>} */
 const families = new WeakMap();
 
-/** How many siblings each row has, and which of them it is. @param {Trace} trace */
+/** Returns the number of siblings of each row, and its position among them. @param {Trace} trace */
 export function siblings(trace) {
   let known = families.get(trace);
   if (!known) {
     const { n, shape } = trace;
     const children = new Int32Array(n + 1);
-    const place = new Int32Array(n);
+    const position = new Int32Array(n);
     for (let row = 0; row < n; row++) {
       const above = shape.parent[row] ?? -1;
       const at = above >= 0 ? above : n;
       children[at] = (children[at] ?? 0) + 1;
-      place[row] = children[at] ?? 1;
+      position[row] = children[at] ?? 1;
     }
     const size = Int32Array.from(
       { length: n },
       (_, row) => children[(shape.parent[row] ?? -1) >= 0 ? (shape.parent[row] ?? 0) : n] ?? 1,
     );
-    known = { size, place };
+    known = { size, position };
     families.set(trace, known);
   }
   return known;
@@ -236,7 +237,7 @@ export function siblings(trace) {
 const medians = new WeakMap();
 
 /**
- * The median duration of a group of equal siblings.
+ * Returns the median duration of a group of equal siblings.
  * @param {Trace} trace
  * @param {number} head
  */
@@ -256,7 +257,7 @@ export function groupMedian(trace, head) {
 }
 
 /**
- * The services that the address hides: a list of names as JSON.
+ * Returns the services that the address hides. It contains a list of their names as JSON.
  * @param {Shape} shape
  * @param {string} text
  */
@@ -266,7 +267,7 @@ export function hiddenServices(shape, text) {
   try {
     names = JSON.parse(text || "[]");
   } catch {
-    // An address that was written by hand hides nothing.
+    // An invalid list hides nothing.
   }
   const all = Array.isArray(names) ? names.map((name) => shape.services.indexOf(name)) : [];
   return new Set(all.filter((service) => service >= 0));

@@ -1,4 +1,4 @@
-/** The keys of the waterfall, and its pointer. */
+/** The keys of the waterfall. */
 import { useEffect } from "../../vendor/preact.js";
 import { useKeys } from "../keys.js";
 import { adjust } from "../page.js";
@@ -71,7 +71,7 @@ export function Moves(moves) {
     if (above >= 0) select(above);
   };
   const levels = (/** @type {1 | -1} */ step) => () => {
-    // One level more or less than what is open at the deepest.
+    // One level more or less than the deepest one that is open.
     let deepest = 0;
     for (let i = 0; i < shown.length; i++) {
       const r = shown.row[i] ?? 0;

@@ -1,9 +1,9 @@
-/** A trace by the names of its spans. Pure, as the model is. */
+/** Statistics of a trace by the names of its spans. Pure, like the model. */
 
 /** @typedef {import("./model.js").Trace} Trace */
 
 /**
- * Time in which a span ran and none of its children did, by row.
+ * Returns, by row, the time in which a span ran and none of its children did.
  * @param {Trace} trace
  */
 export function selfTimes({ n, start, dur, shape, duration }) {
@@ -26,7 +26,7 @@ export function selfTimes({ n, start, dur, shape, duration }) {
 }
 
 /**
- * Time on the critical path by row.
+ * Returns, by row, the time on the critical path.
  * @param {Trace} trace
  */
 export function pathTimes({ n, shape }) {
@@ -54,7 +54,7 @@ export function pathTimes({ n, shape }) {
  */
 
 /**
- * The trace by name and service, times in units of the shape.
+ * Returns the statistics by name and service, with times in units of the shape.
  * @param {Trace} trace
  * @returns {NameRow[]}
  */
@@ -70,21 +70,21 @@ export function byName(trace) {
     if (known) known.push(row);
     else rows.set(key, [row]);
   }
-  return [...rows.values()].map((mine) => {
-    const first = mine[0] ?? 0;
+  return [...rows.values()].map((members) => {
+    const first = members[0] ?? 0;
     const durations = Float64Array.from(
-      mine.map((row) => trace.dur[row] ?? NaN).filter((d) => !Number.isNaN(d)),
+      members.map((row) => trace.dur[row] ?? NaN).filter((d) => !Number.isNaN(d)),
     ).sort();
     const sum = (/** @type {(row: number) => number} */ of) =>
-      mine.reduce((total, row) => total + of(row), 0);
-    const costs = mine.flatMap((row) => {
+      members.reduce((total, row) => total + of(row), 0);
+    const costs = members.flatMap((row) => {
       const at = trace.tokens.get(row);
       return at === undefined ? [] : [shape.tokens.cost[at] ?? null];
     });
     return {
       name: shape.names[shape.name[first] ?? 0] ?? "",
       service: shape.services[shape.service[first] ?? 0] ?? "",
-      count: mine.length,
+      count: members.length,
       errors: sum((row) => trace.error[row] ?? 0),
       p50: quantile(durations, 0.5),
       p95: quantile(durations, 0.95),
@@ -106,7 +106,7 @@ export function byName(trace) {
 }
 
 /**
- * The least value that this share of all is not above.
+ * Returns the smallest value such that at least this share of all values is not greater.
  * @param {Float64Array} sorted
  * @param {number} share
  */

@@ -1,11 +1,11 @@
-/** An id that is only the beginning of one, and one that names no trace. */
+/** The page for a prefix of an id, and for an id that no trace has. */
 import { h, useEffect } from "../../vendor/preact.js";
 import { ApiError, get, useLoaded } from "../api.js";
 import { duration } from "../format.js";
 import { place, replace, status, to } from "../page.js";
 import { Problem, Text, useTitle } from "../ui.js";
 
-/** Goes on to the trace whose id begins so. @param {{prefix: string}} props */
+/** Goes to the trace whose id begins with the prefix. @param {{prefix: string}} props */
 export function Resolve({ prefix }) {
   useTitle("Trace");
   const state = useLoaded(prefix, (signal) => get(["id", prefix], {}, signal));

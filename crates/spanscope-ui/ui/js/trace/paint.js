@@ -1,6 +1,6 @@
 /**
- * What is drawn on canvases: bars of the rows in view and the axis. Colours are the
- * custom properties of the style sheet, read again when the theme changes.
+ * Draws the bars of the rows in view, and the axis. The colours are the custom properties of the
+ * style sheet, which are read again when the theme changes.
  */
 import { axisText, duration as durationText, ticks } from "../format.js";
 import { GROUP, SPAN } from "./lines.js";
@@ -27,7 +27,7 @@ import { groupMedian, segmentsOf } from "./model.js";
  * }} Colours
  */
 
-/** Colours of the kinds of steps, for bars that are coloured by kind: letters of `shape.step`. */
+/** The colours of bars by the kind of step: the letters of `shape.step`. */
 export const STEP_COLOURS = new Map([
   ["a", 2],
   ["w", 5],
@@ -41,10 +41,10 @@ export const STEP_COLOURS = new Map([
 
 /** @param {Element} element @returns {Colours} */
 export function coloursOf(element) {
-  // A property is text until something uses it: the probe has the colour that it stands for.
+  // The value of a custom property is text. The computed style of the probe has it as a colour.
   const probe = document.createElement("span");
   probe.hidden = true;
-  // With forced colours every text has one colour; the properties keep theirs.
+  // Otherwise, with forced colours, every text would have the same colour.
   probe.style.forcedColorAdjust = "none";
   element.append(probe);
   const style = getComputedStyle(probe);
@@ -69,7 +69,7 @@ export function coloursOf(element) {
 }
 
 /**
- * Fits a canvas to its box in the pixels of the screen.
+ * Fits a canvas to its box in device pixels, and clears it.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width
  * @param {number} height
@@ -89,9 +89,9 @@ export function prepare(canvas, width, height) {
   return context;
 }
 
-/** Bars narrower than this could not be seen. */
+/** The minimum width of a bar, so that it is visible. */
 const LEAST = 2;
-/** Room at the right edge, so that the last bar's time is readable. */
+/** The space at the right edge, so that the end of the last bar is visible. */
 export const EDGE = 4;
 /**
  * @typedef {object} Scene
@@ -100,13 +100,13 @@ export const EDGE = 4;
  * @property {[number, number]} zoom in units of the shape
  * @property {boolean} path whether the critical path is shown
  * @property {Uint8Array | null} matches
- * @property {number} cursor end of what runs
- * @property {boolean} byKind whether the kind of a step gives the colour, not the service
+ * @property {number} cursor the end of the bars of running spans
+ * @property {boolean} byKind whether the kind of step determines the colour, not the service
  * @property {Marks | null} marks
  */
 
 /**
- * The bars of the lines from `first` on.
+ * Draws the bars of the lines from `first` on.
  * @param {HTMLCanvasElement} canvas
  * @param {Scene} scene
  * @param {{
@@ -131,7 +131,7 @@ export function paintBars(canvas, scene, box, colours) {
   context.textBaseline = "middle";
   context.strokeStyle = colours.line;
   context.lineWidth = 1;
-  // Where names stand above the bars, lines would cross them.
+  // If the names are above the bars, lines would cross them.
   for (const at of box.barTop < box.rowHeight / 2 ? ticks(zoom[0], zoom[1], box.width / 110) : []) {
     const line = Math.round(x(at)) + 0.5;
     context.beginPath();
@@ -184,7 +184,7 @@ function paintBar(context, scene, line, box, colours) {
     context.fillRect(from, top, to - from, barHeight);
     shadeChildren(context, trace, row, box, colours);
     if (open) {
-      // What runs has an open end, which pulses with the paintings of a running trace.
+      // A running span has an open end, which pulses as a running trace is drawn again and again.
       context.fillStyle = pulses() ? colours.text : colours.back;
       context.beginPath();
       context.moveTo(to, top);
@@ -237,11 +237,11 @@ function paintBar(context, scene, line, box, colours) {
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const pulses = () => !stillness.matches && Math.floor(performance.now() / 500) % 2 === 1;
 
-/** At most this number of children is looked at for one bar: more would blur into each other. */
+/** The maximum number of children that are drawn on one bar. More could not be distinguished. */
 const CHILDREN = 400;
 
 /**
- * A bar is lighter where children cover it.
+ * Makes a bar lighter where children cover it.
  * @param {CanvasRenderingContext2D} context
  * @param {Trace} trace
  * @param {number} row

@@ -1,4 +1,4 @@
-/** The pointer on the waterfall: rows are chosen and folded, the axis is zoomed and dragged. */
+/** Handles the pointer on the waterfall: selecting and folding rows, and zooming the axis. */
 import { useEffect, useRef } from "../../vendor/preact.js";
 import { GROUP, SPAN } from "./lines.js";
 import { fit, setZoom } from "./zoom.js";
@@ -57,7 +57,7 @@ function lineAt(event) {
 }
 
 /**
- * Ctrl and the wheel zoom at the pointer, Shift and the wheel move the time.
+ * Zooms at the pointer with Ctrl and the wheel, and moves the time range with Shift and the wheel.
  * @param {WheelEvent} event
  * @param {Trace} trace
  * @param {[number, number]} zoom
@@ -80,7 +80,7 @@ function wheel(event, trace, zoom, axis) {
 }
 
 /**
- * A range of the axis that is dragged becomes the time that is shown.
+ * Selects a time range by dragging on the axis.
  * @param {PointerEvent} event
  * @param {HTMLElement} axis
  * @param {Trace} trace

@@ -1,6 +1,6 @@
-/** Stack traces: which of their lines are the program's own. Pure. */
+/** Distinguishes the program's own lines of a stack trace from those of libraries. Pure. */
 
-/** Paths and names of what the program was built with, in the languages that send stack traces. */
+/** Parts of lines that belong to libraries and runtimes, in several languages. */
 const FOREIGN = [
   "/rustc/",
   "/.cargo/registry/",
@@ -22,20 +22,20 @@ const FOREIGN = [
 const RUST_FRAME = /^\s*\d+: (?:0x[0-9a-f]+ - )?<?(.*)$/;
 const RUST_LIBRARIES =
   /^(?:std|core|alloc|backtrace|tokio|futures\w*|rust_begin_unwind|__rust|_?start|__libc|clone)\b/;
-/** The second line of a frame: where the function of the line before is. */
+/** The second line of a frame: the location of the function in the line before. */
 const RUST_PLACE = /^\s+at (.+):\d+(?::\d+)?$/;
 const PYTHON_FRAME = /^\s*File "(.+)", line \d+/;
 const OTHER_FRAME = /^\s*(?:at .+[:(].*\d|.+\.go:\d+)/;
 
 /**
- * The lines of a stack trace in runs of lines that are the program's own, and of others.
+ * Splits a stack trace into runs of lines that are the program's own, and runs of others.
  * @param {string} stack
  * @returns {{text: string, own: boolean}[]}
  */
 export function frames(stack) {
   const lines = stack.split("\n");
   const own = lines.map((line, i) => isOwn(line, lines[i + 1] ?? ""));
-  // A place belongs to the frame before it, and source text to the place before it.
+  // A location belongs to the frame before it, and source text to the location before it.
   lines.forEach((line, i) => {
     if (RUST_PLACE.test(line) && RUST_FRAME.test(lines[i - 1] ?? "")) own[i] = own[i - 1] ?? false;
     if (/^ {4}\S/.test(line) && PYTHON_FRAME.test(lines[i - 1] ?? "")) own[i] = own[i - 1] ?? false;
@@ -57,8 +57,8 @@ export function frames(stack) {
 function isOwn(line, next) {
   const frame = RUST_FRAME.exec(line);
   if (frame) {
-    const place = RUST_PLACE.exec(next)?.[1] ?? "";
-    return !RUST_LIBRARIES.test(frame[1] ?? "") && !FOREIGN.some((part) => place.includes(part));
+    const location = RUST_PLACE.exec(next)?.[1] ?? "";
+    return !RUST_LIBRARIES.test(frame[1] ?? "") && !FOREIGN.some((part) => location.includes(part));
   }
   return (
     (PYTHON_FRAME.test(line) || OTHER_FRAME.test(line)) && !FOREIGN.some((part) => line.includes(part))

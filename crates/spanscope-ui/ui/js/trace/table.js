@@ -1,4 +1,4 @@
-/** The trace by the names of its spans. */
+/** A table of the trace by the names of its spans. */
 import { h, useMemo, useState } from "../../vendor/preact.js";
 import { count, duration, money } from "../format.js";
 import { adjust, place } from "../page.js";
@@ -20,7 +20,7 @@ const COLUMNS = /** @type {const} */ ([
   ["cost", "cost"],
 ]);
 const TEXTS = ["name", "service"];
-/** Rows that are shown at once. */
+/** The number of rows that are shown at first, and added per step. */
 const FIRST = 200;
 
 /** @param {{trace: import("./model.js").Trace, select: (row: number) => void}} props */

@@ -118,7 +118,7 @@ function pathSum({ shape, scale }) {
     .join(", ");
 }
 
-/** Which colours bars have: those of services, or of kinds of steps. */
+/** The choice between colouring bars by service and by kind of step. */
 function Colours() {
   const byKind = place.value.query.get("colour") === "kind";
   const choice = (/** @type {string} */ label, /** @type {boolean} */ kind) =>

@@ -1,4 +1,4 @@
-/** The waterfall with its minimap, its tools and its keys. */
+/** The waterfall with its minimap, tools and keys. */
 import { h, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
 import { detailsWidth, nameWidth } from "../keys.js";
 import { adjust, forget, kept, place, useAfterRows, useRowsShown } from "../page.js";
@@ -44,7 +44,7 @@ export function Waterfall({ trace, selected, cursor }) {
         hide: next.hidden.size ? JSON.stringify([...next.hidden].map((i) => shape.services[i])) : null,
       });
   };
-  // The field that finds comes after the rows, and tells what it found.
+  // The search field is loaded after the rows, and reports its matches.
   const [matches, setMatches] = useState(/** @type {import("./find.js").Matches | null} */ (null));
   const matchRows = matches?.rows ?? NONE;
   const only = useMemo(
@@ -57,7 +57,7 @@ export function Waterfall({ trace, selected, cursor }) {
   const path = query.get("path") === "1";
   const zoom = zoomOf(trace, query.get("zoom") ?? "");
   const pinned = rowOf(shape, query.get("pin") ?? "");
-  // The line in hand: the selected span, or a line of a group that was moved to.
+  // The current line: that of the selected span, or another one that the user moved to.
   const [hand, setHand] = useState(-1);
   const line =
     hand >= 0 &&
@@ -114,7 +114,7 @@ export function Waterfall({ trace, selected, cursor }) {
     if (only && !only[row]) adjust({ only: null });
     const at = opened ? (lines(trace, opened).at[row] ?? -1) : (shown.at[row] ?? -1);
     setHand(at);
-    // Rows that unfold are not there yet: the grid scrolls once it has them.
+    // The grid does not have the unfolded rows yet, and scrolls when it does.
     if (opened) unfolding.current = at;
     else grid.current?.reveal(at, center);
     adjust({ span: idOf(shape, row), tab: null }, place.value.query.get("span") === null);
@@ -250,7 +250,7 @@ export function Waterfall({ trace, selected, cursor }) {
 }
 
 /**
- * Folds are kept by span, so that they hold while the trace grows and when the user comes back.
+ * Keeps the folds by span id, so that they persist while the trace grows and after Back.
  * @param {Trace} trace
  * @param {() => HTMLElement | null} host
  */

@@ -1,5 +1,5 @@
 /**
- * The part of the time that is shown. The address has it, in milliseconds from the start of the
+ * Sets the time range that is shown. The address contains it, in milliseconds from the start of the
  * trace.
  */
 import { adjust } from "../page.js";
