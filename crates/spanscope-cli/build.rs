@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// As git shortens them in a repository of this size, and longer than it must be.
+/// Digits of the commit's hash that are shown: more than git needs in a repository of this size.
 const SHOWN_DIGITS: usize = 10;
 
 fn main() {
@@ -32,15 +32,15 @@ fn of_package() -> Option<String> {
     text.split('"').find(|part| is_commit(part)).map(str::to_owned)
 }
 
-/// The commit that is checked out, where the repository is ours and not one that this crate was
-/// copied into.
+/// Returns the commit that is checked out; `None` if this crate was copied into another
+/// repository.
 pub(crate) fn of_checkout() -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.parent()?;
     let of_repository = git(&["rev-parse", "--show-toplevel"])?;
     if Path::new(&of_repository).canonicalize().ok()? != root.canonicalize().ok()? {
         return None;
     }
-    // Its log has a line more after each commit and each checkout.
+    // git appends a line to this log at each commit and each checkout.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
     println!("cargo::rerun-if-changed={log}");
     git(&["rev-parse", "HEAD"]).filter(|commit| is_commit(commit))
@@ -53,7 +53,7 @@ fn git(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
-/// Whether this is the digest that git names a commit by.
+/// Whether this is a commit's hash.
 fn is_commit(text: &str) -> bool {
     text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

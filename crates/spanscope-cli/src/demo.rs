@@ -68,7 +68,7 @@ pub(crate) fn run(db: &Path) -> anyhow::Result<TraceId> {
         .context("can't start the telemetry of the demo")?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(demonstrate());
-    // Tasks that still hang are dropped here, and their spans end, before the flush.
+    // Drops hanging tasks, which ends their spans before the flush.
     drop(runtime);
     let flushed = guard.flush(FLUSH);
     #[cfg(feature = "otlp")]
@@ -126,12 +126,12 @@ async fn run_agent(run: &str, conversation: &str, librarian: &Librarian) -> anyh
     let span = Span::current();
     let trace_id = span.ids().map(|(trace, _)| trace);
     let answer = librarian.in_conversation(conversation).answer(QUESTION).await?;
-    let said = json!([{ "role": "assistant", "parts": [{ "type": "text", "content": answer }] }]);
-    span.record("gen_ai.output.messages", said.to_string());
+    let messages = json!([{ "role": "assistant", "parts": [{ "type": "text", "content": answer }] }]);
+    span.record("gen_ai.output.messages", messages.to_string());
     Ok(Outcome { trace_id, answer })
 }
 
-/// Returns those of `TELEMETRY_SINKS` that export to a collector. Other variables are ignored, so
+/// Returns the sinks of `TELEMETRY_SINKS` that export to a collector. Its other sinks are ignored, so
 /// that the demo always shows the same.
 fn sinks_that_send() -> Vec<String> {
     let sinks = std::env::var("TELEMETRY_SINKS").unwrap_or_default();

@@ -13,7 +13,8 @@ use crate::filter::WrongFilter;
 use crate::remark::remark;
 use crate::render::text::visible;
 
-/// An end with a specific exit code. Every other error is a failure.
+/// An error with its own exit code. The exit code of other errors is 1, or depends on the kind of a
+/// [`StoreError`].
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// The command line is invalid.
@@ -32,7 +33,7 @@ impl Stop {
         Self::Usage(message.to_string()).into()
     }
 
-    /// A [`Stop::NothingFound`].
+    /// Creates a [`Stop::NothingFound`].
     pub(crate) fn nothing(message: impl fmt::Display) -> anyhow::Error {
         Self::NothingFound(message.to_string()).into()
     }

@@ -17,11 +17,12 @@ use crate::render::text::{visible, width};
 
 /// Number of newest spans whose keys are searched before a key counts as unknown.
 const NEWEST_SPANS: u64 = 20_000;
-/// Columns of a filter that are shown before the position of an error.
+/// Maximum number of columns of a filter that are shown before the position of an error.
 const BEFORE: usize = 60;
-const BEHIND: usize = 40;
+/// Maximum number of characters that are shown after it.
+const AFTER: usize = 40;
 
-/// The filter, and remarks on a possibly surprising interpretation.
+/// A filter as the user typed it, and remarks on interpretations that may surprise.
 #[derive(Debug, Default)]
 pub(crate) struct TypedFilter {
     /// All terms of all texts.
@@ -54,17 +55,19 @@ impl TypedFilter {
 
     /// Reports keys that no recent span has, if they may explain the result: if nothing was found,
     /// or if a term also matches spans without its key.
-    pub(crate) fn remark_slips(&self, store: &dyn TraceStore, is_empty: bool) -> Result<()> {
+    pub(crate) fn remark_unknown_keys(&self, store: &dyn TraceStore, is_empty: bool) -> Result<()> {
         if is_empty {
             self.read_as.iter().for_each(remark);
         }
-        let says_not = |filter: &Filter| {
+        let has_negated_comparison = |filter: &Filter| {
             let terms = filter.terms.iter();
             terms
                 .filter(|term| term.negated)
                 .any(|term| matches!(term.test, FilterTest::Compare(_)))
         };
-        if !(is_empty || says_not(&self.filter)) || self.filter.attribute_keys().next().is_none() {
+        if !(is_empty || has_negated_comparison(&self.filter))
+            || self.filter.attribute_keys().next().is_none()
+        {
             return Ok(());
         }
         let known = block_on(store.attribute_keys(NEWEST_SPANS))?;
@@ -75,17 +78,17 @@ impl TypedFilter {
         let fields = FilterField::ALL.iter().map(|field| field.as_str());
         let numbers = TraceField::ALL.iter().map(|field| field.as_str());
         let names: Vec<&str> = known.iter().copied().chain(fields).chain(numbers).collect();
-        let mut told = HashSet::new();
+        let mut reported = HashSet::new();
         for key in self.filter.attribute_keys() {
-            if known.contains(key) || known.contains(resource_key(key)) || !told.insert(key) {
+            if known.contains(key) || known.contains(resource_key(key)) || !reported.insert(key) {
                 continue;
             }
-            let meant = match nearest(resource_key(key), names.iter().copied()) {
-                Some(meant) => format!(": did you mean {}?", visible(meant)),
+            let suggestion = match nearest(resource_key(key), names.iter().copied()) {
+                Some(suggestion) => format!(": did you mean {}?", visible(suggestion)),
                 None => String::new(),
             };
             remark(format_args!(
-                "no attribute of the newest spans is called {}{meant}",
+                "no attribute of the newest spans is called {}{suggestion}",
                 visible(key)
             ));
         }
@@ -103,14 +106,14 @@ fn unknown_flag(text: &str) -> anyhow::Error {
         .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
         .collect();
     let name = text.split('=').next().unwrap_or_default();
-    let meant = match nearest(name, flags.iter().map(String::as_str)) {
-        Some(meant) => format!("did you mean {meant}?"),
+    let suggestion = match nearest(name, flags.iter().map(String::as_str)) {
+        Some(suggestion) => format!("did you mean {suggestion}?"),
         None => "--help lists the flags".to_owned(),
     };
-    Stop::usage(format!("unknown flag {name}: {meant}"))
+    Stop::usage(format!("unknown flag {name}: {suggestion}"))
 }
 
-/// A filter that is wrong, with the place.
+/// An invalid filter, with the position of the error.
 #[derive(Debug)]
 pub(crate) struct WrongFilter {
     text: String,
@@ -129,8 +132,8 @@ fn wrong(text: &str, error: FilterError) -> anyhow::Error {
 /// move the cursor.
 impl fmt::Display for WrongFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (before, behind) = self.text.split_at(self.error.position());
-        let (before, behind) = (visible(before), visible(behind));
+        let (before, after) = self.text.split_at(self.error.position());
+        let (before, after) = (visible(before), visible(after));
         let mut start = before.len();
         for (at, _) in before.char_indices().rev() {
             if width(&before[at..]) > BEFORE {
@@ -140,17 +143,14 @@ impl fmt::Display for WrongFilter {
         }
         let dots = if start > 0 { "…" } else { "" };
         let before = &before[start..];
-        let end = behind
-            .char_indices()
-            .nth(BEHIND)
-            .map_or(behind.len(), |(at, _)| at);
-        let more = if end < behind.len() { "…" } else { "" };
+        let end = after.char_indices().nth(AFTER).map_or(after.len(), |(at, _)| at);
+        let more = if end < after.len() { "…" } else { "" };
         let column = width(dots) + width(before);
         write!(
             f,
             "{}\n  {dots}{before}{}{more}\n  {:column$}^",
             visible(&self.error.to_string()),
-            &behind[..end],
+            &after[..end],
             ""
         )
     }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caret_marks_the_place_that_is_wrong() {
+    fn a_caret_marks_the_position_of_the_error() {
         assert_eq!(
             shown("duration>1s status=eror"),
             "at byte 19: expected ok or error, found \"eror\": did you mean \"error\"?\n  \
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_or_hostile_filter_is_cut_and_moves_nothing() {
+    fn a_long_filter_is_truncated_and_its_control_characters_are_escaped() {
         let text = format!("a=\"{}\u{1b}[2J\" status=x {}", "b".repeat(500), "c".repeat(500));
         let shown = shown(&text);
         assert_eq!(shown.lines().count(), 3, "{shown}");

@@ -12,7 +12,7 @@ use spanscope_model::{
 
 use crate::render::json::SpanJson;
 
-/// A line that is written.
+/// A line of an export.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Line<'a> {
@@ -111,8 +111,10 @@ impl PointJson {
         }
     }
 
+    /// Converts the line to records.
+    ///
     /// # Errors
-    /// Converts the line; fails if the value is not a finite number.
+    /// Fails if the value is not a finite number.
     fn records(self) -> Result<SourceRecords, String> {
         if !self.value.as_f64().is_some_and(f64::is_finite) {
             return Err(format!(
@@ -186,24 +188,25 @@ pub(crate) fn write<E>(
 
 /// The fields of a span's line besides the span.
 #[derive(Deserialize)]
-struct OfSpan {
+struct SpanLineFields {
     #[serde(default)]
     counts_tokens: bool,
     #[serde(default)]
     events: Vec<LogEvent>,
 }
 
-/// Parses one record. `has` returns whether its object has a field.
+/// Parses one record; returns `None` if it is of another format. `has` returns whether its object has
+/// a field.
 ///
 /// # Errors
-/// Returns the error.
+/// Returns a message if a field is invalid.
 pub(crate) fn read(record: &[u8], has: impl Fn(&str) -> bool) -> Result<Option<SourceRecords>, String> {
     fn parsed<'de, T: Deserialize<'de>>(record: &'de [u8]) -> Result<T, String> {
         serde_json::from_slice(record).map_err(|error| error.to_string())
     }
     if has("span_id") && has("start_time") && has("name") {
         let mut span: Span = parsed(record)?;
-        let OfSpan {
+        let SpanLineFields {
             counts_tokens,
             events,
         } = parsed(record)?;

@@ -27,7 +27,7 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     /// Whether colours may be used.
     pub(crate) colour: bool,
-    /// How many columns a line may take.
+    /// The maximum width of a line in columns.
     pub(crate) width: usize,
     /// The time zone of shown times, and of input without its own.
     pub(crate) zone: TimeZone,
@@ -56,10 +56,10 @@ impl Output {
         self.width < UNBOUNDED
     }
 
-    /// Returns the width up to `columns` if texts are truncated, else no limit.
-    pub(crate) fn at_most(&self, columns: usize) -> usize {
+    /// Returns `limit` if texts are truncated, else no limit.
+    pub(crate) fn at_most(&self, limit: usize) -> usize {
         match self.is_bounded() {
-            true => columns,
+            true => limit,
             false => UNBOUNDED,
         }
     }
@@ -67,7 +67,7 @@ impl Output {
     /// Writes a text and flushes.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
-        closed_pipe_is_an_end(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+        stop_on_closed_pipe(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 
     /// Writes a list: an array, one line per item, or the text of `table`.
@@ -93,14 +93,14 @@ impl Output {
 }
 
 /// Maps a broken pipe to the end of the command: the reader of stdout has read enough.
-pub(crate) fn closed_pipe_is_an_end(result: io::Result<()>) -> Result<()> {
+pub(crate) fn stop_on_closed_pipe(result: io::Result<()>) -> Result<()> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Stop::ClosedPipe.into(),
         _ => anyhow::Error::new(error).context("could not write the result"),
     })
 }
 
-/// A line of JSON with its line end.
+/// Returns the value as a line of JSON, with its line end.
 pub(crate) fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     Ok(harmless_json(serde_json::to_string(value)?))
 }
@@ -109,8 +109,10 @@ fn pretty_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     Ok(harmless_json(serde_json::to_string_pretty(value)?))
 }
 
-/// JSON only escapes ASCII control characters. The others can only occur inside strings, so they
-/// can be escaped afterwards, and the terminal shows what is stored.
+/// Escapes characters that a terminal would interpret, and adds a line end.
+///
+/// JSON itself only escapes ASCII control characters. The others only occur inside strings, so they
+/// can be escaped afterwards.
 fn harmless_json(json: String) -> String {
     let suspicious = |c: char| c != '\n' && is_hidden(c);
     let mut safe = if json.contains(suspicious) {
@@ -143,14 +145,16 @@ fn colour_wanted() -> bool {
 
 /// Returns the terminal's width, or the value of `COLUMNS`.
 fn known_width() -> Option<usize> {
-    let asked = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-    let said = || {
+    let of_terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let of_variable = || {
         std::env::var("COLUMNS")
             .ok()
             .and_then(|columns| columns.parse().ok())
     };
     // Below 40 columns nothing can be laid out; such a terminal wraps by itself.
-    asked.or_else(said).map(|width: usize| width.clamp(40, 500))
+    of_terminal
+        .or_else(of_variable)
+        .map(|width: usize| width.clamp(40, 500))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use spanscope_model::PriceTable;
 
-/// Reads a file.
+/// Reads a price table from a file.
 pub(crate) fn read(path: &Path) -> Result<PriceTable> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("can't read the prices in {}", path.display()))?;
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_table_names_what_is_wrong() {
+    fn an_invalid_table_is_refused_with_the_faulty_part() {
         let wrong = |text: &str| format!("{:#}", parse(text).unwrap_err());
         assert!(wrong("[[model]]\nmatch = \"a\"\ninput = -1\noutput = 0").contains("\"a\""));
         assert!(wrong("[[model]]\nmatch = \"a\"\ninput = nan\noutput = 0").contains("invalid number"));

@@ -1,4 +1,4 @@
-//! Remarks besides the result. None of them is on stdout, which programs read.
+//! Messages in addition to the result. They are written to stderr, because programs read stdout.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use spanscope_core::queue::log_to_stderr;
 
 /// Writes a remark to stderr, after the name of the command.
 ///
-/// Unlike `eprintln!` it neither panics if stderr can't be written nor blocks for long, because a
-/// lost remark must not stop the command.
+/// Unlike `eprintln!` it neither panics if stderr can't be written nor blocks for long: a remark
+/// must not stop the command.
 pub(crate) fn remark(text: impl fmt::Display) {
     log_to_stderr(format!("spanscope: {text}"));
 }

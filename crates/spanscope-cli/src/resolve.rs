@@ -13,7 +13,7 @@ use crate::args::FilterArgs;
 use crate::failure::Stop;
 use crate::render::duration;
 
-/// The filter of `traces` and `export`.
+/// Converts the filter of `traces` and `export`.
 pub(crate) fn trace_filter(
     args: &FilterArgs,
     filter: Filter,
@@ -32,7 +32,7 @@ pub(crate) fn trace_filter(
         .offset(args.offset))
 }
 
-/// The filter of `spans`.
+/// Converts the filter of `spans`.
 pub(crate) fn span_filter(
     args: &FilterArgs,
     filter: Filter,
@@ -55,7 +55,7 @@ pub(crate) fn span_filter(
         .offset(args.offset))
 }
 
-/// The moments of `--since` and `--until`.
+/// Parses `--since` and `--until`.
 pub(crate) fn range(
     since: Option<&str>,
     until: Option<&str>,
@@ -73,7 +73,7 @@ pub(crate) fn range(
     Ok((since, until))
 }
 
-/// The moments of `--since` and `--until`, where a length of time before the end is the default.
+/// Parses `--since` and `--until`. By default the range ends now, and starts `default` before its end.
 pub(crate) fn range_of(
     since: Option<&str>,
     until: Option<&str>,
@@ -84,7 +84,7 @@ pub(crate) fn range_of(
     let to = to.unwrap_or_else(Timestamp::now);
     let from = match from {
         Some(from) => from,
-        // Before now, if the end is in the future.
+        // If the end is in the future, `default` before now.
         None => to.min(Timestamp::now()).before(age(default)?),
     };
     Ok((from, to))
@@ -157,7 +157,7 @@ pub(crate) fn since(text: &str, zone: &TimeZone) -> Result<Timestamp> {
     })
 }
 
-/// A time, or the beginning of a day, in the user's zone.
+/// Parses a time, or a date as the beginning of the day, in the user's zone.
 fn civil(text: &str, zone: &TimeZone) -> Result<DateTime, jiff::Error> {
     let today = jiff::Timestamp::now().to_zoned(zone.clone()).date();
     match text {
@@ -183,13 +183,13 @@ fn unix_time(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_nanos(nanos))
 }
 
-/// Reads an age such as `7d`.
+/// Parses an age such as `7d`.
 pub(crate) fn age(text: &str) -> Result<Duration> {
     duration::parse(text)
         .ok_or_else(|| Stop::usage(format!("{text:?} is not an age: write it as 30m, 12h, 7d or 2w")))
 }
 
-/// Reads a severity, also by the names that log levels have elsewhere.
+/// Parses a severity, also by names of log levels that other systems use.
 pub(crate) fn severity(text: &str) -> Result<Severity> {
     match text.to_ascii_lowercase().as_str() {
         "trace" | "notset" => Ok(Severity::Verbose),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn severities_have_many_names() {
+    fn severities_are_also_read_by_the_names_of_other_systems() {
         assert_eq!(severity("WARNING").unwrap(), Severity::Warn);
         assert_eq!(severity("trace").unwrap(), Severity::Verbose);
         assert!(severity("loud").is_err());

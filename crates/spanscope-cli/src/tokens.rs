@@ -24,7 +24,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_count_the_first_name_is_shown_and_nothing_is_added_up() {
+    fn the_first_known_attribute_of_each_count_is_used_and_counts_are_not_summed() {
         let both = attributes(&[
             ("prompt_tokens", 5),
             ("gen_ai.usage.output_tokens", 7),
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_shown_in_the_words_of_every_convention() {
+    fn usage_is_read_from_the_attributes_of_every_convention() {
         let phoenix = attributes(&[("llm.token_count.prompt", 3), ("llm.token_count.completion", 4)]);
         assert_eq!(of_span(&phoenix), Some((3, 4)));
         // These names have other meanings too.

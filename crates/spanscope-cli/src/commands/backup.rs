@@ -1,4 +1,4 @@
-//! `spanscope backup FILE`: a copy that is whole, whatever is being written.
+//! `spanscope backup FILE`: makes a consistent copy, even while programs write.
 
 use anyhow::Result;
 

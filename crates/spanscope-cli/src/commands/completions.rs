@@ -1,4 +1,4 @@
-//! `spanscope completions SHELL`.
+//! `spanscope completions SHELL`: prints the completions of a shell.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,11 @@ use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
 use crate::args::Args;
-use crate::output::closed_pipe_is_an_end;
+use crate::output::stop_on_closed_pipe;
 
 pub(super) fn run(shell: Shell) -> Result<()> {
     // The generator panics where it can't write, so it writes into memory.
     let mut script = Vec::new();
     generate(shell, &mut Args::command(), "spanscope", &mut script);
-    closed_pipe_is_an_end(io::stdout().lock().write_all(&script))
+    stop_on_closed_pipe(io::stdout().lock().write_all(&script))
 }

@@ -1,4 +1,4 @@
-//! `spanscope demo`: something real to look at, and how to look at it.
+//! `spanscope demo`: runs the demo agent, shows its trace, and suggests further commands.
 
 use anyhow::Result;
 use spanscope_model::{Span, SpanStatus, UsageBy, UsageQuery, block_on};
@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::remark::remark;
 use crate::render::colour::Paint;
 use crate::render::forest;
-use crate::render::tree::{Choice, tree};
+use crate::render::tree::{TreeOptions, tree};
 
 pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
     if args.serve_model {
@@ -31,10 +31,10 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
     let store = file.open()?;
     let spans = block_on(store.trace_spans(trace_id))?;
 
-    let mut text = tree(&out, &spans, Choice::default());
+    let mut text = tree(&out, &spans, TreeOptions::default());
     text.push('\n');
     let usage = block_on(store.usage(UsageQuery::new(UsageBy::Model).trace_id(trace_id)))?;
-    text.push_str(&usage::of_demo(&out, &usage));
+    text.push_str(&usage::demo_table(&out, &usage));
     let is_failed = |span: &Span| span.status == Some(SpanStatus::Error);
     let mut failed: Vec<usize> = spans
         .iter()
@@ -70,16 +70,19 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         ),
     ];
     if let Some(row) = failed.first() {
-        let words = format!(" {short}:{row}");
-        next.insert(0, ("spanscope span", words, "the failed step, with its error"));
+        let arguments = format!(" {short}:{row}");
+        next.insert(
+            0,
+            ("spanscope span", arguments, "the failed step, with its error"),
+        );
     }
     text.push_str(&format!(
         "\n{}\n",
         Paint::Title.on(out.colour, "What to type next")
     ));
-    for (command, words, what) in next {
-        let what = Paint::Dim.on(out.colour, what);
-        text.push_str(&format!("  {what}\n    {command}{flag}{words}\n"));
+    for (command, arguments, purpose) in next {
+        let purpose = Paint::Dim.on(out.colour, purpose);
+        text.push_str(&format!("  {purpose}\n    {command}{flag}{arguments}\n"));
     }
     out.print(&text)
 }

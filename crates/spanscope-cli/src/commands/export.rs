@@ -1,4 +1,4 @@
-//! `spanscope export`: records in a form that other programs read.
+//! `spanscope export`: writes records in a format that other programs read.
 //!
 //! Selected traces are written with everything that belongs to them; without a selection everything
 //! stored is written.
@@ -20,13 +20,13 @@ use crate::args::{ExportArgs, ExportTo};
 use crate::export::form;
 use crate::failure::Stop;
 use crate::filter::TypedFilter;
-use crate::output::closed_pipe_is_an_end;
+use crate::output::stop_on_closed_pipe;
 use crate::progress;
 use crate::remark::remark;
 use crate::render::text::count;
 use crate::resolve::trace_filter;
 
-/// Traces that are listed in one go.
+/// Number of traces listed per query.
 const PAGE: u64 = 5_000;
 
 pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
@@ -55,15 +55,15 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
         return write_out(file, args, records);
     }
     let traces = if args.ids.is_empty() {
-        chosen(&store, filter)?
+        matching_traces(&store, filter)?
     } else {
-        named(&store, &args.ids)?
+        traces_by_id(&store, &args.ids)?
     };
-    typed.remark_slips(&store, traces.is_empty())?;
+    typed.remark_unknown_keys(&store, traces.is_empty())?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
     }
-    // Retention may have deleted it meanwhile.
+    // Traces that retention has deleted since the listing are skipped.
     let records = traces
         .into_iter()
         .filter_map(|trace| store.trace_records(trace).transpose());
@@ -79,7 +79,7 @@ fn write_out(
     match &args.file {
         None => {
             let mut writer = BufWriter::new(stdout().lock());
-            write(records, args.to, &mut writer, closed_pipe_is_an_end)?;
+            write(records, args.to, &mut writer, stop_on_closed_pipe)?;
         }
         Some(path) => {
             if is_same_file(path, &file.path()?) {
@@ -88,7 +88,7 @@ fn write_out(
                 ));
             }
             let failed = || format!("could not write {}", path.display());
-            let mut writer = BufWriter::new(created(path).with_context(failed)?);
+            let mut writer = BufWriter::new(create_private(path).with_context(failed)?);
             let wrote = write(records, args.to, &mut writer, |result| {
                 result.with_context(failed)
             })?;
@@ -98,7 +98,7 @@ fn write_out(
     Ok(())
 }
 
-/// The counts of an export.
+/// The counts of an export; loose events and points are those outside traces.
 #[derive(Debug, Default)]
 struct Written {
     traces: u64,
@@ -120,7 +120,7 @@ impl fmt::Display for Written {
 
 /// Creates an empty file that only its owner may read: exported data may be private. An existing
 /// file keeps its mode.
-fn created(path: &Path) -> std::io::Result<File> {
+fn create_private(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -179,7 +179,7 @@ fn write(
 
 /// Returns the selected traces. Without an order and a limit, the oldest come first, so that
 /// concurrent writes do not shift the pages.
-fn chosen(store: &dyn TraceStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> {
+fn matching_traces(store: &dyn TraceStore, mut filter: TraceFilter) -> Result<Vec<TraceId>> {
     let mut left = filter.limit;
     if filter.order_by.is_empty() && left == u64::MAX && filter.offset == 0 {
         filter.order_by.push(Order {
@@ -201,7 +201,7 @@ fn chosen(store: &dyn TraceStore, mut filter: TraceFilter) -> Result<Vec<TraceId
     }
 }
 
-fn named(store: &dyn TraceStore, ids: &[String]) -> Result<Vec<TraceId>> {
+fn traces_by_id(store: &dyn TraceStore, ids: &[String]) -> Result<Vec<TraceId>> {
     let mut traces = Vec::new();
     for id in ids {
         let (IdMatch::Trace(trace) | IdMatch::Span(trace, _)) = resolve_id(store, id)?;

@@ -1,10 +1,8 @@
-//! Traces and spans as people name them: by the beginning of an id, by a row of `tree`, or as the
-//! last one.
+//! Resolves ids as users type them: a prefix of an id, a row of `tree`, or `last`.
 //!
 //! The ids of a program's spans count up, so the spans of one trace only differ in their last
 //! digits, and an unambiguous prefix is hardly shorter than the id. A row number of the tree is
-//! short, and names the same span for every caller: no command has to remember an earlier one's
-//! output.
+//! short, and means the same span in every command: none has to remember the output of another.
 
 use anyhow::Result;
 use spanscope_model::{IdMatch, SpanId, TraceFilter, TraceId, TraceStore, block_on};
@@ -45,7 +43,7 @@ pub(super) fn resolve_span(file: &StoreFile, store: &dyn TraceStore, id: &str) -
     }
 }
 
-/// The trace that began last, and its root.
+/// Returns the trace that started last, and its root.
 fn newest(store: &dyn TraceStore) -> Result<(TraceId, SpanId)> {
     let newest = block_on(store.list_traces(TraceFilter::default().limit(1)))?;
     let Some(newest) = newest.into_iter().next() else {
@@ -84,10 +82,10 @@ fn span_in_row(store: &dyn TraceStore, whole: &str, trace: &str, row: &str) -> R
     }
 }
 
-/// How many digits of these traces' ids can be typed back: enough that each fits no other stored
-/// trace or span.
+/// Returns the number of digits to which these traces' ids can be shortened, so that each prefix
+/// matches no other stored trace or span.
 ///
-/// Ids begin with the second of their creation, so those of a busy program differ late.
+/// Ids begin with the second of their creation, so ids of a busy program share many digits.
 pub(super) fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usize {
     let fits = |digits: usize| {
         traces.iter().all(|trace| {

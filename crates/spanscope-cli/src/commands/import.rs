@@ -67,7 +67,7 @@ pub(super) fn run(file: &StoreFile, args: &ImportArgs) -> Result<()> {
     })
 }
 
-/// A reader that shows its progress in the file.
+/// A reader that reports its progress.
 struct Watched<R, F> {
     reader: R,
     moved: F,

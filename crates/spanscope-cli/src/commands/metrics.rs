@@ -14,14 +14,14 @@ use crate::output::Output;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
 use crate::render::sparkline::sparkline;
-use crate::render::table::{Column, Shown, painted, table};
+use crate::render::table::{Cell, Column, painted, table};
 use crate::render::text::{fit, grouped, width};
 use crate::render::time;
 use crate::resolve::{label_matcher, range_of};
 
 /// The default start of the time range.
 const DEFAULT_SINCE: &str = "24h";
-/// Columns of a graph.
+/// The width of a graph in columns.
 const GRAPH: i64 = 32;
 /// The steps for the default granularity.
 const STEPS: [&str; 11] = [
@@ -38,14 +38,14 @@ pub(super) fn run(file: &StoreFile, args: &MetricsArgs) -> Result<()> {
 
 fn list(store: &dyn TraceStore, out: &Output) -> Result<()> {
     let metrics = block_on(store.list_metrics())?;
-    out.list(&metrics, || listed(out, &metrics))?;
+    out.list(&metrics, || metric_table(out, &metrics))?;
     if metrics.is_empty() {
         return Err(Stop::nothing("no metric is stored"));
     }
     Ok(())
 }
 
-fn listed(out: &Output, metrics: &[MetricInfo]) -> String {
+fn metric_table(out: &Output, metrics: &[MetricInfo]) -> String {
     if metrics.is_empty() {
         return String::new();
     }
@@ -127,7 +127,7 @@ fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Resul
         })
         .collect();
     out.list(&series, || match info {
-        Some(info) if !series.is_empty() => drawn(out, info, &series, &range, args.instant),
+        Some(info) if !series.is_empty() => series_text(out, info, &series, &range, args.instant),
         _ => String::new(),
     })?;
     if series.is_empty() {
@@ -146,7 +146,7 @@ fn fitting_step(start: Timestamp, end: Timestamp) -> Granularity {
         .unwrap_or(Granularity::DAY)
 }
 
-fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, instant: bool) -> String {
+fn series_text(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, instant: bool) -> String {
     let whole = match info.kind {
         MetricKind::Gauge => "last",
         MetricKind::Counter | MetricKind::Histogram => "sum",
@@ -159,7 +159,7 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, in
     };
     head.push_str(&format!(" ({}{unit})", info.kind));
     if info.kind == MetricKind::Histogram {
-        return format!("{head}\n\n{}", distributed(out, info, series));
+        return format!("{head}\n\n{}", distribution_table(out, info, series));
     }
     let labels = Labels::of(out, series);
     let series = series.iter().map(|measured| &measured.series);
@@ -198,7 +198,7 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, in
             whole.unwrap_or_default().into(),
         ]
     });
-    let step = spoken(i64::from(range.step.seconds()));
+    let step = format_step(i64::from(range.step.seconds()));
     format!(
         "{head} in steps of {step}\n\n{}{}",
         labels.above,
@@ -207,7 +207,7 @@ fn drawn(out: &Output, info: &MetricInfo, series: &[Measured], range: &Range, in
 }
 
 /// Shows the statistics of each label set.
-fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
+fn distribution_table(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
     let columns = [
         ("labels", Column::Text),
         ("count", Column::Number),
@@ -224,7 +224,7 @@ fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
             return row;
         };
         let shown = |value: Option<f64>, sign: &str| match value {
-            Some(value) => format!("{sign}{}", observed(value, &info.unit)).into(),
+            Some(value) => format!("{sign}{}", format_observation(value, &info.unit)).into(),
             None => painted(Paint::Dim, "-"),
         };
         let about = if of.interpolated { "~" } else { "" };
@@ -233,7 +233,7 @@ fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
         row.extend([of.p50, of.p95, of.p99].map(|value| shown(value, about)));
         row
     });
-    let rows: Vec<Vec<Shown>> = rows.collect();
+    let rows: Vec<Vec<Cell>> = rows.collect();
     let mut text = labels.above + &table(out, &columns, rows);
     let is_estimated = |measured: &Measured| measured.distribution.as_ref().is_some_and(|of| of.interpolated);
     if series.iter().any(is_estimated) {
@@ -246,8 +246,8 @@ fn distributed(out: &Output, info: &MetricInfo, series: &[Measured]) -> String {
     text
 }
 
-/// An observation: a duration as one, anything else as a number.
-fn observed(value: f64, unit: &str) -> String {
+/// Formats an observation: as a duration if its unit is one of time, else as a number.
+fn format_observation(value: f64, unit: &str) -> String {
     match unit {
         "s" => format_ms(value * 1e3),
         "ms" => format_ms(value),
@@ -257,7 +257,7 @@ fn observed(value: f64, unit: &str) -> String {
     }
 }
 
-/// Returns the steps between start and end, oldest first. If there are more than columns, each
+/// Draws the steps between start and end, oldest first. If there are more steps than columns, each
 /// column shows the maximum of its steps.
 fn graph(kind: MetricKind, series: &MetricSeries, range: &Range) -> String {
     let step = i64::from(range.step.seconds());
@@ -268,7 +268,7 @@ fn graph(kind: MetricKind, series: &MetricSeries, range: &Range) -> String {
     let columns = steps.min(GRAPH);
     let mut values: Vec<Option<f64>> = vec![None; usize::try_from(columns).unwrap_or(0)];
     for point in &series.values {
-        // In 128 bits, because a step may be a second of five centuries.
+        // In 128 bits, so that no range overflows.
         let column = i128::from(place(point.timestamp) - first) * i128::from(columns) / i128::from(steps);
         if let Some(value) = usize::try_from(column)
             .ok()
@@ -281,8 +281,8 @@ fn graph(kind: MetricKind, series: &MetricSeries, range: &Range) -> String {
     sparkline(&values, kind == MetricKind::Gauge)
 }
 
-/// The shown labels: those that all series have in common are once above the table, if rows would
-/// be truncated otherwise.
+/// How labels are shown: those that all series share are listed once above the table, if rows
+/// would be truncated otherwise.
 struct Labels {
     common: Vec<MetricLabel>,
     /// The text above the table.
@@ -314,8 +314,8 @@ impl Labels {
         Self { common, above }
     }
 
-    /// Those of one series.
-    fn cell(&self, labels: &[MetricLabel]) -> Shown {
+    /// Returns the labels of one series that are not above the table.
+    fn cell(&self, labels: &[MetricLabel]) -> Cell {
         let own: Vec<MetricLabel> = labels
             .iter()
             .filter(|label| !self.common.contains(label))
@@ -337,7 +337,7 @@ fn pairs(labels: &[MetricLabel]) -> String {
     pairs.join(" ")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "what is drawn has eight grades")]
+#[expect(clippy::cast_precision_loss, reason = "a graph has eight heights")]
 fn float(value: &Value) -> f64 {
     match value {
         Value::I64(number) => *number as f64,
@@ -347,7 +347,7 @@ fn float(value: &Value) -> f64 {
     }
 }
 
-/// Integers are summed as integers if the sum fits.
+/// Sums integers as integers if the sum fits.
 fn sum<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> String {
     let whole = values.clone().try_fold(0_i64, |sum, value| match value {
         Value::I64(number) => sum.checked_add(*number),
@@ -359,7 +359,7 @@ fn sum<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> String {
     }
 }
 
-/// Integers as they are, others with three decimals.
+/// Formats integers exactly, and other numbers with up to three decimals.
 fn number(value: &Value) -> String {
     match value {
         Value::I64(number) if *number < 0 => format!("-{}", grouped(number.unsigned_abs())),
@@ -375,8 +375,8 @@ fn number(value: &Value) -> String {
     }
 }
 
-/// A number of seconds in the largest unit that it is a whole number of.
-fn spoken(seconds: i64) -> String {
+/// Formats seconds in the largest unit of which they are a whole number.
+fn format_step(seconds: i64) -> String {
     for (unit, width) in [("w", 7 * 86_400), ("d", 86_400), ("h", 3_600), ("m", 60)] {
         if seconds % width == 0 {
             return format!("{}{unit}", seconds / width);
@@ -390,20 +390,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_fits_the_line() {
+    fn the_default_step_fits_the_graph() {
         let step = |hours: i64| {
             let end = Timestamp::from_nanos(hours * 3_600_000_000_000);
-            spoken(i64::from(fitting_step(Timestamp::default(), end).seconds()))
+            format_step(i64::from(fitting_step(Timestamp::default(), end).seconds()))
         };
         assert_eq!(
             [step(0), step(1), step(24), step(24 * 7)],
             ["1m", "5m", "1h", "6h"]
         );
-        assert_eq!(spoken(90), "90s");
+        assert_eq!(format_step(90), "90s");
     }
 
     #[test]
-    fn numbers_are_short_and_integers_whole() {
+    fn integers_are_exact_and_other_numbers_are_short() {
         assert_eq!(number(&Value::I64(-1_234_567)), "-1,234,567");
         assert_eq!(number(&Value::F64(0.25)), "0.25");
         assert_eq!(number(&Value::F64(12.0)), "12");

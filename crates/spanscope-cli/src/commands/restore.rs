@@ -1,4 +1,4 @@
-//! `spanscope restore FILE`: a backup in place of the store, whatever is being written.
+//! `spanscope restore FILE`: replaces the store with a backup, even while programs write.
 
 use anyhow::Result;
 use spanscope_sqlite::SqliteStore;

@@ -35,7 +35,7 @@ pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
     let mut parts = Parts::asked_for(args).unwrap_or(Parts::ALL);
     if args.follow {
         follow(&out, &*store, &id, args)?;
-        // Events were shown as they happened.
+        // The events are already shown.
         match out.format {
             Format::Jsonl => return Ok(()),
             Format::Table => {
@@ -103,8 +103,8 @@ impl Parts {
     }
 }
 
-/// Returns the id by which the store knows the run: the newest one's for `last`, a task id, one
-/// with this prefix, or the trace of an id or its prefix.
+/// Returns the id by which the store knows the run. `id` is `last`, a task id or a prefix of one, or
+/// the id of one of its traces or spans or a prefix of it.
 fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     if id.is_empty() {
         return Err(Stop::usage(
@@ -115,8 +115,8 @@ fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
         return newest_id(store);
     }
     // Only checks that it exists.
-    let nothing = RunRange::ALL.upto(Cursor::default()).limit(1);
-    let unknown = match block_on(store.run_records(id.to_owned(), nothing)) {
+    let no_records = RunRange::ALL.upto(Cursor::default()).limit(1);
+    let unknown = match block_on(store.run_records(id.to_owned(), no_records)) {
         Ok(_) => return Ok(id.to_owned()),
         Err(error) if error.is_not_found() => error,
         Err(error) => return Err(error.into()),
@@ -130,7 +130,7 @@ fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     }
     match resolve_id(store, id) {
         Ok(IdMatch::Trace(trace) | IdMatch::Span(trace, _)) => Ok(trace.to_string()),
-        // Anything but a prefix of a trace's id is an unknown task.
+        // An id that can't be a prefix of a trace's id is reported as an unknown task.
         Err(error) => match could_be_trace(id) && !is_not_found(&error) {
             true => Err(error),
             false => Err(unknown.into()),
@@ -215,21 +215,21 @@ fn head_of(
         "" => &info.name,
         agent => agent,
     };
-    let mut facts = Vec::new();
-    facts.extend((!who.is_empty()).then(|| who.to_owned()));
-    facts.extend(length);
-    facts.push(time::full(began, &out.zone));
+    let mut details = Vec::new();
+    details.extend((!who.is_empty()).then(|| who.to_owned()));
+    details.extend(length);
+    details.push(time::full(began, &out.zone));
     let room = out.width.saturating_sub(status.as_str().len() + 2);
-    let facts = Paint::Dim.on(out.colour, &fit(&facts.join(", "), room));
+    let details = Paint::Dim.on(out.colour, &fit(&details.join(", "), room));
     let status = status_paint(status).on(out.colour, status.as_str());
-    text.push_str(&format!("{status}, {facts}\n"));
+    text.push_str(&format!("{status}, {details}\n"));
 
-    let mut whose = Vec::new();
+    let mut owners = Vec::new();
     for (what, who) in [("session", &info.session_id), ("user", &info.user_id)] {
-        whose.extend((!who.is_empty()).then(|| format!("{what} {who}")));
+        owners.extend((!who.is_empty()).then(|| format!("{what} {who}")));
     }
-    if !whose.is_empty() {
-        for line in wrap(&whose.join(", "), out.width) {
+    if !owners.is_empty() {
+        for line in wrap(&owners.join(", "), out.width) {
             text.push_str(&format!("{}\n", Paint::Dim.on(out.colour, &line)));
         }
     }
@@ -272,10 +272,10 @@ fn event_lines(events: &[RunEvent], level: DetailLevel) -> Result<String> {
     lines.collect()
 }
 
-/// Adds `duration_ms`, which all commands have, to a step of a run with a duration.
+/// Adds `duration_ms`, which the JSON of all commands has, to a step with a duration.
 fn add_duration(step: &mut Value) {
     let seconds = step.get("elapsed_time").and_then(Value::as_f64);
-    // They have six decimals, and the product has more.
+    // Seconds have six decimals; rounding removes the errors of the multiplication.
     let ms = seconds.map(|seconds| Value::from((seconds * 1e6).round() / 1e3));
     let ms = ms.or_else(|| step.pointer("/timing/elapsed_ms").cloned());
     let ms = ms.or_else(|| step.get("latency_ms").cloned());
@@ -292,7 +292,7 @@ fn follow(out: &Output, store: &dyn TraceStore, id: &str, args: &RunArgs) -> Res
         let text = match out.format {
             Format::Table => timeline.next(events),
             Format::Jsonl => event_lines(events, level)?,
-            // One document can only be shown when it is over.
+            // JSON is a single document, which is printed when the run is over.
             Format::Json => return Ok(()),
         };
         if text.is_empty() { Ok(()) } else { out.print(&text) }

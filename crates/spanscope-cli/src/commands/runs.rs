@@ -1,4 +1,4 @@
-//! `spanscope runs`: which runs of agents there are.
+//! `spanscope runs`: lists the runs of agents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,11 +23,12 @@ const RECENT: u64 = 5_000;
 /// Task ids are truncated to one of these lengths, the shortest that distinguishes them. Longer
 /// ones are shown completely.
 const SHORT_IDS: [usize; 6] = [8, 12, 16, 20, 24, 32];
-/// Columns between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
-/// The width of agents in columns. Sessions have their width, or are not shown: a few characters of
-/// an id are useless.
+/// The minimum width of the column of agents.
 const AGENT: usize = 10;
+/// The minimum width of the column of sessions. Without room for it the column is omitted: a few
+/// characters of an id are useless.
 const SESSION: usize = 12;
 
 pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
@@ -68,7 +69,7 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
     Ok(())
 }
 
-/// The task ids of the newest runs, each once.
+/// Returns the task ids of the newest runs, each once.
 pub(super) fn recent_ids(store: &dyn TraceStore) -> Result<Vec<String>> {
     let page = block_on(store.list_runs(RunFilter::default().limit(RECENT)))?;
     let mut seen = HashSet::new();
@@ -78,7 +79,7 @@ pub(super) fn recent_ids(store: &dyn TraceStore) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// The task id of the run that began last.
+/// Returns the task id of the run that started last.
 pub(super) fn newest_id(store: &dyn TraceStore) -> Result<String> {
     let page = block_on(store.list_runs(RunFilter::default().limit(1)))?;
     page.runs
@@ -119,8 +120,8 @@ fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
             ]
         })
         .collect();
-    // Texts are truncated here: they get what the other columns and the gaps leave, the session
-    // last.
+    // Ids, agents and sessions are truncated here, to the width that the other columns and the gaps
+    // leave.
     let widest = |at: usize| {
         let cells = rows.iter().map(|row| width(&fit(&row[at], out.width)));
         cells.chain([width(columns[at].0)]).max().unwrap_or(0)
@@ -134,7 +135,7 @@ fn rows(out: &Output, recent: &[String], runs: &[RunInfo]) -> String {
     let has_session = runs.iter().any(|run| !run.session_id.is_empty());
     let shows_session = has_session && left >= agent.min(AGENT) + GAP + session.min(SESSION);
     let (id, agent, session) = match shows_session {
-        // The table then has no columns to align to.
+        // The table then shows each row as a block.
         _ if is_narrow => (out.width, out.width, out.width),
         true => {
             let agent = agent.min(left.saturating_sub(GAP + session).max(AGENT));
@@ -165,7 +166,7 @@ fn short_ids(recent: &[String], runs: &[RunInfo]) -> Vec<String> {
     let cut = |id: &str, characters: usize| id.chars().take(characters).collect::<String>();
     let all = recent.iter().chain(runs.iter().map(|run| &run.task_id));
     let all: HashSet<&str> = all.map(String::as_str).collect();
-    let tells_apart = |characters: &usize| {
+    let distinguishes = |characters: &usize| {
         let mut times: HashMap<String, u32> = HashMap::new();
         for id in &all {
             *times.entry(cut(id, *characters)).or_default() += 1;
@@ -173,11 +174,11 @@ fn short_ids(recent: &[String], runs: &[RunInfo]) -> Vec<String> {
         runs.iter()
             .all(|run| times.get(&cut(&run.task_id, *characters)) == Some(&1))
     };
-    let characters = SHORT_IDS.into_iter().find(tells_apart).unwrap_or(usize::MAX);
+    let characters = SHORT_IDS.into_iter().find(distinguishes).unwrap_or(usize::MAX);
     runs.iter().map(|run| cut(&run.task_id, characters)).collect()
 }
 
-/// Returns the end of an id that has no room: ids of that length begin alike.
+/// Truncates an id to its end, because long ids often share their beginning.
 fn end_of(id: &str, columns: usize) -> String {
     let id = visible(id);
     if width(&id) <= columns {
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_id_keeps_the_end_that_tells_it_from_others() {
+    fn a_long_id_keeps_the_end_that_distinguishes_it() {
         assert_eq!(end_of("task-18ea3d51", 16), "task-18ea3d51");
         assert_eq!(end_of("conversation-2026-05999", 12), "…-2026-05999");
         assert_eq!(end_of("conversation-\u{202e}日本語", 6), "…本語");

@@ -23,7 +23,7 @@ use crate::prices;
 use crate::remark::remark;
 use crate::resolve::age;
 
-/// Tokens, where no file is named.
+/// The variable with the tokens, if `--tokens` is not given.
 const TOKENS: &str = "SPANSCOPE_TOKENS";
 
 pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
@@ -78,8 +78,8 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         });
     let ending = runtime.block_on(serve(server, args, &path.display().to_string(), &who))?;
     match ending {
-        // Running work is not waited for, neither here nor by the runtime.
-        Ending::Hastened => runtime.shutdown_background(),
+        // Does not wait for running work, as dropping the runtime would.
+        Ending::Forced => runtime.shutdown_background(),
         Ending::Finished | Ending::Unfinished => drop(runtime),
     }
     drop(guard);
@@ -88,7 +88,7 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         Ending::Unfinished => {
             "ended; some clients did not finish in time, all acknowledged records are stored"
         }
-        Ending::Hastened => "ended at once after a second signal; all acknowledged records are stored",
+        Ending::Forced => "ended at once after a second signal; all acknowledged records are stored",
     });
     Ok(())
 }
@@ -103,7 +103,7 @@ fn pages(file: &StoreFile, path: &Path, args: &ServeArgs) -> Result<PageSettings
     if let Some(prices) = &args.prices {
         pages = pages.prices(prices::read(prices)?);
     }
-    // For those who change the pages: a reload of the browser shows the change.
+    // For development of the pages: a reload in the browser shows a change.
     #[cfg(debug_assertions)]
     if let Some(folder) = std::env::var_os("SPANSCOPE_UI_DIR") {
         pages = pages.folder(folder);
@@ -117,13 +117,13 @@ enum Ending {
     Finished,
     /// Some were not finished in time.
     Unfinished,
-    /// A second signal arrived before.
-    Hastened,
+    /// A second signal ended it before.
+    Forced,
 }
 
 async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Result<Ending> {
-    // Before the first message, so that a program that reads it can end this one in an orderly way.
-    let ends = ends().context("signals can't be listened for")?;
+    // Before the first message: a program that reads the message may then send a signal.
+    let end_requests = count_end_requests().context("signals can't be listened for")?;
     let listen = args.listen;
     let server = server.bind(listen).await.map_err(|error| {
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
@@ -152,11 +152,11 @@ async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Resul
         ));
     }
     tokio::select! {
-        finished = server.run(asked(ends.clone(), 1)) => Ok(match finished {
+        finished = server.run(end_requested(end_requests.clone(), 1)) => Ok(match finished {
             Ok(()) => Ending::Finished,
             Err(_) => Ending::Unfinished,
         }),
-        () = asked(ends, 2) => Ok(Ending::Hastened),
+        () = end_requested(end_requests, 2) => Ok(Ending::Forced),
     }
 }
 
@@ -232,7 +232,7 @@ fn auth(args: &ServeArgs) -> Result<AuthMode> {
 
 /// Counts how often the process was asked to end: by Ctrl-C, or by its service manager. From here
 /// on neither ends the process by itself.
-fn ends() -> std::io::Result<watch::Receiver<u32>> {
+fn count_end_requests() -> std::io::Result<watch::Receiver<u32>> {
     let mut signals = EndSignals::new()?;
     let (count, counted) = watch::channel(0);
     tokio::spawn(async move {
@@ -244,8 +244,8 @@ fn ends() -> std::io::Result<watch::Receiver<u32>> {
     Ok(counted)
 }
 
-/// Resolves when the process was asked to end this often.
-async fn asked(mut counted: watch::Receiver<u32>, times: u32) {
+/// Resolves when the process was asked to end this number of times.
+async fn end_requested(mut counted: watch::Receiver<u32>, times: u32) {
     if counted.wait_for(|count| *count >= times).await.is_err() {
         // The counting task only ends with the runtime.
         std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! `spanscope span ID`: everything about one span.
+//! `spanscope span ID`: shows one span with its attributes, events and links.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -138,12 +138,12 @@ fn own_fields(out: &Output, span: &Span) -> Vec<(&'static str, String)> {
 fn one_event(out: &Output, event: &LogEvent) -> String {
     let mut lines = Vec::new();
     let head = format!("{} {}", time::clock(event.timestamp, &out.zone), event.severity);
-    let said = match (event.name.as_str(), event.message.as_str()) {
+    let message = match (event.name.as_str(), event.message.as_str()) {
         ("", message) => message.to_owned(),
         (name, message) if message.is_empty() || message == name => name.to_owned(),
         (name, message) => format!("{name}: {message}"),
     };
-    lines.push((head.as_str(), said));
+    lines.push((head.as_str(), message));
     let fields: Vec<_> = event
         .attributes
         .iter()

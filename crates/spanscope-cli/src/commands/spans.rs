@@ -1,4 +1,4 @@
-//! `spanscope spans`: single spans across all traces.
+//! `spanscope spans`: lists spans of all traces.
 
 use anyhow::Result;
 use spanscope_model::{Span, block_on};
@@ -23,7 +23,7 @@ pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let spans = block_on(store.list_spans(filter))?;
     let answer: Vec<SpanJson<'_>> = spans.iter().map(SpanJson::of).collect();
     out.list(&answer, || rows(&out, &spans))?;
-    typed.remark_slips(&*store, spans.is_empty())?;
+    typed.remark_unknown_keys(&*store, spans.is_empty())?;
     if spans.is_empty() {
         return Err(Stop::nothing("no span matches"));
     }

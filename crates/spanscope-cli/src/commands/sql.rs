@@ -10,7 +10,7 @@ use crate::failure::Stop;
 use crate::output::Output;
 use crate::remark::remark;
 use crate::render::colour::Paint;
-use crate::render::table::{Column, Shown, painted, table};
+use crate::render::table::{Cell, Column, painted, table};
 
 pub(super) fn run(file: &StoreFile, args: &SqlArgs) -> Result<()> {
     let out = Output::new(&args.output);
@@ -62,7 +62,7 @@ fn rows(out: &Output, found: &SqlResult) -> String {
     table(out, &columns, rows.collect())
 }
 
-fn cell(value: &Value) -> Shown {
+fn cell(value: &Value) -> Cell {
     match value {
         Value::Null => painted(Paint::Dim, "NULL"),
         Value::String(text) => text.as_str().into(),
@@ -70,7 +70,7 @@ fn cell(value: &Value) -> Shown {
     }
 }
 
-/// Rows as objects. Columns may have one name; the later ones are numbered.
+/// Converts rows to JSON objects. Of columns with the same name, the later ones are numbered.
 fn objects(found: &SqlResult) -> Vec<Map<String, Value>> {
     let mut names: Vec<String> = Vec::with_capacity(found.columns.len());
     for name in &found.columns {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_of_one_name_do_not_hide_each_other() {
+    fn columns_with_the_same_name_do_not_hide_each_other() {
         let found = SqlResult::new(
             vec!["a".to_owned(), "a".to_owned()],
             vec![vec![1.into(), 2.into()]],

@@ -1,4 +1,4 @@
-//! `spanscope stats`: how the store is, or how long things take.
+//! `spanscope stats`: size, counts and losses of the store, or durations by span name.
 
 use anyhow::Result;
 use spanscope_model::{Account, DropCounts, NameStats, StoreStats, block_on};
@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
 use crate::render::pairs::pairs;
-use crate::render::table::{Column, Shown, painted, table};
+use crate::render::table::{Cell, Column, painted, table};
 use crate::render::text::{bytes, grouped};
 use crate::render::time;
 use crate::resolve::range;
@@ -31,12 +31,12 @@ pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
         None => {
             let stats = block_on(store.statistics())?;
             let path = file.path()?.display().to_string();
-            out.one(&stats, || whole(&out, path, &stats))
+            out.one(&stats, || overview(&out, path, &stats))
         }
     }
 }
 
-fn whole(out: &Output, path: String, stats: &StoreStats) -> String {
+fn overview(out: &Output, path: String, stats: &StoreStats) -> String {
     let moment = |time: Option<_>| time.map_or_else(|| "-".to_owned(), |time| time::full(time, &out.zone));
     let mut rows = Vec::new();
     match &stats.file {
@@ -155,7 +155,7 @@ fn by_name(out: &Output, names: &[NameStats]) -> String {
     table(out, &columns, rows.collect())
 }
 
-fn errors(number: u64) -> Shown {
+fn errors(number: u64) -> Cell {
     if number > 0 {
         painted(Paint::Bad, grouped(number))
     } else {

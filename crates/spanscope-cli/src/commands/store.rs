@@ -1,4 +1,4 @@
-//! How the commands get at the store: the file that the user named.
+//! Opens the store's file, for all commands.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl StoreFile {
         Ok(Arc::new(self.open_file()?))
     }
 
-    /// The file, for commands that need a file.
+    /// Opens the file, for commands that need more than queries.
     pub(super) fn open_file(&self) -> Result<SqliteStore> {
         Ok(SqliteStore::open(self.path()?)?)
     }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suggested_commands_survive_the_shell() {
+    fn paths_in_suggested_commands_are_quoted_for_the_shell() {
         assert_eq!(quoted(Path::new("/tmp/a.db")), "/tmp/a.db");
         assert_eq!(quoted(Path::new("it's here.db")), r"'it'\''s here.db'");
     }

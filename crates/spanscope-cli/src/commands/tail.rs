@@ -1,8 +1,8 @@
 //! `spanscope tail`: follows what any program writes to the store, and shows it as that program's
 //! console would.
 //!
-//! It reads what was stored after the cursor of its last reading, so that an idle store costs
-//! almost nothing and a busy one loses nothing. A span that was stored while it was running is
+//! Each reading continues at the cursor of the previous one, so an idle store costs almost nothing
+//! and no record of a busy one is missed. A span that was stored while it was running is
 //! shown when its end is stored, or when its program has died.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,18 +22,18 @@ use crate::render::json::SpanJson;
 use crate::render::line::{EntryLines, severity_of};
 use crate::resolve::severity;
 
-/// Records of each kind read in one go.
+/// Maximum number of records of each kind per query.
 const RECORDS_AT_ONCE: u64 = 5_000;
-/// At the start, this many of the spans that were stored last are looked through for those that
-/// run.
+/// Number of newest spans that are read at the start: the last ones are shown, and those that are
+/// still running are followed.
 const LOOK_BACK: u64 = 10_000;
 /// Maximum number of running spans to wait for; beyond it the oldest are given up.
 const MAX_RUNNING: usize = 10_000;
-/// The interval at which running spans are checked: the death of their program changes nothing in
-/// the store.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+/// The interval at which running spans are checked: a program that dies changes nothing in the
+/// store.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of running spans per check.
-const ASKED_AT_ONCE: usize = 200;
+const SPANS_PER_CHECK: usize = 200;
 
 pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     let out = Output::new(&args.output);
@@ -45,11 +45,11 @@ pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     let last = follower.last(&*store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
     show(&out, &mut lines, &last)?;
     loop {
-        let mut records = follower.news(&*store)?;
+        let mut records = follower.new_records(&*store)?;
         records.retain(|record| record.is_at_least(least));
         show(&out, &mut lines, &records)?;
         let change = store.wait_for_change(seen);
-        let change = match follower.must_ask_in() {
+        let change = match follower.next_check_in() {
             Some(pause) => block_on_for(change, pause),
             None => Some(block_on(change)),
         };
@@ -59,7 +59,7 @@ pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
     }
 }
 
-/// Something that happened.
+/// A log event, or the end of a span.
 #[derive(Debug)]
 enum Record {
     Log(LogEvent),
@@ -109,11 +109,11 @@ fn show(out: &Output, lines: &mut EntryLines, records: &[Record]) -> Result<()> 
     if text.is_empty() { Ok(()) } else { out.print(&text) }
 }
 
-/// How far has been read.
+/// The position in the store, and the running spans whose ends are still to be shown.
 struct TailFollower {
     cursor: Cursor,
     running: Running,
-    last_asked: Instant,
+    last_check: Instant,
     /// Records that were read at the start and may have been stored after the cursor.
     read_before: ReadBefore,
 }
@@ -129,7 +129,7 @@ impl TailFollower {
         Ok(Self {
             cursor: block_on(store.latest())?,
             running: Running::default(),
-            last_asked: Instant::now(),
+            last_check: Instant::now(),
             read_before: ReadBefore::default(),
         })
     }
@@ -159,8 +159,8 @@ impl TailFollower {
         Ok(last)
     }
 
-    /// Returns what was stored since the last reading, in the order of time.
-    fn news(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
+    /// Returns the records stored since the last reading, by time.
+    fn new_records(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         loop {
             let filter = StoredFilter::default();
@@ -181,8 +181,8 @@ impl TailFollower {
             Record::Log(event) => !before.events.contains(&event.id),
             Record::Span(span) => !before.spans.contains(&(span.trace_id, span.span_id)),
         });
-        if self.last_asked.elapsed() >= ASK_EVERY {
-            self.last_asked = Instant::now();
+        if self.last_check.elapsed() >= CHECK_INTERVAL {
+            self.last_check = Instant::now();
             records.extend(self.abandoned(store)?);
         }
         records.sort_by_key(Record::time);
@@ -190,12 +190,12 @@ impl TailFollower {
     }
 
     /// Returns the time until running spans are checked again; `None` if no span is running.
-    fn must_ask_in(&self) -> Option<Duration> {
-        let pause = ASK_EVERY.saturating_sub(self.last_asked.elapsed());
+    fn next_check_in(&self) -> Option<Duration> {
+        let pause = CHECK_INTERVAL.saturating_sub(self.last_check.elapsed());
         (!self.running.spans.is_empty()).then_some(pause)
     }
 
-    /// Of these spans those that ended; the others are waited for.
+    /// Returns those of these spans that ended, and remembers the others as running.
     fn ended(&mut self, spans: Vec<Span>) -> Vec<Record> {
         let mut ended = Vec::new();
         for span in spans {
@@ -207,16 +207,16 @@ impl TailFollower {
         ended
     }
 
-    /// Returns running spans whose programs have died, among those checked this time.
+    /// Checks some of the running spans, and returns those whose programs have died.
     fn abandoned(&mut self, store: &dyn TraceStore) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        for (trace, span) in self.running.next(ASKED_AT_ONCE) {
+        for (trace, span) in self.running.next(SPANS_PER_CHECK) {
             match block_on(store.get_span(trace, span)) {
                 Ok(found) if found.state == SpanState::Abandoned => {
                     records.push(Record::Span(Box::new(found)));
                     self.running.remove((trace, span));
                 }
-                // Its end is read with what is stored after the cursor.
+                // Its end will be read after the cursor.
                 Ok(_) => {}
                 // Deleted meanwhile.
                 Err(error) if error.is_not_found() => self.running.remove((trace, span)),
@@ -257,7 +257,7 @@ impl Running {
         }
     }
 
-    /// Up to `count` of them, those first that were not returned for the longest time.
+    /// Returns up to `count` spans, in rotation.
     fn next(&mut self, count: usize) -> Vec<(TraceId, SpanId)> {
         let first = self.spans.range(self.next..);
         let rest = self.spans.range(..self.next);
@@ -280,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn running_spans_are_asked_for_in_turn() {
+    fn running_spans_are_checked_in_turn() {
         let mut running = Running::default();
         for number in 1..=5 {
             running.add(span(number));
         }
         assert_eq!(running.next(2), [span(1), span(2)]);
         running.remove(span(3));
-        running.add(span(1)); // seen again: the newest now
+        running.add(span(1)); // found again: moves to the end
         assert_eq!(running.next(2), [span(4), span(5)]);
         assert_eq!(running.next(3), [span(1), span(2), span(4)]);
         for number in [1, 2, 4, 5] {

@@ -1,4 +1,4 @@
-//! `spanscope traces`: which traces there are.
+//! `spanscope traces`: lists traces.
 
 use anyhow::Result;
 use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary, block_on};
@@ -11,7 +11,7 @@ use crate::filter::TypedFilter;
 use crate::output::Output;
 use crate::render::colour::Paint;
 use crate::render::duration::format_ms;
-use crate::render::table::{Column, Shown, painted, table};
+use crate::render::table::{Cell, Column, painted, table};
 use crate::render::time;
 use crate::resolve::trace_filter;
 
@@ -22,7 +22,7 @@ pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     let store = file.open()?;
     let traces = block_on(store.list_traces(filter))?;
     out.list(&traces, || rows(&out, &*store, &traces))?;
-    typed.remark_slips(&*store, traces.is_empty())?;
+    typed.remark_unknown_keys(&*store, traces.is_empty())?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
     }
@@ -58,11 +58,11 @@ fn rows(out: &Output, store: &dyn TraceStore, traces: &[TraceSummary]) -> String
     table(out, &columns, rows.collect())
 }
 
-pub(super) fn duration(ms: Option<f64>) -> Shown {
+pub(super) fn duration(ms: Option<f64>) -> Cell {
     ms.map_or_else(|| painted(Paint::Dim, "-"), |ms| format_ms(ms).into())
 }
 
-pub(super) fn status(status: Option<SpanStatus>, state: SpanState) -> Shown {
+pub(super) fn status(status: Option<SpanStatus>, state: SpanState) -> Cell {
     match (status, state) {
         (Some(SpanStatus::Error), _) => painted(Paint::Bad, "error"),
         (_, SpanState::Running) => painted(Paint::Warn, "running"),

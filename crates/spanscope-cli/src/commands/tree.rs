@@ -1,4 +1,4 @@
-//! `spanscope tree ID`: the course of a trace.
+//! `spanscope tree ID`: shows a trace as a tree.
 
 use anyhow::Result;
 use spanscope_model::{IdMatch, Span, block_on};
@@ -9,7 +9,7 @@ use crate::args::{Format, TreeArgs};
 use crate::output::{Output, json_line};
 use crate::render::forest;
 use crate::render::json::{PlacedSpan, TreeJson, nested};
-use crate::render::tree::{Choice, tree};
+use crate::render::tree::{TreeOptions, tree};
 
 pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
     let out = Output::new(&args.output);
@@ -22,12 +22,12 @@ pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
     // counted.
     let mut spans = block_on(store.trace_spans(trace))?;
     if out.format == Format::Table {
-        let choice = Choice {
+        let options = TreeOptions {
             top,
             max_depth: args.max_depth,
             attributes: args.attributes.as_deref().unwrap_or_default(),
         };
-        return out.print(&tree(&out, &spans, choice));
+        return out.print(&tree(&out, &spans, options));
     }
     if let Some(keys) = &args.attributes {
         for span in &mut spans {

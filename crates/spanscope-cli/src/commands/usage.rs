@@ -56,16 +56,17 @@ pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
         file.open()?
             .usage(UsageQuery::new(by).since(from).until(until.map(|_| to))),
     )?;
-    let usage = added_up(&rows, by, prices.as_ref());
-    out.list(&usage, || shown(&out, &usage))?;
+    let usage = sum_usage(&rows, by, prices.as_ref());
+    out.list(&usage, || usage_table(&out, &usage))?;
     if usage.is_empty() {
         return Err(Stop::nothing("no model call was measured in that time"));
     }
     Ok(())
 }
 
-/// A row for each model and provider, or for each service or agent; the most tokens first.
-fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<Usage> {
+/// Sums usage by model and provider, or by service or agent; the group with the most tokens comes
+/// first.
+fn sum_usage(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<Usage> {
     let mut groups: BTreeMap<(&str, &str), Usage> = BTreeMap::new();
     for row in rows {
         let provider = if by == UsageBy::Model {
@@ -113,8 +114,8 @@ fn added_up(rows: &[UsageRow], by: UsageBy, prices: Option<&PriceTable>) -> Vec<
     usage
 }
 
-/// The table, for the command and for the demo.
-fn shown(out: &Output, usage: &[Usage]) -> String {
+/// Formats the table, for the command and for the demo.
+fn usage_table(out: &Output, usage: &[Usage]) -> String {
     let Some(first) = usage.first() else {
         return String::new();
     };
@@ -166,8 +167,8 @@ fn shown(out: &Output, usage: &[Usage]) -> String {
 }
 
 /// Returns the token table of one run of the demo: the measured usage of its model calls.
-pub(super) fn of_demo(out: &Output, rows: &[UsageRow]) -> String {
-    shown(out, &added_up(rows, UsageBy::Model, None))
+pub(super) fn demo_table(out: &Output, rows: &[UsageRow]) -> String {
+    usage_table(out, &sum_usage(rows, UsageBy::Model, None))
 }
 
 #[cfg(test)]
@@ -193,12 +194,12 @@ mod tests {
             row("b", "other", 1, 1),
             row("c", "other", 0, 0),
         ];
-        let usage = added_up(&rows, UsageBy::Agent, Some(&prices));
+        let usage = sum_usage(&rows, UsageBy::Agent, Some(&prices));
         let cost = |name: &str| usage.iter().find(|usage| usage.name == name).unwrap().cost;
         assert_eq!(cost("a"), Some(2.0));
-        assert_eq!(cost("b"), None, "unknown, not the part that is known");
+        assert_eq!(cost("b"), None, "unknown, because a part has no price");
         assert_eq!(cost("c"), Some(0.0), "a call that used nothing");
-        assert_eq!(added_up(&rows, UsageBy::Agent, None)[0].cost, None);
+        assert_eq!(sum_usage(&rows, UsageBy::Agent, None)[0].cost, None);
         assert_eq!(usage[0].name, "a", "the most tokens first");
     }
 }

@@ -13,7 +13,7 @@ use spanscope_model::{LogEvent, SourceRecords, Span, SpanId, SpanState, SpanStat
 use super::form::Form;
 use crate::output::json_line;
 
-/// The form.
+/// The format.
 #[derive(Debug, Default)]
 pub(super) struct Chrome {
     traces: u64,
@@ -89,7 +89,7 @@ impl Recorded {
 
 impl Chrome {
     fn push(&mut self, text: &mut String, record: &Json) -> Result<()> {
-        // JSON needs commas in between, and the traces arrive one by one.
+        // The array is written trace by trace, so each record but the first begins with a comma.
         if std::mem::replace(&mut self.begun, true) {
             text.push(',');
         }
@@ -167,7 +167,7 @@ fn last_moment(trace: &Recorded) -> Timestamp {
         .unwrap_or_default()
 }
 
-/// The thread of each span, from 1.
+/// Returns the thread of each span, from 1.
 fn lanes(spans: &[Span]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..spans.len()).collect();
     // Of two with the same start, the enclosing one comes first.
@@ -177,11 +177,11 @@ fn lanes(spans: &[Span]) -> Vec<usize> {
     let mut lane_of_span: HashMap<SpanId, usize> = HashMap::new();
     for at in order {
         let span = &spans[at];
-        let parents = span
+        let parent_lane = span
             .parent_span_id
             .and_then(|parent| lane_of_span.get(&parent))
             .copied();
-        let mut free = parents
+        let mut free = parent_lane
             .into_iter()
             .chain(0..open.len())
             .find(|&lane| fits(&mut open[lane], span));
@@ -196,7 +196,7 @@ fn lanes(spans: &[Span]) -> Vec<usize> {
     lanes
 }
 
-/// Whether nothing on the lane that has not ended yet ends before the span does.
+/// Whether every span that is still open on this lane ends with the new span or later.
 fn fits(open: &mut Vec<Timestamp>, span: &Span) -> bool {
     while open.last().is_some_and(|end| *end <= span.start_time) {
         open.pop();
@@ -215,7 +215,7 @@ mod tests {
     use crate::render::fixtures::span;
 
     #[test]
-    fn what_overlaps_is_nested_or_on_another_thread() {
+    fn overlapping_spans_are_nested_or_on_another_thread() {
         let spans = [
             span(1, 0, "root", 0, 100),
             span(2, 1, "a", 10, 50),

@@ -3,15 +3,15 @@
 use anyhow::Result;
 use spanscope_model::SourceRecords;
 
-/// A form of export.
+/// An export format.
 pub(crate) trait Form {
     /// Returns the text before the first records.
     fn head(&self) -> &'static str {
         ""
     }
 
-    /// Records that belong together: a trace, or a page of events and measurements outside
-    /// traces. Empty where the form has no place for them.
+    /// Formats records that belong together: a trace, or a page of events and measurements outside
+    /// traces. Returns an empty text if the format can't represent them.
     fn records(&mut self, records: &[SourceRecords]) -> Result<String>;
 
     /// Returns the text after the last records.

@@ -7,7 +7,7 @@ use super::form::Form;
 use crate::jsonl;
 use crate::output::json_line;
 
-/// The form.
+/// The format.
 pub(super) struct Jsonl;
 
 impl Form for Jsonl {

@@ -1,5 +1,4 @@
-//! Stored records in the forms that other programs read. Each form turns one trace at a time into
-//! text, so that the memory of an export does not grow with the store.
+//! Stored records in formats that other programs read. Each format converts one trace at a time, so that the memory of an export does not grow with the store.
 
 mod chrome;
 mod form;
@@ -9,7 +8,7 @@ mod otlp_json;
 pub(crate) use self::form::Form;
 use crate::args::ExportTo;
 
-/// The form of this name.
+/// Returns the format.
 pub(crate) fn form(to: ExportTo) -> Box<dyn Form> {
     match to {
         ExportTo::Jsonl => Box::new(jsonl::Jsonl),

@@ -8,7 +8,7 @@ use spanscope_server::otlp_json;
 use super::form::Form;
 use crate::output::json_line;
 
-/// The form.
+/// The format.
 pub(super) struct OtlpJson;
 
 impl Form for OtlpJson {

@@ -24,12 +24,12 @@ pub(super) struct Document {
 
 /// Whether the text ends within its document.
 pub(super) fn is_unfinished(text: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(without_mark(text)).is_err_and(|error| error.is_eof())
+    serde_json::from_slice::<IgnoredAny>(without_byte_order_mark(text)).is_err_and(|error| error.is_eof())
 }
 
-/// Where the documents are that follow each other, up to the first that can't be read.
+/// Returns the ranges of consecutive documents, up to the first unreadable one.
 pub(super) fn split(text: &[u8]) -> Vec<Range<usize>> {
-    let mark = text.len() - without_mark(text).len();
+    let mark = text.len() - without_byte_order_mark(text).len();
     let mut documents = serde_json::Deserializer::from_slice(&text[mark..]).into_iter::<IgnoredAny>();
     let mut found = Vec::new();
     loop {
@@ -41,8 +41,8 @@ pub(super) fn split(text: &[u8]) -> Vec<Range<usize>> {
     }
 }
 
-/// Some programs of Windows begin a text with a byte order mark.
-fn without_mark(text: &[u8]) -> &[u8] {
+/// Removes the byte order mark with which some Windows programs begin a text.
+fn without_byte_order_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
@@ -51,7 +51,7 @@ fn without_mark(text: &[u8]) -> &[u8] {
 /// # Errors
 /// Returns the error, and what is accepted instead.
 pub(super) fn read(text: &[u8]) -> Result<Document, String> {
-    let text = without_mark(text).trim_ascii();
+    let text = without_byte_order_mark(text).trim_ascii();
     match text.first() {
         Some(b'[') => read_list(text),
         _ => read_object(text),
@@ -59,8 +59,8 @@ pub(super) fn read(text: &[u8]) -> Result<Document, String> {
 }
 
 fn read_list(text: &[u8]) -> Result<Document, String> {
-    // The items, parsed once to detect their format, are written again, which is cheap compared to
-    // storing them.
+    // Each item is serialized again and read like a single document, which is cheap compared to
+    // storing it.
     let items: Vec<serde_json::Value> = serde_json::from_slice(text).map_err(broken)?;
     let mut document = Document::default();
     for (place, item) in items.iter().enumerate() {
@@ -90,8 +90,7 @@ fn read_list(text: &[u8]) -> Result<Document, String> {
 fn read_object(text: &[u8]) -> Result<Document, String> {
     let keys = match serde_json::from_slice::<Keys>(text) {
         Ok(keys) => keys.0,
-        // Texts that are not UTF-8, or cut within a character, are repaired as those of senders
-        // are.
+        // The OTLP reader repairs texts that are not UTF-8 or are cut within a character.
         Err(error) => match read_otlp(text) {
             Ok(document) => return Ok(document),
             Err(_) => return Err(broken(error)),
@@ -188,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_separated_wherever_their_lines_end() {
+    fn documents_are_separated_independently_of_line_ends() {
         let text = b"\xef\xbb\xbf{\n \"a\": 1\n}\n\n{\"b\": 2} {\"c\":";
         assert!(is_unfinished(b"{\n"));
         assert!(!is_unfinished(b"{}\n") && !is_unfinished(b"}"));
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_read_is_named() {
+    fn an_error_names_the_unsupported_format() {
         for (text, named) in [
             (
                 &br#"[{"name":"a","ph":"M","pid":1}]"#[..],

@@ -18,9 +18,9 @@ pub(crate) use self::source::{Source, open};
 use crate::remark::remark;
 use crate::render::text::{count, visible};
 
-/// Records that are stored at a time, more or less: a document is never cut.
+/// Approximate number of records per transaction: a document is never split.
 const BATCH: u64 = 2_000;
-/// Faults that are described, one by one.
+/// Maximum number of faults that are described one by one.
 const DESCRIBED: u64 = 10;
 /// The longest line, or document, in bytes.
 const MAX_DOCUMENT: u64 = 512 << 20;
@@ -51,7 +51,7 @@ pub(crate) fn read(source: impl BufRead, name: &str, target: &Path) -> Result<Im
 struct Reader<'a> {
     name: &'a str,
     target: &'a Path,
-    /// Opened with the first record, so that a file of which nothing can be read makes no store.
+    /// Opened with the first records, so that an unreadable file creates no store.
     importer: Option<Importer>,
     waiting: Vec<SourceRecords>,
     records: u64,
@@ -81,7 +81,7 @@ impl Reader<'_> {
             }
             if line.len() as u64 == MAX_DOCUMENT && line.last() != Some(&b'\n') {
                 return Err(anyhow!(
-                    "line {number} of {} is longer than {} MiB: write a document a line, with fewer records in each",
+                    "line {number} of {} is longer than {} MiB: write one document per line, with fewer records in each",
                     self.name,
                     MAX_DOCUMENT >> 20
                 ));
@@ -94,15 +94,15 @@ impl Reader<'_> {
                 (&mut source)
                     .take(MAX_DOCUMENT.saturating_sub(line.len() as u64))
                     .read_to_end(&mut line)?;
-                return self.take_documents(&line, number);
+                return self.read_documents(&line, number);
             }
-            self.take(&line, number)?;
+            self.read_document(&line, number)?;
         }
     }
 
-    /// Reads documents that are written over several lines, or a document a line where the first
-    /// one is broken.
-    fn take_documents(&mut self, text: &[u8], first_line: u64) -> Result<()> {
+    /// Reads documents that span several lines. If the first one is broken, reads one document per
+    /// line.
+    fn read_documents(&mut self, text: &[u8], first_line: u64) -> Result<()> {
         let line_at = |at: usize| {
             let before = text.get(..at).unwrap_or_default();
             first_line + before.iter().filter(|byte| **byte == b'\n').count() as u64
@@ -111,7 +111,7 @@ impl Reader<'_> {
         if documents.is_empty() {
             for (place, line) in text.split(|byte| *byte == b'\n').enumerate() {
                 if !line.trim_ascii().is_empty() {
-                    self.take(line, first_line + place as u64)?;
+                    self.read_document(line, first_line + place as u64)?;
                 }
             }
             return Ok(());
@@ -119,18 +119,18 @@ impl Reader<'_> {
         let mut end = 0;
         for range in documents {
             end = range.end;
-            self.take(&text[range.clone()], line_at(range.start))?;
+            self.read_document(&text[range.clone()], line_at(range.start))?;
         }
         if let Some(rest) = text.get(end..)
             && !rest.trim_ascii().is_empty()
         {
-            self.take(rest, line_at(end + rest.len() - rest.trim_ascii_start().len()))?;
+            self.read_document(rest, line_at(end + rest.len() - rest.trim_ascii_start().len()))?;
         }
         Ok(())
     }
 
     /// Reads one document.
-    fn take(&mut self, text: &[u8], line: u64) -> Result<()> {
+    fn read_document(&mut self, text: &[u8], line: u64) -> Result<()> {
         match document::read(text) {
             Err(why) => {
                 self.faults.unreadable += 1;
@@ -153,7 +153,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Lines of one source that follow each other are stored together.
+    /// Adds records to the next batch. Consecutive records of one source are stored together.
     fn add(&mut self, records: SourceRecords) {
         let SourceRecords {
             source,
@@ -206,8 +206,8 @@ impl Reader<'_> {
 
     fn finish(mut self) -> Result<Imported> {
         if self.documents == 0 && self.faults.unreadable > 0 {
-            let lines = count(self.faults.unreadable, "document");
-            return Err(anyhow!("nothing was imported: {lines} could not be read"));
+            let documents = count(self.faults.unreadable, "document");
+            return Err(anyhow!("nothing was imported: {documents} could not be read"));
         }
         if let Some(further) = self.faults.described.checked_sub(DESCRIBED)
             && further > 0

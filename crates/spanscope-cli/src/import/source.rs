@@ -26,7 +26,7 @@ pub(crate) enum Source {
 /// JSON that is read from a file.
 pub(crate) struct Text {
     pub(crate) reader: Box<dyn BufRead>,
-    /// How it is called in messages.
+    /// The name in messages.
     pub(crate) name: String,
     /// The length of the file on disk, and how much of it was read; unknown for standard input.
     pub(crate) length: u64,
@@ -82,7 +82,7 @@ pub(crate) fn open(path: &Path) -> Result<Source> {
     }))
 }
 
-/// Refuses what can't be JSON.
+/// Refuses content that can't be JSON.
 fn must_be_text(begin: &[u8], name: &str) -> Result<()> {
     let text = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begin);
     if matches!(text.trim_ascii_start().first(), None | Some(b'{' | b'[')) {

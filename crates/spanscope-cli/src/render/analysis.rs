@@ -116,7 +116,7 @@ fn components(out: &Output, analysis: &Analysis) -> String {
         .iter()
         .map(|component| width(&fit(&component.component_type, out.at_most(MAX_TYPE))));
     let types = types.max().unwrap_or(0).max(width(columns[1].0));
-    // If that is too little, the table has no columns to align to.
+    // With less room, the table shows each row as a block.
     let room = out.width.saturating_sub(NUMBERS + types);
     let room = if room < MIN_COMPONENT { out.width } else { room };
     // In millionths: an axis has whole numbers.

@@ -1,4 +1,4 @@
-//! A span's place on the time axis of its trace, drawn in eighths of a column.
+//! A span's time on the axis of its trace, drawn as a bar in eighths of a column.
 
 const EIGHTHS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_where_the_span_was() {
+    fn a_bar_covers_the_time_of_the_span() {
         let axis = Axis::new(1000, 1080);
         assert_eq!(axis.bar(1000, 1080, 10), "██████████");
         assert_eq!(axis.bar(1040, 1060, 10), "     ██▌  ");
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn times_off_the_axis_stay_on_it() {
+    fn times_outside_the_axis_are_clamped_to_it() {
         let axis = Axis::new(1000, 1000);
         assert_eq!(axis.bar(i64::MIN, i64::MAX, 4), "████");
         assert_eq!(axis.bar(i64::MAX, i64::MIN, 4).chars().count(), 4);

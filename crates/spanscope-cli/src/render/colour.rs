@@ -1,4 +1,4 @@
-//! The few colours that have a meaning.
+//! Colours, by the meaning of a text.
 
 use anstyle::{AnsiColor, Style};
 
@@ -11,13 +11,13 @@ pub(crate) enum Paint {
     Bad,
     /// Something may become a problem, or is not over.
     Warn,
-    /// All is well.
+    /// Something succeeded.
     Good,
     /// Secondary text.
     Dim,
     /// A block's title.
     Title,
-    /// A measure to see at a glance.
+    /// An id, a bar or a graph.
     Accent,
 }
 

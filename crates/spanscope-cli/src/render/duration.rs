@@ -1,4 +1,4 @@
-//! Lengths of time, as people write and read them.
+//! Durations: parsing and formatting.
 
 use std::time::Duration;
 
@@ -51,11 +51,11 @@ fn unit(name: &str) -> Option<f64> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "clamped to what a u64 holds; finer than a second does not matter up there"
+    reason = "clamped to what a u64 holds, and rounded to seconds"
 )]
 pub(crate) fn format_ms(ms: f64) -> String {
     if !ms.is_finite() || ms < 0.0 {
-        // Clocks that were set back; the sign is worth seeing.
+        // The clock was set back, which the sign shows.
         return if ms.is_finite() {
             format!("-{}", format_ms(-ms))
         } else {

@@ -15,9 +15,9 @@ pub(crate) fn output(width: usize) -> Output {
     }
 }
 
-/// A span id of a small number.
+/// Returns a number as a span id.
 pub(crate) fn id(number: u64) -> SpanId {
-    SpanId::from_bytes(number.to_be_bytes()).unwrap_or_else(|| panic!("0 is no span id"))
+    SpanId::from_bytes(number.to_be_bytes()).unwrap_or_else(|| panic!("0 is not a span id"))
 }
 
 /// A successful span; parent 0 means none. Times are in milliseconds.

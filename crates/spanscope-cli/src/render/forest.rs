@@ -32,13 +32,13 @@ pub(crate) enum Node {
     Below(usize),
 }
 
-/// Returns spans in tree order, siblings by their start. With a `top` only the spans with this id
-/// and their descendants; they are shown as roots, whatever their parents.
+/// Returns spans in tree order, siblings by their start. With a `top`, returns only the spans with
+/// this id, as roots, and their descendants.
 pub(crate) fn lines(spans: &[Span], top: Option<SpanId>, max_depth: Option<u32>) -> Vec<Line> {
     Forest::new(spans, top).walk(max_depth.unwrap_or(u32::MAX))
 }
 
-/// The spans of these lines.
+/// Returns the spans of these lines.
 pub(crate) fn spans_of<'a>(lines: &[Line], spans: &'a [Span]) -> impl Iterator<Item = &'a Span> {
     lines.iter().filter_map(|line| match line.node {
         Node::Span(at) => spans.get(at),
@@ -46,8 +46,7 @@ pub(crate) fn spans_of<'a>(lines: &[Line], spans: &'a [Span]) -> impl Iterator<I
     })
 }
 
-/// The row of each span, in the order of `spans`: its place, from 1, among the spans of the whole
-/// tree.
+/// Returns the row of each span, in the order of `spans`: its number, from 1, in the whole tree.
 pub(crate) fn rows(spans: &[Span]) -> Vec<usize> {
     let mut rows = vec![0; spans.len()];
     let mut next = 1;
@@ -65,7 +64,7 @@ struct Forest<'a> {
     top: Option<SpanId>,
     by_start: Vec<usize>,
     children: Vec<Vec<usize>>,
-    /// Tops with the time by which they are ordered.
+    /// The roots by start: spans, and missing parents with the indices of their children.
     tops: Vec<(Node, Vec<usize>)>,
 }
 
@@ -115,7 +114,7 @@ impl<'a> Forest<'a> {
         let tops = std::mem::take(&mut self.tops);
         for (node, orphans) in &tops {
             match *node {
-                Node::Span(at) => self.below(at, "", "", max_depth, &mut seen, &mut lines),
+                Node::Span(at) => self.add_subtree(at, "", "", max_depth, &mut seen, &mut lines),
                 node => {
                     lines.push(Line {
                         node,
@@ -125,38 +124,45 @@ impl<'a> Forest<'a> {
                     let last = orphans.len().saturating_sub(1);
                     for (place, &at) in orphans.iter().enumerate() {
                         let (own, inherited) = guides("", place == last);
-                        self.below(at, &own, &inherited, max_depth, &mut seen, &mut lines);
+                        self.add_subtree(at, &own, &inherited, max_depth, &mut seen, &mut lines);
                     }
                 }
             }
         }
         if self.top.is_none() {
-            self.circles(&tops, max_depth, &mut seen, &mut lines);
+            self.add_cycles(&tops, max_depth, &mut seen, &mut lines);
         }
         lines
     }
 
-    /// Spans that no top reaches are in a cycle; the earliest span of each cycle becomes a root.
-    fn circles(&self, tops: &[(Node, Vec<usize>)], max_depth: u32, seen: &mut [bool], lines: &mut Vec<Line>) {
+    /// Adds spans that no root reaches: they are in a cycle, or below one. The earliest unreached span
+    /// becomes a root, and so on.
+    fn add_cycles(
+        &self,
+        tops: &[(Node, Vec<usize>)],
+        max_depth: u32,
+        seen: &mut [bool],
+        lines: &mut Vec<Line>,
+    ) {
         // Spans that a depth limit omits are still reachable from a root.
-        let mut hangs = vec![false; self.spans.len()];
+        let mut reachable = vec![false; self.spans.len()];
         for (node, orphans) in tops {
             if let Node::Span(at) = node {
-                self.reach(*at, &mut hangs);
+                self.reach(*at, &mut reachable);
             }
             for at in orphans {
-                self.reach(*at, &mut hangs);
+                self.reach(*at, &mut reachable);
             }
         }
         for &at in &self.by_start {
-            if !hangs[at] {
-                self.reach(at, &mut hangs);
-                self.below(at, "", "", max_depth, seen, lines);
+            if !reachable[at] {
+                self.reach(at, &mut reachable);
+                self.add_subtree(at, "", "", max_depth, seen, lines);
             }
         }
     }
 
-    /// Marks a span and all below it.
+    /// Marks a span and its descendants.
     fn reach(&self, top: usize, reached: &mut [bool]) {
         let mut stack = vec![top];
         while let Some(at) = stack.pop() {
@@ -166,7 +172,9 @@ impl<'a> Forest<'a> {
         }
     }
 
-    fn below(
+    /// Adds the lines of a span and its descendants. `own` is the guide of its line, `inherited` the
+    /// beginning of the guides below it.
+    fn add_subtree(
         &self,
         top: usize,
         own: &str,
@@ -234,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_stand_in_the_order_of_their_starts() {
+    fn siblings_are_ordered_by_their_start() {
         let spans = [
             span(4, 2, "d", 4, 1),
             span(3, 1, "c", 9, 1),
@@ -246,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn orphans_circles_and_doubled_ids_are_shown_once_each() {
+    fn orphans_cycles_and_duplicate_ids_are_shown_once_each() {
         let spans = [
             span(1, 0, "root", 0, 9),
             span(2, 99, "orphan", 1, 1),
@@ -276,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_any_depth_does_no_harm() {
+    fn a_deep_chain_is_shown_with_short_guides() {
         let spans: Vec<Span> = (1..=20_000).map(|n| span(n, n - 1, "deep", 0, 1)).collect();
         let lines = lines(&spans, None, None);
         assert_eq!(lines.len(), 20_000);

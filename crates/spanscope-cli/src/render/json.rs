@@ -1,5 +1,4 @@
-//! Records as the command prints them in JSON: the model's own form, with the duration where there
-//! is one.
+//! Records as the command prints them in JSON: the model's format, with durations.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,7 +6,7 @@ use spanscope_model::{RunInfo, Span, SpanId, Timestamp};
 
 use super::forest::{Line, Node};
 
-/// Levels of a tree that are nested. Readers of JSON give up at some depth, `serde_json` at 128
+/// Maximum number of nested levels of a tree. JSON parsers limit the depth, `serde_json` to 128
 /// brackets.
 const MAX_NESTED: u32 = 50;
 
@@ -47,10 +46,10 @@ impl<'a> RunJson<'a> {
     }
 }
 
-/// Milliseconds from one moment to another.
+/// Returns the milliseconds from one time to another.
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a float of milliseconds is what all durations are"
+    reason = "all durations are floats of milliseconds"
 )]
 pub(crate) fn millis(from: Timestamp, to: Timestamp) -> f64 {
     to.as_nanos().saturating_sub(from.as_nanos()) as f64 / 1e6
@@ -68,7 +67,7 @@ pub(crate) struct PlacedSpan<'a> {
 }
 
 impl<'a> PlacedSpan<'a> {
-    /// The span of a line, where the line is a span.
+    /// Returns the span of a line; `None` if the line shows no span.
     pub(crate) fn of(line: &Line, spans: &'a [Span], rows: &[usize]) -> Option<Self> {
         let Node::Span(at) = line.node else {
             return None;
@@ -89,7 +88,7 @@ impl<'a> PlacedSpan<'a> {
 /// Fails if a value can't be serialized.
 pub(crate) fn nested(lines: &[Line], spans: &[Span], rows: &[usize]) -> serde_json::Result<Vec<Value>> {
     let mut roots = Vec::new();
-    // The spans whose children are not complete yet, each below the one before it.
+    // The spans whose children are not complete yet, each a descendant of the previous one.
     let mut open: Vec<Open> = Vec::new();
     for line in lines {
         match line.node {
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn children_are_inside_of_their_parents_and_orphans_and_circles_are_roots() {
+    fn children_are_nested_in_their_parents_and_orphans_and_cycles_are_roots() {
         let spans = [
             span(1, 0, "root", 0, 9),
             span(2, 99, "orphan", 1, 1),
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn deeper_nodes_than_readers_accept_are_listed_flat() {
+    fn nodes_deeper_than_json_parsers_accept_are_listed_flat() {
         let spans: Vec<Span> = (1..=20_000).map(|n| span(n, n - 1, "deep", 0, 1)).collect();
         let text = serde_json::to_string(&tree(&spans, None)).unwrap();
         let mut node = &serde_json::from_str::<Value>(&text).unwrap()[0];

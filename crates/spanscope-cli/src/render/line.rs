@@ -1,9 +1,9 @@
-//! Events and ends of spans in the console's form: stored records, converted to entries of its
+//! Events and ends of spans in the console's format: stored records, converted to entries of its
 //! renderer.
 //!
-//! Any program can write to a store, so stored data must not restyle the output. Messages are not
-//! interpreted as markup: it is removed from those that their program marked (`markup = true`), and
-//! all others are shown literally. The renderer does the escaping and wrapping.
+//! Any program can write to a store, so stored data must not restyle the output. Markup is
+//! never interpreted: it is removed from messages with the field `markup = true`, and other messages
+//! are shown literally. The renderer does the escaping and wrapping.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) struct EntryLines {
 }
 
 impl EntryLines {
-    /// As the output has it; with the date before the time, or without.
+    /// Uses the width, the colours and the time zone of `out`. `with_date` adds the date to each time.
     pub(crate) fn new(out: &Output, with_date: bool) -> Self {
         let color = if out.colour { Color::Ansi16 } else { Color::None };
         let options = RenderOptions::new()
@@ -45,9 +45,9 @@ impl EntryLines {
         } else {
             event.message.clone()
         };
-        let said = match (event.name.as_str(), message.as_str()) {
+        let label = match (event.name.as_str(), message.as_str()) {
             ("" | EXCEPTION_EVENT, message) if !message.is_empty() => message.to_owned(),
-            // An event without a text has its name as message.
+            // An event without a message is shown by its name.
             (name, message) if message.is_empty() || message == name => name.to_owned(),
             (name, message) => format!("{name}: {message}"),
         };
@@ -68,7 +68,7 @@ impl EntryLines {
             service: &event.service_name,
             category: &event.category,
             kind: EntryKind::Event {
-                message: &said,
+                message: &label,
                 markup: false,
                 keeps_lines: false,
             },
@@ -97,7 +97,7 @@ impl EntryLines {
             category: span.category.as_deref().unwrap_or_default(),
             kind: EntryKind::SpanEnd {
                 name: &span.name,
-                total: length_of(span),
+                total: duration_of(span),
                 busy: None,
                 outcome: match (span.state, span.status) {
                     (SpanState::Abandoned, _) => Outcome::Abandoned,
@@ -119,7 +119,7 @@ impl EntryLines {
     }
 }
 
-/// How serious a span's end is: its own level, or error if it failed.
+/// Returns the severity of a span's end: the span's level, and at least error if it failed.
 pub(crate) fn severity_of(span: &Span) -> Severity {
     let own = span.level.unwrap_or(Severity::Info);
     match span.status {
@@ -128,15 +128,15 @@ pub(crate) fn severity_of(span: &Span) -> Severity {
     }
 }
 
-fn length_of(span: &Span) -> Duration {
+fn duration_of(span: &Span) -> Duration {
     let nanos = span
         .end_time
         .map_or(0, |end| end.as_nanos().saturating_sub(span.start_time.as_nanos()));
-    // A clock that was set back is no reason to fail.
+    // Zero if the clock was set back.
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
-/// The texts of values that are lists or objects, in the order of their attributes.
+/// Returns the JSON of values that are lists or objects, in the order of their attributes.
 fn json_texts(attributes: &Attributes) -> Vec<String> {
     let texts = attributes.iter().filter_map(|(_, value)| match value {
         Value::Json(value) => Some(value.to_string()),
@@ -155,17 +155,17 @@ fn fields<'a>(attributes: &'a Attributes, json: &'a [String]) -> Vec<(&'a str, R
     fields.collect()
 }
 
-/// An error that was recorded as a string is already the event's message: its field and the message
-/// that the store added would repeat it, the latter in a box. An error with a type or causes keeps
-/// the box.
+/// Removes the fields that repeat the event's message: `error`, if it was recorded as a string, and
+/// `exception.message`, which the store adds and the console would show in a box. An error with a
+/// type or causes keeps the box.
 fn leave_out_message_fields(fields: &mut Vec<(&str, RawValue<'_>)>, message: &str) {
-    let says_more = fields
+    let has_details = fields
         .iter()
         .any(|(key, _)| key.starts_with("exception.") && *key != EXCEPTION_MESSAGE);
     fields.retain(|(key, value)| {
         let is_shown = match *key {
             "error" => true,
-            EXCEPTION_MESSAGE => !says_more,
+            EXCEPTION_MESSAGE => !has_details,
             _ => false,
         };
         !is_shown || value.as_text() != Some(message)
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_span_has_its_attributes_behind_it_and_nothing_acts_on_the_terminal() {
+    fn the_end_of_a_span_is_followed_by_its_attributes_and_control_characters_are_escaped() {
         let mut span = span(1, 0, "call\ntool", 0, 12);
         span.status = Some(SpanStatus::Error);
         span.status_message = Some("refused".to_owned());
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_span_is_marked_and_an_ended_one_is_not() {
+    fn an_abandoned_span_is_marked_and_shown_with_its_start() {
         let mut span = span(1, 0, "call", 5, 12);
         span.state = SpanState::Abandoned;
         span.end_time = None;
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_of_a_stored_message_is_taken_out_where_it_asks_for_it_and_never_styles() {
+    fn markup_is_removed_from_messages_with_the_markup_field_and_never_interpreted() {
         let mut event =
             event("[bold red]3[/bold red] of \\[dim], [0], [link=https://e.org]x[/link]\n[/] end");
         let plain = shown_event(&event, false);
@@ -275,7 +275,7 @@ mod tests {
         assert!(plain.contains("tools: 3 of [dim], [0], x\\n[/] end"), "{plain}");
         let mut coloured = String::new();
         EntryLines::new(&output(true), false).event(&event, &mut coloured);
-        // Red and bold are the markup's; the number has the highlighter's colour.
+        // Red would come from the markup; the number has the highlighter's colour.
         assert!(
             coloured.contains("\x1b[") && !coloured.contains("31m") && !coloured.contains("https"),
             "{coloured:?}"
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_with_causes_has_a_box_and_one_that_is_only_a_text_has_none() {
+    fn an_error_with_causes_has_a_box_and_an_error_with_a_message_alone_has_none() {
         let mut event = event("the bank is closed");
         event.name = EXCEPTION_EVENT.to_owned();
         event.attributes.set("error", "the bank is closed");

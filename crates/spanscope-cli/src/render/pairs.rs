@@ -11,7 +11,7 @@ const MAX_CHARACTERS: usize = 1000;
 /// The maximum width of names.
 const MAX_NAME: usize = 34;
 
-/// Lines of `name  value`; values wrap under themselves.
+/// Formats lines of `name  value`. Wrapped lines of a value are aligned with its first.
 pub(crate) fn pairs(out: &Output, pairs: &[(&str, String)]) -> String {
     let names = pairs
         .iter()
@@ -34,7 +34,7 @@ pub(crate) fn pairs(out: &Output, pairs: &[(&str, String)]) -> String {
     text
 }
 
-/// Returns the lines indented.
+/// Formats lines of `name  value`, indented by this number of columns.
 pub(crate) fn indented(out: &Output, lines: &[(&str, String)], by: usize) -> String {
     let narrower = Output {
         width: match out.is_bounded() {

@@ -1,4 +1,4 @@
-//! Values over time in one line, an eighth of its height a grade.
+//! Values over time, drawn in one line as bars of eight heights.
 
 const GRADES: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 

@@ -1,6 +1,6 @@
 //! Tables that fit the terminal.
 //!
-//! Rows are one line high: texts that do not fit are truncated, the least important columns first.
+//! Rows are one line high: texts that do not fit are truncated, the widest columns first.
 //! If a table has more columns than the terminal can show, as a `SELECT *` may, each row becomes a
 //! block of `name: value` lines instead. In a pipe or a file nothing is truncated.
 
@@ -9,7 +9,7 @@ use super::pairs;
 use super::text::{fit, visible, width};
 use crate::output::Output;
 
-/// Columns between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
 /// The maximum width of a minor column.
 const MAX_MINOR: usize = 14;
@@ -28,7 +28,7 @@ pub(crate) enum Column {
     Number,
     /// Uses the available room.
     Text,
-    /// A text that leaves the room to the others.
+    /// A text of limited width, which is truncated after all others.
     Minor,
     /// A minor text that most rows have in common. If it is the same in all of them and the table
     /// is too wide, it is shown once above the table, the last of such columns first.
@@ -39,7 +39,7 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    /// Returns the free room of a cell before it, and after it.
+    /// Returns the padding before and after a cell.
     fn sides(self, padding: usize) -> (usize, usize) {
         match self {
             Self::Number | Self::Spare => (padding, 0),
@@ -50,21 +50,21 @@ impl Column {
 
 /// One cell: a text and its meaning.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown(String, Paint);
+pub(crate) struct Cell(String, Paint);
 
-impl<T: Into<String>> From<T> for Shown {
+impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
         Self(text.into(), Paint::Plain)
     }
 }
 
-/// A cell with a meaning.
-pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Shown {
-    Shown(text.into(), paint)
+/// Creates a cell with a meaning.
+pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Cell {
+    Cell(text.into(), paint)
 }
 
 /// Lays out rows under these heads.
-pub(crate) fn table(out: &Output, columns: &[(&str, Column)], rows: Vec<Vec<Shown>>) -> String {
+pub(crate) fn table(out: &Output, columns: &[(&str, Column)], rows: Vec<Vec<Cell>>) -> String {
     if !out.is_bounded() {
         return uncut(out, columns, &rows);
     }
@@ -75,15 +75,15 @@ pub(crate) fn table(out: &Output, columns: &[(&str, Column)], rows: Vec<Vec<Show
 }
 
 /// Removes columns until the rest fits, and returns the text above the table instead.
-fn narrow(out: &Output, columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Shown>]) -> String {
+fn narrow(out: &Output, columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Cell>]) -> String {
     let mut above = String::new();
-    let remove = |columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Shown>], at: usize| {
+    let remove = |columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Cell>], at: usize| {
         columns.remove(at);
         for row in rows {
             row.remove(at);
         }
     };
-    let shared = |columns: &[(&str, Column)], rows: &[Vec<Shown>]| {
+    let shared = |columns: &[(&str, Column)], rows: &[Vec<Cell>]| {
         let same = |at: usize| {
             let mut cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| &cell.0);
             let first = cells.next()?;
@@ -116,23 +116,23 @@ fn narrow(out: &Output, columns: &mut Vec<(&str, Column)>, rows: &mut [Vec<Shown
     above
 }
 
-/// The columns that nothing would be cut in.
-fn full_width(columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> usize {
+/// Returns the width at which nothing is truncated.
+fn full_width(columns: &[(&str, Column)], rows: &[Vec<Cell>]) -> usize {
     let widths = (0..columns.len()).map(|at| widest(at, columns, rows));
     widths.sum::<usize>() + GAP * columns.len().saturating_sub(1)
 }
 
 /// Lays out a table whose texts are truncated where necessary.
-fn bounded(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> String {
+fn bounded(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Cell>]) -> String {
     let Some(widths) = widths(out.width, columns, rows) else {
         return blocks(out, columns, rows);
     };
-    let head = columns.iter().map(|(name, _)| Shown::from(*name)).collect();
+    let head = columns.iter().map(|(name, _)| Cell::from(*name)).collect();
     let mut text = String::new();
     for row in std::iter::once(&head).chain(rows) {
         let mut line = String::new();
         let mut blanks = 0;
-        for ((Shown(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
+        for ((Cell(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
             let cell = fit(cell, *columns);
             let padding = columns.saturating_sub(width(&cell));
             let (before, after) = behaviour.sides(padding);
@@ -152,7 +152,7 @@ fn bounded(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Str
 }
 
 /// Returns the width of each column; `None` if the terminal can't show them all.
-fn widths(room: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Option<Vec<usize>> {
+fn widths(room: usize, columns: &[(&str, Column)], rows: &[Vec<Cell>]) -> Option<Vec<usize>> {
     let gaps = GAP * columns.len().saturating_sub(1);
     let room = room.checked_sub(gaps)?;
     let mut widths: Vec<usize> = (0..columns.len())
@@ -164,10 +164,10 @@ fn widths(room: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Optio
     // The widest text shrinks first, minor ones after all others.
     for behaviours in [&[Column::Text][..], &[Column::Minor, Column::Shared]] {
         while widths.iter().sum::<usize>() > room {
-            let giving = (0..columns.len())
+            let shrinking = (0..columns.len())
                 .filter(|at| behaviours.contains(&columns[*at].1) && widths[*at] > MIN_COLUMN)
                 .max_by_key(|at| (widths[*at], *at));
-            match giving {
+            match shrinking {
                 Some(at) => widths[at] -= 1,
                 None => break,
             }
@@ -176,16 +176,16 @@ fn widths(room: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Optio
     (widths.iter().sum::<usize>() <= room).then_some(widths)
 }
 
-/// How wide the widest cell of a column is.
-fn widest(at: usize, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> usize {
+/// Returns the width of the widest cell of a column.
+fn widest(at: usize, columns: &[(&str, Column)], rows: &[Vec<Cell>]) -> usize {
     let cells = rows.iter().filter_map(|row| row.get(at));
     let cells = cells.map(|cell| width(&fit(&cell.0, 200)));
     cells.chain([width(columns[at].0)]).max().unwrap_or(0)
 }
 
-/// The table at its full width.
-fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> String {
-    let head = columns.iter().map(|(name, _)| Shown::from(*name)).collect();
+/// Lays out a table without truncation.
+fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Cell>]) -> String {
+    let head = columns.iter().map(|(name, _)| Cell::from(*name)).collect();
     let lines = || std::iter::once(&head).chain(rows);
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| {
@@ -198,7 +198,7 @@ fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Strin
     for row in lines() {
         let mut line = String::new();
         let mut blanks = 0;
-        for ((Shown(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
+        for ((Cell(cell, paint), columns), (_, behaviour)) in row.iter().zip(&widths).zip(columns) {
             let cell = visible(cell);
             let padding = columns.saturating_sub(width(&cell));
             let (before, after) = behaviour.sides(padding);
@@ -217,7 +217,7 @@ fn uncut(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> Strin
     text
 }
 
-fn blocks(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Shown>]) -> String {
+fn blocks(out: &Output, columns: &[(&str, Column)], rows: &[Vec<Cell>]) -> String {
     let blocks = rows.iter().map(|row| {
         let lines = columns
             .iter()
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_cut_rows_are_whole_and_columns_are_aligned_as_far_as_texts_are_short() {
+    fn without_a_maximum_width_rows_are_complete_and_short_texts_are_aligned() {
         let columns = [
             ("id", Column::Fixed),
             ("name", Column::Text),
@@ -285,7 +285,7 @@ mod tests {
             ("n", Column::Number),
             ("last", Column::Spare),
         ];
-        let row = |service: &str| -> Vec<Shown> {
+        let row = |service: &str| -> Vec<Cell> {
             vec![
                 "a name of 28 columns in all.".into(),
                 service.into(),

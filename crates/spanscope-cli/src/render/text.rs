@@ -1,8 +1,7 @@
-//! Texts out of programs, laid out in columns.
+//! Stored texts, laid out in columns.
 //!
-//! A stored text may contain anything. The console's own functions escape what would act on the
-//! terminal, so that there is one list of such characters; here it is only truncated, padded and
-//! wrapped.
+//! A stored text may contain anything. The model's functions, which the console uses too, escape
+//! characters that a terminal would interpret; this module truncates, pads and wraps.
 
 use std::borrow::Cow;
 
@@ -12,13 +11,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use spanscope_model::text::{is_hidden, visible};
 
-/// How many columns a text takes.
+/// Returns the width of a text in columns.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Returns the escaped text, truncated to this number of columns; `…` marks a truncation. Costs no
-/// more than what is shown.
+/// Returns the escaped text, truncated to this number of columns; `…` marks a truncation. Does not
+/// read the text beyond them.
 pub(crate) fn fit(text: &str, columns: usize) -> String {
     let mut shown = String::new();
     let mut used = 0;
@@ -82,12 +81,12 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A count with its noun: `1 span`, `2 spans`, `12,345 spans`.
+/// Formats a count with its noun: `1 span`, `2 spans`, `12,345 spans`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between its thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let mut shown = String::new();
     push_grouped(&mut shown, number);
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_have_separators_nouns_and_units() {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(count(1, "span"), "1 span");
         assert_eq!(bytes(1536), "1.5 KiB");

@@ -3,12 +3,12 @@
 use jiff::tz::TimeZone;
 use spanscope_model::Timestamp;
 
-/// For heads: `2026-11-21 14:03:00.123 +01:00`.
+/// For headings: `2026-11-21 14:03:00.123 +01:00`.
 pub(crate) fn full(time: Timestamp, zone: &TimeZone) -> String {
     format(time, zone, "%Y-%m-%d %H:%M:%S%.3f %:z")
 }
 
-/// For rows: `11-21 14:03:00.123`. Stores keep days, so the year is omitted.
+/// For rows: `11-21 14:03:00.123`. Stores keep records for days, so the year is omitted.
 pub(crate) fn short(time: Timestamp, zone: &TimeZone) -> String {
     format(time, zone, "%m-%d %H:%M:%S%.3f")
 }
@@ -23,9 +23,9 @@ pub(crate) fn clock(time: Timestamp, zone: &TimeZone) -> String {
     format(time, zone, "%H:%M:%S%.3f")
 }
 
-fn format(time: Timestamp, zone: &TimeZone, form: &str) -> String {
+fn format(time: Timestamp, zone: &TimeZone, pattern: &str) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(time.as_nanos())).unwrap_or_default();
-    time.to_zoned(zone.clone()).strftime(form).to_string()
+    time.to_zoned(zone.clone()).strftime(pattern).to_string()
 }
 
 #[cfg(test)]

@@ -24,9 +24,9 @@ const SIGN: usize = 2;
 /// The longest type of event.
 const TYPE: usize = 19;
 const DURATION: usize = 8;
-/// Where the types of events have no room, their signs have to do.
+/// In narrower terminals events have only their signs, without their types.
 const MIN_WIDTH_FOR_TYPES: usize = 64;
-/// The column of an event's further lines, below its type.
+/// The indentation of an event's further lines, below its type.
 const BELOW: usize = CLOCK + SIGN + 2;
 /// The minimum width of components and of their names, and the maximum.
 const MIN_COMPONENT: usize = 12;
@@ -39,14 +39,14 @@ const LIVE_NOTE: usize = 13;
 const MAX_DEPTH: usize = 8;
 /// Maximum number of lines of an error or message, unless everything is shown.
 const MAX_LINES: usize = 4;
-/// And the maximum number of characters before layout.
+/// Maximum number of characters of such a text.
 const MAX_CHARS: usize = 4_000;
 
 type Key = (TraceId, SpanId);
 
-/// A step, as known from its events.
+/// A step, as far as its events were read.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Step {
     parent: Option<SpanId>,
     /// Whether it has its own events, so that it is a step and not the run itself.
     is_step: bool,
@@ -56,21 +56,21 @@ struct Place {
 pub(crate) struct Timeline<'a> {
     out: &'a Output,
     level: DetailLevel,
-    /// Marks in ASCII in place of emoji.
+    /// Whether marks are ASCII instead of emoji.
     is_plain: bool,
-    places: HashMap<Key, Place>,
+    steps: HashMap<Key, Step>,
     component: usize,
     note: usize,
 }
 
 impl<'a> Timeline<'a> {
-    /// For a running run.
+    /// Creates a timeline for a run that is still running.
     pub(crate) fn live(out: &'a Output, level: DetailLevel, is_plain: bool) -> Self {
         let mut timeline = Self {
             out,
             level,
             is_plain,
-            places: HashMap::new(),
+            steps: HashMap::new(),
             component: LIVE_COMPONENT,
             note: LIVE_NOTE,
         };
@@ -78,10 +78,11 @@ impl<'a> Timeline<'a> {
         timeline
     }
 
-    /// For all events of a run, of all levels; those of the level are drawn.
+    /// Draws the events of a whole run. `events` are those of all levels; only those of `level` are
+    /// drawn.
     pub(crate) fn whole(out: &'a Output, level: DetailLevel, is_plain: bool, events: &[RunEvent]) -> String {
         let mut timeline = Self::live(out, level, is_plain);
-        timeline.learn(events);
+        timeline.add_steps(events);
         let shown = || events.iter().filter(|event| level.shows(event.event_type));
         let component = |event: &RunEvent| {
             let name = width(&fit(&event.component_name, out.at_most(MAX_COMPONENT)));
@@ -104,7 +105,7 @@ impl<'a> Timeline<'a> {
 
     /// Returns the lines of the next events; those of the level are drawn.
     pub(crate) fn next(&mut self, events: &[RunEvent]) -> String {
-        self.learn(events);
+        self.add_steps(events);
         let mut text = String::new();
         for event in events.iter().filter(|event| self.level.shows(event.event_type)) {
             self.draw(event, &mut text);
@@ -116,7 +117,8 @@ impl<'a> Timeline<'a> {
         self.out.width >= MIN_WIDTH_FOR_TYPES
     }
 
-    /// Notes have priority over the ends of long names; without room for them, there are none.
+    /// Divides the width. Notes have priority over the ends of long names, and are omitted if there is
+    /// no room for them.
     fn share_room(&mut self) {
         let types = if self.has_types() { TYPE + 1 } else { 0 };
         let left = self.out.width.saturating_sub(BELOW + types + 1 + DURATION);
@@ -127,7 +129,7 @@ impl<'a> Timeline<'a> {
         self.component = self.component.min(left.saturating_sub(note)).max(MIN_COMPONENT);
     }
 
-    fn learn(&mut self, events: &[RunEvent]) {
+    fn add_steps(&mut self, events: &[RunEvent]) {
         for event in events {
             let Some(key) = event.metadata.trace_id.zip(event.metadata.span_id) else {
                 continue;
@@ -135,18 +137,18 @@ impl<'a> Timeline<'a> {
             if event.event_id.starts_with("log:") {
                 continue;
             }
-            let place = Place {
+            let step = Step {
                 parent: event.metadata.parent_id,
-                is_step: !is_of_the_run(event),
+                is_step: !is_run_event(event),
             };
-            let known = self.places.entry(key).or_insert(place);
-            known.is_step |= place.is_step;
+            let known = self.steps.entry(key).or_insert(step);
+            known.is_step |= step.is_step;
         }
     }
 
     /// Returns the number of ancestors. The walk is bounded, so that a cycle is harmless.
     fn depth(&self, event: &RunEvent) -> usize {
-        if is_of_the_run(event) {
+        if is_run_event(event) {
             return 0;
         }
         let mut depth = 1;
@@ -160,9 +162,9 @@ impl<'a> Timeline<'a> {
         } else {
             event.metadata.parent_id
         };
-        while let Some(place) = above.and_then(|span| self.places.get(&(trace, span))) {
-            depth += usize::from(place.is_step);
-            above = place.parent;
+        while let Some(step) = above.and_then(|span| self.steps.get(&(trace, span))) {
+            depth += usize::from(step.is_step);
+            above = step.parent;
             if depth >= MAX_DEPTH {
                 break;
             }
@@ -207,13 +209,18 @@ impl<'a> Timeline<'a> {
         self.payload(event, text);
     }
 
-    /// Adds the message; all inputs and outputs at the level that shows them.
+    /// Adds the message of an answer. For other events, at the level debug, adds thoughts, inputs and
+    /// outputs.
     fn payload(&self, event: &RunEvent, text: &mut String) {
         if event.event_type == EventType::MessageGenerated {
-            let said = event.outputs.as_ref().and_then(|outputs| outputs.get("content"));
-            let said = said.map(|said| said.as_str().map_or_else(|| said.to_string(), ToOwned::to_owned));
-            if let Some(said) = said {
-                self.below(&said, Paint::Plain, text);
+            let content = event.outputs.as_ref().and_then(|outputs| outputs.get("content"));
+            let content = content.map(|content| {
+                content
+                    .as_str()
+                    .map_or_else(|| content.to_string(), ToOwned::to_owned)
+            });
+            if let Some(content) = content {
+                self.below(&content, Paint::Plain, text);
             }
             return;
         }
@@ -237,17 +244,17 @@ impl<'a> Timeline<'a> {
     }
 
     /// Adds the lines of a text below its event.
-    fn below(&self, said: &str, paint: Paint, text: &mut String) {
+    fn below(&self, body: &str, paint: Paint, text: &mut String) {
         let max = match self.level {
             DetailLevel::Debug => usize::MAX,
             _ => self.out.at_most(MAX_LINES),
         };
         let part = match self.level {
-            DetailLevel::Debug => said,
-            _ => first_chars(said, self.out.at_most(MAX_CHARS)),
+            DetailLevel::Debug => body,
+            _ => first_chars(body, self.out.at_most(MAX_CHARS)),
         };
         let lines = wrap(part.trim(), self.out.width.saturating_sub(BELOW + 1));
-        let more = lines.len() > max || part.len() < said.len();
+        let more = lines.len() > max || part.len() < body.len();
         let shown = lines.len().min(max);
         for (at, line) in lines.into_iter().take(max).enumerate() {
             let cut = if more && at + 1 == shown { "…" } else { "" };
@@ -262,11 +269,11 @@ impl<'a> Timeline<'a> {
     }
 }
 
-fn is_of_the_run(event: &RunEvent) -> bool {
+fn is_run_event(event: &RunEvent) -> bool {
     matches!(event.event_id.as_str(), "run:start" | "run:end")
 }
 
-/// What stands for an event where emoji do not show: whether something began, ended or failed.
+/// Returns the ASCII mark of an event: whether something started, ended or failed.
 fn plain_mark(event_type: EventType) -> &'static str {
     match event_type {
         EventType::WorkflowFailed | EventType::NodeFailed | EventType::ErrorOccurred => "!",
@@ -296,7 +303,7 @@ fn paint_of(event_type: EventType) -> Paint {
     }
 }
 
-/// Tokens of a call.
+/// Formats the tokens of a call.
 fn note(event: &RunEvent) -> String {
     let number = |tokens: Option<u64>| tokens.map_or_else(|| "?".to_owned(), |tokens| tokens.to_string());
     match &event.metadata.tokens {
@@ -354,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_aligned_with_their_times_and_steps_with_their_parents() {
+    fn times_are_aligned_and_steps_are_indented_below_their_parents() {
         let records = records(agent());
         let run = Run::of(&records);
         let text = Timeline::whole(
@@ -414,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_circles_and_narrow_terminals_keep_the_lines_in_place() {
+    fn hostile_names_cycles_and_narrow_terminals_keep_lines_within_the_width() {
         let hostile = "x\x1b[2J\u{202e}".repeat(40);
         let mut spans = agent();
         for number in 4..60 {

@@ -13,7 +13,7 @@ use super::time;
 use crate::output::Output;
 use crate::tokens;
 
-/// Columns of the durations; `abandoned` fits.
+/// The width of durations, and of `abandoned`.
 const DURATION: usize = 9;
 /// The minimum width of a bar.
 const MIN_BAR: usize = 10;
@@ -22,7 +22,7 @@ const MAX_NOTE: usize = 24;
 
 /// Which part of a trace is shown.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Choice<'a> {
+pub(crate) struct TreeOptions<'a> {
     /// Only this span and its descendants.
     pub(crate) top: Option<SpanId>,
     /// The maximum number of levels.
@@ -32,15 +32,15 @@ pub(crate) struct Choice<'a> {
 }
 
 /// Draws the tree with its head. `spans` are all of the trace, at least one.
-pub(crate) fn tree(out: &Output, spans: &[Span], choice: Choice<'_>) -> String {
-    let whole = forest::lines(spans, choice.top, None);
+pub(crate) fn tree(out: &Output, spans: &[Span], options: TreeOptions<'_>) -> String {
+    let whole = forest::lines(spans, options.top, None);
     let whole: Vec<&Span> = forest::spans_of(&whole, spans).collect();
     let axis = axis(&whole);
-    let lines = forest::lines(spans, choice.top, choice.max_depth);
+    let lines = forest::lines(spans, options.top, options.max_depth);
     let numbers = forest::rows(spans);
     let rows: Vec<Row> = lines
         .iter()
-        .map(|line| Row::new(out, line, spans, &numbers, choice.attributes))
+        .map(|line| Row::new(out, line, spans, &numbers, options.attributes))
         .collect();
 
     let widest = |columns: &dyn Fn(&Row<'_>) -> usize| rows.iter().map(columns).max().unwrap_or(0);
@@ -77,7 +77,7 @@ pub(crate) fn tree(out: &Output, spans: &[Span], choice: Choice<'_>) -> String {
     text
 }
 
-/// How wide the columns are.
+/// The widths of the columns.
 struct Columns {
     digits: usize,
     name: usize,
@@ -236,7 +236,7 @@ fn label(out: &Output, span: &Span, attributes: &[String]) -> String {
     label
 }
 
-/// Tokens, or why it failed.
+/// Formats the tokens, or the reason of a failure.
 fn note(out: &Output, span: &Span) -> String {
     if let Some((input, output)) = tokens::of_span(&span.attributes) {
         return format!("{input}→{output} tok");
@@ -244,9 +244,9 @@ fn note(out: &Output, span: &Span) -> String {
     if span.status != Some(SpanStatus::Error) {
         return String::new();
     }
-    let said = names_of(&[A::ExceptionMessage, A::PlainError, A::ErrorType])
+    let attribute = names_of(&[A::ExceptionMessage, A::PlainError, A::ErrorType])
         .find_map(|name| span.attributes.get(name));
-    match (&span.status_message, said) {
+    match (&span.status_message, attribute) {
         (Some(message), _) => fit(message, out.at_most(MAX_NOTE)),
         (None, Some(value)) => fit(&value.to_string(), out.at_most(MAX_NOTE)),
         (None, None) => String::new(),
@@ -269,7 +269,7 @@ mod tests {
         spans[1].attributes.set("gen_ai.usage.output_tokens", 34);
         spans[2].status = Some(SpanStatus::Error);
         spans[2].status_message = Some("refused".to_owned());
-        let text = tree(&output(80), &spans, Choice::default());
+        let text = tree(&output(80), &spans, TreeOptions::default());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
@@ -285,12 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_and_narrow_terminals_keep_the_lines_in_place() {
+    fn hostile_names_and_narrow_terminals_keep_rows_within_the_width() {
         let mut spans = vec![span(1, 9, &"x\x1b[2J\u{202e}".repeat(40), 0, 100)];
         spans[0].end_time = None;
         spans[0].state = SpanState::Abandoned;
         for columns in [40, 80, 200] {
-            let text = tree(&output(columns), &spans, Choice::default());
+            let text = tree(&output(columns), &spans, TreeOptions::default());
             assert!(!text.contains('\x1b') && !text.contains('\u{202e}'), "{text}");
             assert!(
                 text.contains("(parent not stored)") && text.contains("abandoned"),
