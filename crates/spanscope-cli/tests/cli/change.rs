@@ -1,6 +1,6 @@
 //! `backup`, `restore`, `cleanup`, `import`, `demo`.
 
-use crate::support::{Store, exists, said, spanscope};
+use crate::support::{Store, exists, result_of, spanscope};
 
 #[test]
 fn a_backup_has_the_same_records_and_overwrites_nothing() {
@@ -8,7 +8,7 @@ fn a_backup_has_the_same_records_and_overwrites_nothing() {
     let copy = store.file("copy of it.db");
     let copy = copy.to_str().unwrap();
     assert_eq!(store.run(&["backup", copy]).code, 0);
-    let there = said(
+    let there = result_of(
         spanscope()
             .args(["traces", "--json", "--db", copy])
             .output()
@@ -19,7 +19,7 @@ fn a_backup_has_the_same_records_and_overwrites_nothing() {
 }
 
 #[test]
-fn a_restored_backup_is_the_store() {
+fn restore_replaces_the_store_with_the_backup() {
     let store = Store::filled();
     let before = store.out(&["traces", "--json"]);
     let copy = store.file("copy.db");
@@ -83,14 +83,14 @@ fn importing_a_file_that_is_not_a_store_fails() {
 }
 
 #[test]
-fn cleanup_deletes_only_old_records_and_only_when_confirmed() {
+fn cleanup_deletes_only_old_records_and_none_in_a_dry_run() {
     let store = Store::filled();
     assert!(
         store
             .out(&["cleanup", "--older-than", "7d"])
             .starts_with("deleted 0 traces")
     );
-    // The spans are a millisecond old soon, and that is all that is waited for.
+    // Waits until the spans are a millisecond old.
     let patience = std::time::Instant::now();
     let would = loop {
         let would = store.json(&["cleanup", "--older-than", "1ms", "--dry-run"]);
@@ -113,7 +113,7 @@ fn cleanup_deletes_only_old_records_and_only_when_confirmed() {
 
     let none = Store::none();
     assert_eq!(none.run(&["cleanup", "--older-than", "1d"]).code, 3);
-    assert!(!exists(&none.path()), "cleaning made a file");
+    assert!(!exists(&none.path()), "cleanup created a file");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn the_demo_records_a_real_trace_and_shows_it() {
 }
 
 #[test]
-fn a_database_in_memory_is_no_store_and_no_backup() {
+fn a_database_in_memory_is_refused_as_store_and_as_backup() {
     let store = Store::filled();
     for words in [
         &["traces"][..],
@@ -150,7 +150,7 @@ fn a_database_in_memory_is_no_store_and_no_backup() {
         &["cleanup", "--older-than", "7d"],
         &["import", store.path().to_str().unwrap()],
     ] {
-        let ended = said(
+        let ended = result_of(
             spanscope()
                 .args(words)
                 .args(["--db", ":memory:"])

@@ -28,7 +28,7 @@ fn jsonl_holds_every_span_with_its_events() {
 }
 
 #[test]
-fn otlp_json_has_the_form_of_the_protocol() {
+fn otlp_json_follows_the_protocol() {
     let store = Store::filled();
     let traces = lines(&store.out(&["export", "--to", "otlp-json"]));
     assert_eq!(traces.len(), 2);
@@ -56,7 +56,7 @@ fn otlp_json_has_the_form_of_the_protocol() {
 fn chrome_gets_one_array_of_complete_events() {
     let store = Store::filled();
     let file = store.file("trace.json");
-    let said = store.run(&[
+    let result = store.run(&[
         "export",
         "--to",
         "chrome",
@@ -64,7 +64,7 @@ fn chrome_gets_one_array_of_complete_events() {
         file.to_str().unwrap(),
         "--errors",
     ]);
-    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    assert_eq!((result.code, result.out.as_str()), (0, ""), "{}", result.err);
     let records: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let complete: Vec<&Value> = records.iter().filter(|record| record["ph"] == "X").collect();
     assert_eq!(complete.len(), 1);
@@ -81,8 +81,8 @@ fn traces_are_exported_by_id_and_never_over_the_store() {
         lines(&store.out(&["export", "--to", "otlp-json", "--limit", "1"])).len(),
         1
     );
-    let said = store.run(&["export", "--to", "jsonl", "-o", store.path().to_str().unwrap()]);
-    assert_eq!(said.code, 2, "{}", said.err);
+    let result = store.run(&["export", "--to", "jsonl", "-o", store.path().to_str().unwrap()]);
+    assert_eq!(result.code, 2, "{}", result.err);
     assert_eq!(store.run(&["traces"]).code, 0);
     let nowhere = store.file("no/such/folder/x.json");
     assert_eq!(
@@ -102,10 +102,10 @@ fn tail_shows_past_and_new_records() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(tail.stdout.take().unwrap())
+    let mut output = BufReader::new(tail.stdout.take().unwrap())
         .lines()
         .map(|line| -> Value { serde_json::from_str(&line.unwrap()).unwrap() });
-    let before: Vec<Value> = said.by_ref().take(2).collect();
+    let before: Vec<Value> = output.by_ref().take(2).collect();
     assert!(
         before
             .iter()
@@ -119,14 +119,14 @@ fn tail_shows_past_and_new_records() {
         span.in_scope(|| info!("something new"));
     });
     drop(guard);
-    let mut news: Vec<Value> = said.by_ref().take(2).collect();
-    news.sort_by_key(|record| record["type"].to_string());
+    let mut new_records: Vec<Value> = output.by_ref().take(2).collect();
+    new_records.sort_by_key(|record| record["type"].to_string());
     assert_eq!(
-        (&news[0]["type"], &news[0]["message"]),
+        (&new_records[0]["type"], &new_records[0]["message"]),
         (&"log".into(), &"something new".into())
     );
     assert_eq!(
-        (&news[1]["type"], &news[1]["name"]),
+        (&new_records[1]["type"], &new_records[1]["name"]),
         (&"span".into(), &"new work".into())
     );
     tail.kill().unwrap();
@@ -146,12 +146,12 @@ fn tail_shows_the_end_of_a_span_that_was_running_before() {
         let mut tail = store.command(&["tail"]);
         tail.env("COLUMNS", "200").stdout(Stdio::piped());
         let mut tail = tail.spawn().unwrap();
-        let mut said = BufReader::new(tail.stdout.take().unwrap()).lines();
+        let mut output = BufReader::new(tail.stdout.take().unwrap()).lines();
         // Its first output follows the check for running spans.
-        let line = said.next().unwrap().unwrap();
+        let line = output.next().unwrap().unwrap();
         assert!(line.contains("begun"), "{line}");
         drop(slow);
-        let line = said.next().unwrap().unwrap();
+        let line = output.next().unwrap().unwrap();
         assert!(line.contains("[END] slow work ("), "{line}");
         tail.kill().unwrap();
         tail.wait().unwrap();
@@ -196,8 +196,8 @@ fn tail_shows_events_as_the_console_of_the_program_did() {
     let mut command = store.command(&["tail"]);
     command.env("COLUMNS", "200").stdout(Stdio::piped());
     let mut tail = command.spawn().unwrap();
-    let said = BufReader::new(tail.stdout.take().unwrap()).lines();
-    let shown: Vec<String> = said.take(console.lines().count()).map(Result::unwrap).collect();
+    let output = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let shown: Vec<String> = output.take(console.lines().count()).map(Result::unwrap).collect();
     tail.kill().unwrap();
     tail.wait().unwrap();
     assert!(

@@ -5,13 +5,13 @@ use tracing::{error, info, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{Store, lines};
-use crate::tokens::used;
+use crate::tokens::store_with_usage;
 
 /// Returns how many spans, traces or events are found; the command may find none.
 fn found(store: &Store, words: &[&str]) -> usize {
-    let said = store.run(&[words, &["--format", "jsonl"]].concat());
-    assert!(said.code == 0 || said.code == 3, "{words:?}: {}", said.err);
-    lines(&said.out).len()
+    let result = store.run(&[words, &["--format", "jsonl"]].concat());
+    assert!(result.code == 0 || result.code == 3, "{words:?}: {}", result.err);
+    lines(&result.out).len()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn spans_and_traces_are_found_by_the_filter_language() {
 }
 
 #[test]
-fn a_condition_may_be_written_as_it_always_was() {
+fn a_condition_may_contain_blanks_and_quotes() {
     let store = Store::filled();
     for condition in [
         "name=bad order",
@@ -83,25 +83,25 @@ fn a_condition_may_be_written_as_it_always_was() {
     ] {
         assert!(found(&store, &["spans", "--where", condition]) > 0, "{condition}");
     }
-    let said = store.run(&["spans", "--where", "name=order nowhere"]);
-    assert_eq!(said.code, 3);
+    let result = store.run(&["spans", "--where", "name=order nowhere"]);
+    assert_eq!(result.code, 3);
     assert!(
-        said.err.contains("is read as name=\"order nowhere\""),
+        result.err.contains("is read as name=\"order nowhere\""),
         "{}",
-        said.err
+        result.err
     );
 }
 
 #[test]
-fn a_wrong_filter_is_shown_with_a_caret_at_the_place() {
+fn an_invalid_filter_is_shown_with_a_caret_at_the_error() {
     let store = Store::filled();
     for words in [
         ["traces", "kind=client status=eror"],
         ["spans", "kind=client status=eror"],
     ] {
-        let said = store.run(&words);
-        assert_eq!((said.code, said.out.as_str()), (2, ""));
-        let lines: Vec<&str> = said.err.lines().collect();
+        let result = store.run(&words);
+        assert_eq!((result.code, result.out.as_str()), (2, ""));
+        let lines: Vec<&str> = result.err.lines().collect();
         assert_eq!(
             lines,
             [
@@ -110,32 +110,33 @@ fn a_wrong_filter_is_shown_with_a_caret_at_the_place() {
                 "                     ^",
             ],
             "{}",
-            said.err
+            result.err
         );
     }
 }
 
 #[test]
-fn a_key_that_no_span_has_is_answered_with_the_one_that_was_meant() {
+fn an_unknown_key_is_reported_with_the_nearest_known_one() {
     let store = Store::filled();
-    let said = store.run(&["spans", "gen_ai.request.modle=llama"]);
-    assert_eq!(said.code, 3);
+    let result = store.run(&["spans", "gen_ai.request.modle=llama"]);
+    assert_eq!(result.code, 3);
     assert!(
-        said.err
+        result
+            .err
             .contains("called gen_ai.request.modle: did you mean gen_ai.request.model?"),
         "{}",
-        said.err
+        result.err
     );
     // A term that also matches spans without the key finds something, and may be a typo too.
-    let said = store.run(&["spans", "-servce=bank"]);
-    assert_eq!(said.code, 0);
-    assert!(said.err.contains("did you mean service?"), "{}", said.err);
-    let said = store.run(&["spans", "user=bob"]);
-    assert_eq!(said.err.lines().count(), 1, "the key is there: {}", said.err);
+    let result = store.run(&["spans", "-servce=bank"]);
+    assert_eq!(result.code, 0);
+    assert!(result.err.contains("did you mean service?"), "{}", result.err);
+    let result = store.run(&["spans", "user=bob"]);
+    assert_eq!(result.err.lines().count(), 1, "the key is there: {}", result.err);
 }
 
 #[test]
-fn logs_are_found_by_all_that_is_shown_of_them() {
+fn logs_are_found_by_every_part_that_is_shown() {
     let store = Store::none();
     for (service, order) in [("bank", "A-7"), ("shop", "B-8")] {
         let (layer, guard) = SqliteLayer::builder()
@@ -182,16 +183,16 @@ fn logs_are_found_by_all_that_is_shown_of_them() {
 }
 
 #[test]
-fn each_command_that_takes_a_beginning_takes_an_end() {
+fn each_command_with_since_also_has_until() {
     let store = Store::filled();
-    let counted = used();
+    let counted = store_with_usage();
     assert_eq!(found(&counted, &["traces", "trace.tokens>1000000"]), 1);
     assert_eq!(found(&counted, &["traces", "trace.tokens=2"]), 2);
     for words in [&["usage"][..], &["metrics", "total_tokens"]] {
         for (until, code) in [("1h", 3), ("2100-01-01", 0)] {
             let words = [words, &["--since", "2d", "--until", until]].concat();
-            let said = counted.run(&words);
-            assert_eq!(said.code, code, "{words:?}: {}", said.err);
+            let result = counted.run(&words);
+            assert_eq!(result.code, code, "{words:?}: {}", result.err);
         }
     }
     for words in [
@@ -204,8 +205,8 @@ fn each_command_that_takes_a_beginning_takes_an_end() {
     ] {
         for (until, code) in [("1h", 3), ("2100-01-01", 0)] {
             let words = [words, &["--since", "2d", "--until", until]].concat();
-            let said = store.run(&words);
-            assert_eq!(said.code, code, "{words:?}: {}", said.err);
+            let result = store.run(&words);
+            assert_eq!(result.code, code, "{words:?}: {}", result.err);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Queries with wrong results in other tools. Each names the report.
+//! Queries that return wrong results in other tools. Each test names the report.
 
 use serde_json::{Value as Json, json};
 use spanscope_sqlite::SqliteLayer;
@@ -25,15 +25,15 @@ fn with_values(values: &[&str]) -> Store {
 }
 
 fn found(store: &Store, words: &[&str]) -> usize {
-    let said = store.run(&[words, &["--json"]].concat());
-    match said.code {
-        0 => serde_json::from_str::<Json>(&said.out)
+    let result = store.run(&[words, &["--json"]].concat());
+    match result.code {
+        0 => serde_json::from_str::<Json>(&result.out)
             .unwrap()
             .as_array()
             .unwrap()
             .len(),
         code => {
-            assert_eq!(code, 3, "{words:?}: {}", said.err);
+            assert_eq!(code, 3, "{words:?}: {}", result.err);
             0
         }
     }
@@ -42,7 +42,7 @@ fn found(store: &Store, words: &[&str]) -> usize {
 /// jaegertracing/jaeger#5290 (`=` in a value), grafana/traces-drilldown#480 (quotes),
 /// getsentry/sentry#119210 (brackets).
 #[test]
-fn values_are_literal_whatever_they_are_made_of() {
+fn values_are_compared_literally() {
     let values = [
         "http://sss.example.com/v1/zone_roles?service_name=ss.example.com",
         "a\" b",
@@ -79,17 +79,18 @@ fn values_are_literal_whatever_they_are_made_of() {
 }
 
 /// grafana/tempo#1939: spaces around the operator make a difference. Here they are an error that
-/// says so.
+/// names the fix.
 #[test]
-fn blanks_around_an_operator_are_answered_with_what_was_meant() {
+fn blanks_around_an_operator_are_refused_with_a_suggestion() {
     let store = with_values(&["a"]);
-    let said = store.run(&["spans", "value = a"]);
-    assert_eq!(said.code, 2);
+    let result = store.run(&["spans", "value = a"]);
+    assert_eq!(result.code, 2);
     assert!(
-        said.err
+        result
+            .err
             .contains("no blanks around the operator, found \"value = a\": did you mean \"value=a\"?"),
         "{}",
-        said.err
+        result.err
     );
 }
 
@@ -111,9 +112,9 @@ fn ranges_end_where_requested() {
     assert_eq!(found(&store, &["spans", "--until", "yesterday"]), 0);
 }
 
-/// A category has those within it, as its level has theirs.
+/// A category includes its subcategories, as its log level does.
 #[test]
-fn a_category_has_those_within_it() {
+fn a_category_includes_its_subcategories() {
     let store = with_values(&["a"]);
     for (category, events) in [
         ("core", 1),
@@ -191,8 +192,8 @@ fn every_query_works_on_a_store_with_only_logs() {
         &["usage"],
         &["metrics"],
     ] {
-        let said = store.run(words);
-        assert_eq!(said.code, 3, "{words:?}: {}{}", said.out, said.err);
+        let result = store.run(words);
+        assert_eq!(result.code, 3, "{words:?}: {}{}", result.out, result.err);
     }
     let text = store.out(&["export", "--to", "jsonl"]);
     assert_eq!(text.lines().count(), 1, "{text}");

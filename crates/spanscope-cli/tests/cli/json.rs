@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::support::{Store, lines};
 
 /// Checks the shape of a result.
-type IsRight = fn(&Value) -> bool;
+type ShapeCheck = fn(&Value) -> bool;
 
 /// Every command that prints data, and a check of its result.
-const COMMANDS: [(&[&str], IsRight); 15] = [
+const COMMANDS: [(&[&str], ShapeCheck); 15] = [
     (&["traces"], Value::is_array),
     (&["tree", "last"], Value::is_object),
     (&["span", "last"], Value::is_object),
@@ -42,13 +42,13 @@ fn every_command_has_json_and_every_duration_is_called_duration_ms() {
     let backup = backup.to_str().unwrap();
     store.out(&["backup", backup]);
     let mut durations = 0;
-    for (words, is_right) in COMMANDS {
+    for (words, has_shape) in COMMANDS {
         let words: Vec<&str> = words
             .iter()
             .map(|word| if *word == "FILE" { backup } else { word })
             .collect();
         let answer = store.json(&words);
-        assert!(is_right(&answer), "{words:?}: {answer}");
+        assert!(has_shape(&answer), "{words:?}: {answer}");
         durations += check(&words, &answer);
 
         // The same items, one per line.
@@ -93,7 +93,7 @@ fn check(words: &[&str], value: &Value) -> usize {
 }
 
 #[test]
-fn tables_are_cut_on_terminals_and_whole_in_pipes() {
+fn tables_are_truncated_on_terminals_and_complete_in_pipes() {
     let store = Store::none();
     let name = format!("a very long name {}", "x".repeat(300));
     let (layer, guard) = spanscope_sqlite::SqliteLayer::builder()
@@ -147,7 +147,7 @@ fn tables_are_cut_on_terminals_and_whole_in_pipes() {
         for text in whole {
             assert!(piped.contains(text), "{words:?}: {text} is not in {piped}");
         }
-        // A user who sets the variable wants it so.
+        // `COLUMNS` applies to pipes too.
         let narrow = store.out(words);
         let widest = narrow.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(80), "{words:?}: {narrow}");

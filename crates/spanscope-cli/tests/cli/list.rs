@@ -5,7 +5,7 @@ use std::io::Write as _;
 use spanscope_sqlite::{SqliteLayer, TailRule};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::{Store, lines, said};
+use crate::support::{Store, lines, result_of};
 
 #[test]
 fn traces_are_listed_in_every_format() {
@@ -20,7 +20,7 @@ fn traces_are_listed_in_every_format() {
     let id = table.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap();
     assert!(
         store.out(&["tree", id]).starts_with(&format!("trace {id}")),
-        "a shown id can't be typed back"
+        "a shown id is not accepted"
     );
     let json = store.json(&["traces"]);
     assert_eq!(json.as_array().unwrap().len(), 2);
@@ -32,9 +32,13 @@ fn traces_are_listed_in_every_format() {
 fn conditions_compare_by_type() {
     let store = Store::filled();
     let found = |condition: &str| {
-        let said = store.run(&["spans", "--where", condition, "--format", "jsonl"]);
-        assert!(said.code == 0 || said.code == 3, "{condition}: {}", said.err);
-        said.out.lines().count()
+        let result = store.run(&["spans", "--where", condition, "--format", "jsonl"]);
+        assert!(
+            result.code == 0 || result.code == 3,
+            "{condition}: {}",
+            result.err
+        );
+        result.out.lines().count()
     };
     for (condition, count) in [
         ("user=ann", 1),
@@ -62,7 +66,7 @@ fn conditions_compare_by_type() {
 }
 
 #[test]
-fn all_conditions_hold_on_one_span() {
+fn one_span_must_match_all_conditions() {
     let store = Store::filled();
     let words = [
         "traces",
@@ -87,7 +91,7 @@ fn all_conditions_hold_on_one_span() {
 }
 
 #[test]
-fn lists_can_be_cut_ordered_and_narrowed() {
+fn lists_can_be_limited_ordered_and_filtered() {
     let store = Store::filled();
     let names = |words: &[&str]| -> Vec<String> {
         let traces = store.json(words);
@@ -117,7 +121,7 @@ fn lists_can_be_cut_ordered_and_narrowed() {
 }
 
 #[test]
-fn every_table_fits_80_columns_and_holds_nothing_that_acts_on_a_terminal() {
+fn every_table_fits_80_columns_and_contains_no_control_characters() {
     let store = Store::filled();
     let (bad, good) = (store.trace("bad order"), store.trace("order"));
     let span = store.span("bad order");
@@ -138,24 +142,24 @@ fn every_table_fits_80_columns_and_holds_nothing_that_acts_on_a_terminal() {
         assert!(widest <= 80, "{words:?} is {widest} wide:\n{text}");
         assert!(!text.contains(['\x1b', '\u{202e}']), "{words:?}:\n{text}");
     }
-    let logs = said(store.command(&["logs"]).env("COLUMNS", "60").output().unwrap()).out;
+    let logs = result_of(store.command(&["logs"]).env("COLUMNS", "60").output().unwrap()).out;
     let widest = logs.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(
         widest <= 60 && logs.contains("shop\n         cli::support: no \\x1b[2J such item"),
         "{logs}"
     );
     let mut piped = store.command(&["logs"]);
-    let logs = said(piped.env_remove("COLUMNS").output().unwrap()).out;
+    let logs = result_of(piped.env_remove("COLUMNS").output().unwrap()).out;
     assert!(
         logs.contains("no \\x1b[2J such item\n"),
-        "who searches in a pipe wants an entry on one line: {logs}"
+        "in a pipe an entry is one line: {logs}"
     );
     let json = store.out(&["spans", "--json"]);
     assert!(json.contains("\\u202e") && json.contains("\\u001b") && !json.contains('\u{202e}'));
 }
 
 #[test]
-fn logs_are_chosen_by_severity_and_text() {
+fn logs_are_filtered_by_severity_and_text() {
     let store = Store::filled();
     let messages = |words: &[&str]| -> Vec<String> {
         let logs = store.json(words);
@@ -196,8 +200,13 @@ fn sql_returns_rows_and_changes_nothing() {
         "nonsense",
         "",
     ] {
-        let said = store.run(&["sql", query]);
-        assert_eq!((said.code, said.out.as_str()), (2, ""), "{query}: {}", said.err);
+        let result = store.run(&["sql", query]);
+        assert_eq!(
+            (result.code, result.out.as_str()),
+            (2, ""),
+            "{query}: {}",
+            result.err
+        );
     }
     assert_eq!(std::fs::read(store.path()).unwrap(), before);
     let cut = store.run(&[
@@ -221,7 +230,7 @@ fn the_output_is_the_same_if_stderr_is_full() {
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
     let full = std::fs::File::create("/dev/full").unwrap();
-    // What a pipe accepts whose reader reads nothing.
+    // A pipe that is full, because its reader reads nothing.
     let (_reads_nothing, mut blocked) = std::io::pipe().unwrap();
     blocked.write_all(&[b'\n'; 1 << 16]).unwrap();
     for stderr in [closed.into(), std::process::Stdio::from(full), blocked.into()] {
@@ -239,7 +248,7 @@ fn the_output_is_the_same_if_stderr_is_full() {
 }
 
 #[test]
-fn stats_say_what_a_tail_rule_left_out() {
+fn stats_count_the_records_that_a_tail_rule_dropped() {
     let store = Store::none();
     let settings = SqliteLayer::builder().tail(TailRule::new());
     let (layer, guard) = settings.open(store.path()).unwrap();
@@ -250,9 +259,9 @@ fn stats_say_what_a_tail_rule_left_out() {
         tracing::info_span!("bad").in_scope(|| tracing::error!("refused"));
     });
     drop(guard);
-    let said = store.out(&["stats"]);
-    assert!(said.contains("20 offered = 2 stored + 18 dropped"), "{said}");
-    assert!(said.contains("by the tail rule 18"), "{said}");
+    let result = store.out(&["stats"]);
+    assert!(result.contains("20 offered = 2 stored + 18 dropped"), "{result}");
+    assert!(result.contains("by the tail rule 18"), "{result}");
     assert_eq!(store.json(&["stats"])["dropped"]["sampled"], 18);
 }
 

@@ -4,7 +4,7 @@ use spanscope_sqlite::SqliteLayer;
 use tracing::info;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::support::{Store, lines, said};
+use crate::support::{Store, lines, result_of};
 
 fn measured() -> Store {
     let store = Store::none();
@@ -95,7 +95,7 @@ fn a_metric_is_drawn_with_one_line_per_label_set() {
         assert!(widest <= 80 && !text.contains('\x1b'), "{widest}:\n{text}");
         assert!(text.contains("(none)"), "{text}");
     }
-    let forced = said(
+    let forced = result_of(
         store
             .command(&["metrics", "prompt_tokens"])
             .env("FORCE_COLOR", "1")
@@ -152,7 +152,7 @@ fn a_histogram_is_shown_with_its_count_its_mean_and_percentiles() {
 }
 
 #[test]
-fn label_conditions_choose_the_series() {
+fn series_are_selected_by_conditions_on_labels() {
     let store = measured();
     let sums = |conditions: &[&str]| -> Vec<i64> {
         let mut words = vec![
@@ -167,9 +167,9 @@ fn label_conditions_choose_the_series() {
         for condition in conditions {
             words.extend(["--match", condition]);
         }
-        let said = store.run(&words);
-        assert!([0, 3].contains(&said.code), "{}", said.err);
-        let series = lines(&said.out);
+        let result = store.run(&words);
+        assert!([0, 3].contains(&result.code), "{}", result.err);
+        let series = lines(&result.out);
         series
             .iter()
             .map(|series| series["values"][0]["value"].as_i64().unwrap())
@@ -180,7 +180,7 @@ fn label_conditions_choose_the_series() {
     assert_eq!(
         sums(&["model_id=~llama"]),
         [] as [i64; 0],
-        "expressions are for whole values"
+        "an expression must match the whole value"
     );
     assert_eq!(sums(&["model_id!~llama.*"]), [3]);
     assert_eq!(sums(&["model_id=llama-3"]), [5]);

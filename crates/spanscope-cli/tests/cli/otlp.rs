@@ -1,4 +1,4 @@
-//! What the demo sends to a real collector equals what the store has of it, row by row.
+//! The demo sends the same records to a real collector that it stores.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +109,7 @@ fn by_id(
     spans
 }
 
-/// A span's start and end, and the times of its events, which then are not in it any more.
+/// Removes a span's start and end and the times of its events, and returns them.
 fn take_times(span: &mut Json) -> Vec<u64> {
     let mut take = |key: &str| span.as_object_mut().unwrap().remove(key).unwrap();
     let own = ["startTimeUnixNano", "endTimeUnixNano"].map(&mut take);
@@ -124,7 +124,7 @@ fn take_times(span: &mut Json) -> Vec<u64> {
 
 fn compare(demo: &Demo, receiver: &Receiver) {
     let stored = demo.stored();
-    assert!(stored.len() > 10, "the demo made spans");
+    assert!(stored.len() > 10, "the demo recorded spans");
     let sent = wait_for("all spans", || {
         let sent = by_id(receiver.spans());
         (sent.len() >= stored.len()).then_some(sent)
@@ -163,16 +163,17 @@ fn compare(demo: &Demo, receiver: &Receiver) {
     }
     // The store's resource equals the one that was sent.
     let sent = receiver.spans().remove(0).resource.attributes;
-    let mut described = serde_json::to_value(sent).unwrap();
-    sort_attributes(described.as_array_mut().unwrap());
-    let said = demo.resource();
+    let mut sent_resource = serde_json::to_value(sent).unwrap();
+    sort_attributes(sent_resource.as_array_mut().unwrap());
+    let stored_resource = demo.resource();
     let keys = |attributes: &Json| -> Vec<String> {
         let attributes = attributes.as_array().unwrap().iter();
         attributes.map(|pair| pair["key"].to_string()).collect()
     };
-    assert_eq!(keys(&said), keys(&described));
-    for (said, sent) in said.as_array().unwrap().iter().zip(described.as_array().unwrap()) {
-        assert_eq!(said["value"], sent["value"], "{}", said["key"]);
+    assert_eq!(keys(&stored_resource), keys(&sent_resource));
+    let pairs = stored_resource.as_array().unwrap().iter();
+    for (stored, sent) in pairs.zip(sent_resource.as_array().unwrap()) {
+        assert_eq!(stored["value"], sent["value"], "{}", stored["key"]);
     }
     let tokens = receiver.metrics();
     let names: Vec<&str> = tokens.iter().map(|metric| metric.it.name.as_str()).collect();
@@ -186,7 +187,7 @@ fn compare(demo: &Demo, receiver: &Receiver) {
 }
 
 #[test]
-fn what_rotel_received_is_what_the_store_holds() {
+fn rotel_receives_the_stored_records() {
     if !is_here() {
         return;
     }
@@ -212,7 +213,7 @@ fn what_rotel_received_is_what_the_store_holds() {
 }
 
 #[test]
-fn the_same_without_a_collector_between_and_as_json() {
+fn a_receiver_without_a_collector_receives_the_stored_records_also_as_json() {
     // rotel loses the numbers of metrics in JSON whose 64-bit integers are strings, as in OTLP.
     for protocol in ["http/protobuf", "http/json"] {
         let receiver = Receiver::start();
@@ -226,7 +227,7 @@ fn the_same_without_a_collector_between_and_as_json() {
 }
 
 #[test]
-fn a_missing_collector_is_reported_once_a_signal_without_secrets() {
+fn a_missing_collector_is_reported_once_per_signal_without_secrets() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -241,12 +242,12 @@ fn a_missing_collector_is_reported_once_a_signal_without_secrets() {
     ]);
     assert!(!demo.stderr.contains("hunter2"), "{}", demo.stderr);
     for what in ["spans", "log records", "metric points"] {
-        let said = demo
+        let reports = demo
             .stderr
             .lines()
             .filter(|line| line.contains(&format!("does not accept {what}")))
             .count();
-        assert_eq!(said, 1, "{}", demo.stderr);
+        assert_eq!(reports, 1, "{}", demo.stderr);
     }
     assert!(
         demo.stderr.contains(&format!("http://{dead}/base/v1/traces")),
@@ -258,7 +259,7 @@ fn a_missing_collector_is_reported_once_a_signal_without_secrets() {
         "{}",
         demo.stderr
     );
-    assert!(demo.stored().len() > 10, "the store has it anyway");
+    assert!(demo.stored().len() > 10, "the records are stored anyway");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `import` reads what `export` writes: into another file it gives the same text again, and a
-//! second import of the same adds nothing.
+//! `import` reads what `export` writes: a copy exports the same text, and a second import of the
+//! same file adds nothing.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,9 +16,9 @@ use spanscope_sqlite::{SqliteLayer, SqliteStore};
 use tracing::{Level, debug, error, info, info_span, span, trace, warn};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::support::{Store, lines, said, spanscope};
+use crate::support::{Store, lines, result_of, spanscope};
 
-const FORMS: [&str; 2] = ["jsonl", "otlp-json"];
+const FORMATS: [&str; 2] = ["jsonl", "otlp-json"];
 
 fn at(micros: i64) -> Timestamp {
     Timestamp::from_nanos(1_700_000_000_000_000_000 + micros * 1_000)
@@ -28,7 +28,7 @@ fn attributes(object: Json) -> Attributes {
     serde_json::from_value(object).unwrap()
 }
 
-/// Values of every type, with keys by which fields of records travel.
+/// Values of every type, also under the names of fields of records.
 fn every_value() -> Attributes {
     let mut values = attributes(json!({
         "text": "é\u{1f600}\"\\\n\u{7f}", "empty": "", "yes": true, "whole": -5, "large": i64::MAX, "half": 0.5, "one": 1.0,
@@ -118,7 +118,7 @@ fn spans() -> Vec<NewSpan> {
     let mut unnamed = event("", 20);
     unnamed.attributes = every_value();
     spans[1].events = vec![new_event(named), new_event(unnamed.clone()), new_event(unnamed)];
-    // One runs, one runs and has failed, and two share an id.
+    // One span is running, one is running and has failed, and two spans share an id.
     for (id, status) in [(20, None), (21, Some(SpanStatus::Error))] {
         let span = new_span(1, id, "open")
             .end_time(None::<Timestamp>)
@@ -176,7 +176,7 @@ fn points() -> Vec<NewPoint> {
         json!({
             "count": count, "sum": 10.5, "min": 0.5, "max": 8.0, "bucket_counts": [count - 1, 1], "explicit_bounds": [2.5],
             "temporality": temporality, "start": "2023-11-14T22:13:20Z",
-            // Of several, none represents the point more than the others.
+            // With several exemplars, the point belongs to the span of none.
             "exemplars": [
                 {"value": 8.0, "trace_id": trace_id(1), "span_id": span_id(2), "attributes": {"k": [1]}},
                 {"value": 2, "time": "2023-11-14T22:13:20Z"},
@@ -224,7 +224,7 @@ fn points() -> Vec<NewPoint> {
 fn everything() -> Store {
     let store = Store::none();
     let sent = NewRecords::default()
-// The same service on another host, another one, and one without a description.
+// A service with two scopes, a source without attributes, and another service.
 .sources(vec![
             SourceRecords::default().source(source("shop", "lib")).spans(spans()).events(logs("lib")).points(points()),
             SourceRecords::default().source(source("shop", "other")).events(logs("other")).points(points()),
@@ -267,24 +267,24 @@ fn everything() -> Store {
 fn export(db: &Path, form: &str) -> String {
     let mut command = spanscope();
     command.args(["export", "--to", form, "--db"]).arg(db);
-    let said = said(command.output().unwrap());
-    assert_eq!(said.code, 0, "{}", said.err);
-    said.out
+    let result = result_of(command.output().unwrap());
+    assert_eq!(result.code, 0, "{}", result.err);
+    result.out
 }
 
 fn import(file: &Path, db: &Path) -> Json {
     let mut command = spanscope();
     command.arg("import").arg(file).arg("--json").arg("--db").arg(db);
-    let said = said(command.output().unwrap());
-    assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
-    serde_json::from_str(&said.out).unwrap()
+    let result = result_of(command.output().unwrap());
+    assert_eq!((result.code, result.err.as_str()), (0, ""), "{}", result.out);
+    serde_json::from_str(&result.out).unwrap()
 }
 
 fn stored(report: &Json) -> [u64; 4] {
     ["traces", "spans", "events", "points"].map(|kind| report[kind].as_u64().unwrap())
 }
 
-/// Shows the first line that differs, if any does.
+/// Fails with the first line that differs.
 fn assert_same(one: &str, other: &str, what: &str) {
     for (number, (one, other)) in one.lines().zip(other.lines()).enumerate() {
         assert_eq!(one, other, "line {} of {what}", number + 1);
@@ -292,36 +292,36 @@ fn assert_same(one: &str, other: &str, what: &str) {
     assert_eq!(one.lines().count(), other.lines().count(), "{what}");
 }
 
-/// Returns the results that a copy must have in common with the store.
+/// Returns the results of queries that must be the same for a store and its copy.
 fn answers(db: &Path) -> Vec<Json> {
-    let questions: [&[&str]; 4] = [
+    let queries: [&[&str]; 4] = [
         &["usage", "--since", "2000-01-01"],
         &["metrics"],
         &["stats", "--by", "name"],
         &["runs", "--limit", "100"],
     ];
-    questions
+    queries
         .iter()
         .map(|words| {
             let mut command = spanscope();
             command.args(*words).arg("--json").arg("--db").arg(db);
-            let said = said(command.output().unwrap());
+            let result = result_of(command.output().unwrap());
             // A running span is abandoned in a copy.
-            let out = said.out.replace("\"abandoned\"", "\"running\"");
+            let out = result.out.replace("\"abandoned\"", "\"running\"");
             serde_json::from_str(&out).unwrap_or_default()
         })
         .collect()
 }
 
-fn goes_round(store: &Store) {
-    let first: Vec<String> = FORMS.iter().map(|form| export(&store.path(), form)).collect();
-    for (form, text) in FORMS.iter().zip(&first) {
+fn assert_round_trip(store: &Store) {
+    let first: Vec<String> = FORMATS.iter().map(|form| export(&store.path(), form)).collect();
+    for (form, text) in FORMATS.iter().zip(&first) {
         let file = store.file(&format!("first.{form}"));
         std::fs::write(&file, text).unwrap();
         let copy = store.file(&format!("{form}.db"));
         let report = import(&file, &copy);
         assert_eq!(report["skipped"], 0, "{form}: {report}");
-        for (again, before) in FORMS.iter().zip(&first) {
+        for (again, before) in FORMATS.iter().zip(&first) {
             let what = format!("{again} after an import of {form}");
             // OTLP has no integers beyond 63 bits: they are texts there.
             let largest = u64::MAX.to_string();
@@ -339,12 +339,12 @@ fn goes_round(store: &Store) {
 }
 
 #[test]
-fn records_of_every_kind_go_round() {
-    goes_round(&everything());
+fn records_of_every_kind_survive_a_round_trip() {
+    assert_round_trip(&everything());
 }
 
 #[test]
-fn a_store_is_copied_with_who_made_its_records() {
+fn a_copied_store_keeps_the_sources_of_its_records() {
     let store = everything();
     let first = export(&store.path(), "otlp-json");
     let copy = store.file("copy.db");
@@ -359,11 +359,11 @@ fn a_store_is_copied_with_who_made_its_records() {
 fn the_demo_survives_a_round_trip() {
     let store = Store::none();
     assert_eq!(store.run(&["demo"]).code, 0);
-    goes_round(&store);
+    assert_round_trip(&store);
 }
 
 #[test]
-fn chosen_traces_come_with_all_that_belongs_to_them() {
+fn selected_traces_are_exported_with_all_their_records() {
     let store = everything();
     for (form, lines_of_it) in [("jsonl", 13), ("otlp-json", 3)] {
         let text = store.out(&["export", "--to", form, &trace_id(1).to_string()]);
@@ -379,7 +379,7 @@ fn chosen_traces_come_with_all_that_belongs_to_them() {
 }
 
 #[test]
-fn the_lines_of_a_broken_file_are_named_and_the_others_read() {
+fn broken_lines_are_named_and_the_others_are_imported() {
     let store = everything();
     let whole = store.out(&["export", "--to", "otlp-json"]);
     let mut text = String::from("{\"resourceSpans\": [\n");
@@ -393,17 +393,17 @@ fn the_lines_of_a_broken_file_are_named_and_the_others_read() {
     let file = store.file("broken.jsonl");
     std::fs::write(&file, text).unwrap();
     let copy = Store::none();
-    let said = copy.run(&["import", file.to_str().unwrap()]);
-    assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.out.contains("4 lines could not be read"), "{}", said.out);
+    let result = copy.run(&["import", file.to_str().unwrap()]);
+    assert_eq!(result.code, 0, "{}", result.err);
+    assert!(result.out.contains("4 lines could not be read"), "{}", result.out);
     for named in ["line 1 of", "line 5 of", "line 6 of", "line 7 of"] {
-        assert!(said.err.contains(named), "{named}: {}", said.err);
+        assert!(result.err.contains(named), "{named}: {}", result.err);
     }
     assert_same(&whole, &copy.out(&["export", "--to", "otlp-json"]), "the rest");
 }
 
 #[test]
-fn files_of_others_are_read() {
+fn files_of_other_programs_are_imported() {
     let span = json!({
         "traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "spanId": "00f067aa0ba902b7", "name": "GET /", "kind": 2,
         "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000001000000000",
@@ -452,7 +452,7 @@ fn files_of_others_are_read() {
 }
 
 #[test]
-fn standard_input_is_read_and_what_can_t_be_is_named() {
+fn standard_input_is_imported_and_unsupported_formats_are_named() {
     let store = everything();
     let copy = Store::none();
     let mut command = copy.command(&["import", "-"]);
@@ -464,7 +464,7 @@ fn standard_input_is_read_and_what_can_t_be_is_named() {
         .unwrap();
     let text = store.out(&["export", "--to", "jsonl"]);
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = said(child.wait_with_output().unwrap());
+    let output = result_of(child.wait_with_output().unwrap());
     assert_eq!(output.code, 0, "{}", output.err);
     assert_same(&text, &copy.out(&["export", "--to", "jsonl"]), "standard input");
     assert_eq!(lines(&text).len(), text.lines().count());
@@ -481,9 +481,9 @@ fn standard_input_is_read_and_what_can_t_be_is_named() {
         let file = copy.file("other");
         std::fs::write(&file, content).unwrap();
         let fresh = Store::none();
-        let said = fresh.run(&["import", file.to_str().unwrap()]);
-        assert_ne!(said.code, 0, "{}", said.out);
-        assert!(said.err.contains(named), "{named}: {}", said.err);
-        assert!(!fresh.path().exists(), "no store is made for it");
+        let result = fresh.run(&["import", file.to_str().unwrap()]);
+        assert_ne!(result.code, 0, "{}", result.out);
+        assert!(result.err.contains(named), "{named}: {}", result.err);
+        assert!(!fresh.path().exists(), "no store is created for it");
     }
 }

@@ -9,7 +9,7 @@ use tracing::{error, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 use unicode_width::UnicodeWidthStr;
 
-use crate::support::{Store, lines, said, spanscope};
+use crate::support::{Store, lines, result_of, spanscope};
 
 /// Runs the demo, and returns its store and the run's task id.
 fn demo() -> (Store, String) {
@@ -19,8 +19,7 @@ fn demo() -> (Store, String) {
     (store, id)
 }
 
-/// Runs of these tasks, one after the other, each a trace with a tool in it. The one called `bad`
-/// fails.
+/// Records a run for each task: a trace with a tool. Tasks whose name ends with `bad` fail.
 fn tasks(store: &Store, tasks: &[(&str, &str, &str)]) {
     let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -85,13 +84,13 @@ fn runs_are_listed_in_every_format() {
     assert!(id.starts_with(short) && id != short, "{short}");
     assert_eq!(store.json(&["run", short])["task_id"], *id);
 
-    let wide = said(store.command(&["runs"]).env("COLUMNS", "120").output().unwrap());
+    let wide = result_of(store.command(&["runs"]).env("COLUMNS", "120").output().unwrap());
     let session = json[0]["session_id"].as_str().unwrap();
     assert!(wide.out.contains(session), "{}", wide.out);
 }
 
 #[test]
-fn runs_are_chosen_by_agent_session_user_status_and_time() {
+fn runs_are_filtered_by_agent_session_user_status_and_time() {
     let store = Store::none();
     tasks(
         &store,
@@ -118,12 +117,17 @@ fn runs_are_chosen_by_agent_session_user_status_and_time() {
         &["runs", "--status", "running"],
         &["runs", "--offset", "3"],
     ] {
-        let said = store.run(words);
-        assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}: {}", said.err);
-        assert!(
-            said.err.starts_with("spanscope: no run"),
+        let result = store.run(words);
+        assert_eq!(
+            (result.code, result.out.as_str()),
+            (3, ""),
             "{words:?}: {}",
-            said.err
+            result.err
+        );
+        assert!(
+            result.err.starts_with("spanscope: no run"),
+            "{words:?}: {}",
+            result.err
         );
     }
     let page = store.run(&["runs", "--limit", "2"]);
@@ -166,7 +170,7 @@ fn a_run_is_shown_with_its_timeline_summary_and_analysis() {
 }
 
 #[test]
-fn a_summary_counts_what_usage_counts() {
+fn a_summary_and_usage_report_the_same_counts() {
     let (store, id) = demo();
     let usage = store.json(&["usage"]);
     let all = |key: &str| -> u64 {
@@ -189,7 +193,7 @@ fn a_summary_counts_what_usage_counts() {
 }
 
 #[test]
-fn only_the_parts_that_were_asked_for_are_shown() {
+fn only_the_requested_parts_are_shown() {
     let (store, id) = demo();
     let has = |words: &[&str]| {
         let text = store.out(&[&["run", &id], words].concat());
@@ -246,7 +250,7 @@ fn a_run_is_found_by_its_task_its_trace_or_a_prefix_of_either() {
     let runs = store.json(&["runs"]);
     let trace = runs[1]["trace_id"].as_str().unwrap();
     for (id, task) in [
-        ("job-1", "job-1"), // also the beginning of others
+        ("job-1", "job-1"), // also a prefix of others
         ("job-12", "job-12"),
         ("job-13", "job-13-bad"),
         (trace, "job-12"),
@@ -270,11 +274,16 @@ fn a_run_is_found_by_its_task_its_trace_or_a_prefix_of_either() {
         "00000000000000000000000000000001",
         "beef\x1b[2J",
     ] {
-        let said = store.run(&["run", unknown]);
-        assert_eq!((said.code, said.out.as_str()), (3, ""), "{unknown}: {}", said.err);
-        assert!(!said.err.contains('\x1b'), "{}", said.err);
+        let result = store.run(&["run", unknown]);
+        assert_eq!(
+            (result.code, result.out.as_str()),
+            (3, ""),
+            "{unknown}: {}",
+            result.err
+        );
+        assert!(!result.err.contains('\x1b'), "{}", result.err);
     }
-    // The traces of one process and second begin alike.
+    // The ids of one process and second have the same prefix.
     assert_eq!(store.run(&["run", &trace[..4]]).code, 2);
     assert_eq!(store.run(&["run", ""]).code, 2);
     let bad = store.out(&["run", "job-13"]);
@@ -282,7 +291,7 @@ fn a_run_is_found_by_its_task_its_trace_or_a_prefix_of_either() {
 }
 
 #[test]
-fn wrong_words_are_named_with_the_right_ones() {
+fn an_invalid_argument_is_refused_with_the_valid_ones() {
     let store = Store::none();
     tasks(&store, &[("job-1", "cook", "")]);
     for (words, hint) in [
@@ -298,13 +307,22 @@ fn wrong_words_are_named_with_the_right_ones() {
         (&["runs", "--limit", "-1"], "--limit"),
         (&["run"], "<ID>"),
     ] {
-        let said = store.run(words);
-        assert_eq!((said.code, said.out.as_str()), (2, ""), "{words:?}: {}", said.err);
-        assert!(said.err.contains(hint), "{words:?}: {}", said.err);
+        let result = store.run(words);
+        assert_eq!(
+            (result.code, result.out.as_str()),
+            (2, ""),
+            "{words:?}: {}",
+            result.err
+        );
+        assert!(result.err.contains(hint), "{words:?}: {}", result.err);
     }
     for command in ["runs", "run"] {
-        let said = said(spanscope().args([command, "--help"]).output().unwrap());
-        assert!(said.code == 0 && said.out.contains("Example"), "{}", said.out);
+        let result = result_of(spanscope().args([command, "--help"]).output().unwrap());
+        assert!(
+            result.code == 0 && result.out.contains("Example"),
+            "{}",
+            result.out
+        );
     }
 }
 
@@ -341,7 +359,7 @@ fn following_a_finished_run_shows_it_and_ends() {
 }
 
 #[test]
-fn following_a_run_ends_with_it() {
+fn following_a_run_ends_when_the_run_ends() {
     let store = Store::none();
     let (layer, guard) = SqliteLayer::open(store.path()).unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

@@ -1,11 +1,11 @@
-//! `tree`, `span` and the ids that they take.
+//! `tree`, `span` and the ids that they accept.
 
 use serde_json::Value;
 
 use crate::support::{Store, lines};
 
 #[test]
-fn a_tree_shows_what_hangs_on_what() {
+fn a_tree_shows_children_below_their_parents() {
     let store = Store::filled();
     let trace = store.trace("order");
     let tree = store.out(&["tree", &trace]);
@@ -36,7 +36,7 @@ fn a_tree_shows_what_hangs_on_what() {
 }
 
 #[test]
-fn the_json_of_a_tree_is_a_tree() {
+fn the_json_of_a_tree_is_nested() {
     let store = Store::filled();
     let trace = store.trace("order");
     let tree = store.json(&["tree", &trace, "--attributes", "gen_ai.request.model"]);
@@ -95,7 +95,7 @@ fn spans_are_found_by_row_and_the_newest_trace_by_last() {
     ] {
         assert_eq!(store.json(&["span", &row])["span_id"], *pay, "{row}");
     }
-    // Rows are those of the whole tree, however it is cut.
+    // Rows are numbered in the whole tree, also if only a part is shown.
     let part = store.out(&["tree", &pay]);
     assert!(part.lines().nth(3).unwrap().starts_with("4 pay"), "{part}");
 
@@ -114,20 +114,20 @@ fn spans_are_found_by_row_and_the_newest_trace_by_last() {
         ("last:99999999999999999999", 3),
         ("last:x", 2),
     ] {
-        let said = store.run(&["span", row]);
-        assert_eq!(said.code, code, "{row}: {}", said.err);
+        let result = store.run(&["span", row]);
+        assert_eq!(result.code, code, "{row}: {}", result.err);
     }
-    let said = store.run(&["span", "last:2"]);
+    let result = store.run(&["span", "last:2"]);
     assert!(
-        said.err.contains(&newest) && said.err.contains("give a row from 1 to 1"),
+        result.err.contains(&newest) && result.err.contains("give a row from 1 to 1"),
         "{}",
-        said.err
+        result.err
     );
-    let said = store.run(&["tree", &format!("{pay}:1")]);
+    let result = store.run(&["tree", &format!("{pay}:1")]);
     assert!(
-        said.code == 2 && said.err.contains("write TRACE:ROW"),
+        result.code == 2 && result.err.contains("write TRACE:ROW"),
         "{}",
-        said.err
+        result.err
     );
 }
 
@@ -144,12 +144,12 @@ fn an_empty_store_has_no_last_trace_and_no_last_run() {
         &["run", "last"],
         &["run", "last", "--follow"],
     ] {
-        let said = store.run(words);
-        assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}");
+        let result = store.run(words);
+        assert_eq!((result.code, result.out.as_str()), (3, ""), "{words:?}");
         assert!(
-            said.err.contains("is stored") && said.err.contains("spanscope demo"),
+            result.err.contains("is stored") && result.err.contains("spanscope demo"),
             "{words:?}: {}",
-            said.err
+            result.err
         );
     }
 }
@@ -162,7 +162,7 @@ fn failures_are_marked() {
 }
 
 #[test]
-fn ids_may_be_cut_while_they_stay_unambiguous() {
+fn ids_may_be_shortened_to_an_unambiguous_prefix() {
     let store = Store::filled();
     let trace = store.trace("order");
     let whole = store.out(&["tree", &trace, "--utc"]);
@@ -170,16 +170,16 @@ fn ids_may_be_cut_while_they_stay_unambiguous() {
     assert_eq!(store.out(&["tree", &trace[..24].to_uppercase(), "--utc"]), whole);
     let span = store.span("pay");
     assert!(store.out(&["span", &span]).contains(&span));
-    // The traces of one process and second begin alike.
+    // The ids of one process and second have the same prefix.
     assert_eq!(store.run(&["tree", &trace[..4]]).code, 2);
     assert_eq!(store.run(&["tree", "a"]).code, 2);
-    let said = store.run(&["span", &trace]);
-    assert_eq!(said.code, 2);
-    assert!(said.err.contains("spanscope tree"), "{}", said.err);
+    let result = store.run(&["span", &trace]);
+    assert_eq!(result.code, 2);
+    assert!(result.err.contains("spanscope tree"), "{}", result.err);
 }
 
 #[test]
-fn a_span_is_shown_with_all_that_is_known() {
+fn a_span_is_shown_with_its_fields_attributes_and_events() {
     let store = Store::filled();
     let text = store.out(&["span", &store.span("pay")]);
     for word in [
@@ -204,7 +204,7 @@ fn a_span_is_shown_with_all_that_is_known() {
 }
 
 #[test]
-fn times_are_local_unless_utc_is_asked_for() {
+fn times_are_local_unless_utc_is_requested() {
     let store = Store::filled();
     let trace = store.trace("order");
     let start = store.json(&["traces"])[1]["start_time"].as_str().unwrap()[..19].replace('T', " ");

@@ -16,7 +16,7 @@ pub(crate) struct Store {
 }
 
 /// The output of the command.
-pub(crate) struct Said {
+pub(crate) struct CommandResult {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -30,7 +30,8 @@ impl Store {
         }
     }
 
-    /// A successful order, with two model calls and three events, and a hostile one that failed.
+    /// A store with a successful order, with two model calls and four events, and a hostile order that
+    /// failed.
     pub(crate) fn filled() -> Self {
         let store = Self::none();
         let (layer, guard) = SqliteLayer::builder()
@@ -60,22 +61,22 @@ impl Store {
         command
     }
 
-    pub(crate) fn run<S: AsRef<OsStr>>(&self, words: &[S]) -> Said {
-        said(self.command(words).output().unwrap())
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, words: &[S]) -> CommandResult {
+        result_of(self.command(words).output().unwrap())
     }
 
     /// Returns the output of a successful command.
     pub(crate) fn out<S: AsRef<OsStr>>(&self, words: &[S]) -> String {
-        let said = self.run(words);
-        assert_eq!(said.code, 0, "{}", said.err);
-        said.out
+        let result = self.run(words);
+        assert_eq!(result.code, 0, "{}", result.err);
+        result.out
     }
 
     pub(crate) fn json<S: AsRef<OsStr>>(&self, words: &[S]) -> Value {
         let mut command = self.command(words);
-        let said = said(command.arg("--json").output().unwrap());
-        assert_eq!(said.code, 0, "{}", said.err);
-        serde_json::from_str(&said.out).unwrap()
+        let result = result_of(command.arg("--json").output().unwrap());
+        assert_eq!(result.code, 0, "{}", result.err);
+        serde_json::from_str(&result.out).unwrap()
     }
 
     /// Returns the id of the trace whose root has this name.
@@ -97,7 +98,7 @@ impl Store {
     }
 }
 
-/// The command without a store, and isolated from this machine's environment.
+/// The command without a store, with fixed width and without variables for colours.
 pub(crate) fn spanscope() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spanscope"));
     command
@@ -108,8 +109,8 @@ pub(crate) fn spanscope() -> Command {
     command
 }
 
-pub(crate) fn said(output: Output) -> Said {
-    Said {
+pub(crate) fn result_of(output: Output) -> CommandResult {
+    CommandResult {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),

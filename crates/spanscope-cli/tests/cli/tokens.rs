@@ -12,8 +12,8 @@ fn call(model: &str, usage: Usage) {
     ModelCall::chat("openai", model).usage(usage);
 }
 
-/// Two agents, one inside the other, a call outside both, a failed one, and cached tokens.
-pub(crate) fn used() -> Store {
+/// A store with two nested agents, calls outside both, a failed call, and cached tokens.
+pub(crate) fn store_with_usage() -> Store {
     let store = Store::none();
     for service in ["shop", "helpdesk"] {
         let layer = SqliteLayer::builder().service_name(service);
@@ -52,8 +52,8 @@ fn numbers(row: &Value) -> [u64; 5] {
 }
 
 #[test]
-fn usage_is_added_up_by_model_service_and_agent() {
-    let store = used();
+fn usage_is_summed_by_model_service_and_agent() {
+    let store = store_with_usage();
     let models = store.json(&["usage"]);
     assert_eq!(
         numbers(row(&models, "large")),
@@ -77,7 +77,7 @@ fn usage_is_added_up_by_model_service_and_agent() {
         numbers(row(&agents, "librarian")),
         [2, 1, 1_000_000, 500_000, 1_500_000]
     );
-    assert_eq!(numbers(row(&agents, "")), [2, 0, 2, 2, 4], "calls of no agent");
+    assert_eq!(numbers(row(&agents, "")), [2, 0, 2, 2, 4], "calls outside agents");
     let table = store.out(&["usage", "--by", "agent"]);
     assert!(table.contains("(none)") && table.contains("1,500,000"), "{table}");
     assert_eq!(store.run(&["usage", "--since", "2100-01-01"]).code, 3);
@@ -85,7 +85,7 @@ fn usage_is_added_up_by_model_service_and_agent() {
 
 #[test]
 fn cost_comes_from_the_users_prices_and_is_never_guessed() {
-    let store = used();
+    let store = store_with_usage();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prices.toml");
     let prices = "currency = \"EUR\"\n\

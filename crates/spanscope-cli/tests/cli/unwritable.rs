@@ -11,7 +11,7 @@ use spanscope_sqlite::SqliteLayer;
 use tracing::info_span;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::{Said, Store, said, spanscope};
+use crate::support::{CommandResult, Store, result_of, spanscope};
 
 /// Another user, who owns no file of the tests.
 const OTHER_USER: &str = "65534";
@@ -32,7 +32,7 @@ fn command(folder: &Path, words: &[&str]) -> Option<Command> {
     let is_root = fs::metadata(folder).unwrap().uid() == 0;
     let mut command = match is_root {
         false => plain,
-        // Rights mean nothing to root.
+        // Permissions do not apply to root.
         true => {
             let mut command = Command::new("setpriv");
             command.args(AS_OTHER_USER).arg(copied_binary()?);
@@ -69,11 +69,11 @@ fn copied_binary() -> Option<&'static Path> {
     copy.as_ref().map(|(_, copy)| copy.as_path())
 }
 
-fn run(folder: &Path, words: &[&str]) -> Option<Said> {
-    Some(said(command(folder, words)?.output().unwrap()))
+fn run(folder: &Path, words: &[&str]) -> Option<CommandResult> {
+    Some(result_of(command(folder, words)?.output().unwrap()))
 }
 
-/// A folder with these files of a store, which is read-only.
+/// A read-only folder with these files of a store.
 fn sealed(store: &Store, suffixes: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for suffix in suffixes {
@@ -101,12 +101,11 @@ fn a_read_only_store_is_read_with_all_records_of_its_log() {
     guard.flush(std::time::Duration::from_secs(10)).unwrap();
     assert!(fs::metadata(log_of(&store)).unwrap().len() > 0);
 
-    // While the program writes: its files as they are, and copies with and without the index of the
-    // log.
+    // While the program runs: its files with and without the index of the log.
     let with_index = sealed(&store, &["", "-wal", "-shm"]);
     let with_log = sealed(&store, &["", "-wal"]);
     drop(guard);
-    // And when it has ended.
+    // After the program has ended.
     assert!(!log_of(&store).exists());
     let alone = sealed(&store, &[""]);
 
@@ -124,16 +123,20 @@ fn a_read_only_store_is_read_with_all_records_of_its_log() {
             &["sql", "SELECT name FROM spans"],
             &["export", "--to", "jsonl"],
         ] {
-            let Some(said) = run(folder.path(), words) else {
+            let Some(result) = run(folder.path(), words) else {
                 return;
             };
-            assert_eq!((said.code, said.err.as_str()), (0, ""), "{before:?} {words:?}");
+            assert_eq!(
+                (result.code, result.err.as_str()),
+                (0, ""),
+                "{before:?} {words:?}"
+            );
             let is_there = match words[0] {
-                "logs" => said.out.contains("hello"),
-                "stats" if words.len() == 1 => said.out.contains("spans    1"),
-                _ => said.out.contains("in the log"),
+                "logs" => result.out.contains("hello"),
+                "stats" if words.len() == 1 => result.out.contains("spans    1"),
+                _ => result.out.contains("in the log"),
             };
-            assert!(is_there, "{before:?} {words:?}: {}", said.out);
+            assert!(is_there, "{before:?} {words:?}: {}", result.out);
         }
         let after: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
@@ -161,11 +164,11 @@ fn another_users_store_is_read_while_it_is_written() {
                 let file = store.file(&format!("trace_store.db{suffix}"));
                 fs::set_permissions(file, Permissions::from_mode(0o444)).unwrap();
             }
-            let Some(said) = run(&folder, &["traces", "--json"]) else {
+            let Some(result) = run(&folder, &["traces", "--json"]) else {
                 return;
             };
-            assert_eq!(said.code, 0, "{}", said.err);
-            let found: Vec<serde_json::Value> = serde_json::from_str(&said.out).unwrap();
+            assert_eq!(result.code, 0, "{}", result.err);
+            let found: Vec<serde_json::Value> = serde_json::from_str(&result.out).unwrap();
             assert_eq!(found.len(), number);
         }
     });
@@ -178,14 +181,15 @@ fn the_error_for_an_unreadable_file_names_it_and_the_fix() {
     let folder = sealed(&store, &[""]);
     let file = folder.path().join("trace_store.db");
     fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
-    let Some(said) = run(folder.path(), &["traces"]) else {
+    let Some(result) = run(folder.path(), &["traces"]) else {
         return;
     };
-    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert_eq!((result.code, result.out.as_str()), (1, ""));
     assert!(
-        said.err.contains(&*file.to_string_lossy()) && said.err.contains("give this user the right to read"),
+        result.err.contains(&*file.to_string_lossy())
+            && result.err.contains("give this user the right to read"),
         "{}",
-        said.err
+        result.err
     );
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
 }

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::support::{Store, said, spanscope};
+use crate::support::{Store, result_of, spanscope};
 
 #[test]
-fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
+fn wrong_usage_is_exit_code_2_with_a_hint() {
     let store = Store::filled();
     for (words, hint) in [
         (
@@ -36,12 +36,12 @@ fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
         (&["export"], "--to"),
         (&["frobnicate"], "frobnicate"),
     ] {
-        let said = store.run(words);
-        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
-        assert!(said.err.contains(hint), "{words:?}: {}", said.err);
-        assert_eq!(said.out, "", "{words:?}");
+        let result = store.run(words);
+        assert_eq!(result.code, 2, "{words:?}: {}", result.err);
+        assert!(result.err.contains(hint), "{words:?}: {}", result.err);
+        assert_eq!(result.out, "", "{words:?}");
     }
-    assert_eq!(said(spanscope().output().unwrap()).code, 2);
+    assert_eq!(result_of(spanscope().output().unwrap()).code, 2);
 }
 
 #[test]
@@ -58,32 +58,37 @@ fn nothing_found_is_exit_code_3() {
         &["metrics"],
         &["metrics", "unknown"],
     ] {
-        let said = store.run(words);
-        assert_eq!((said.code, said.out.as_str()), (3, ""), "{words:?}: {}", said.err);
-        assert_eq!(said.err.lines().count(), 1, "{words:?}: {}", said.err);
-        assert!(said.err.starts_with("spanscope: "), "{words:?}: {}", said.err);
+        let result = store.run(words);
+        assert_eq!(
+            (result.code, result.out.as_str()),
+            (3, ""),
+            "{words:?}: {}",
+            result.err
+        );
+        assert_eq!(result.err.lines().count(), 1, "{words:?}: {}", result.err);
+        assert!(result.err.starts_with("spanscope: "), "{words:?}: {}", result.err);
     }
     let empty = store.run(&["traces", "--where", "user=unknown", "--json"]);
     assert_eq!((empty.code, empty.out.trim()), (3, "[]"));
 }
 
 #[test]
-fn no_file_is_not_found_and_no_store_is_a_failure() {
+fn a_missing_file_is_exit_code_3_and_a_file_that_is_not_a_store_is_1() {
     let store = Store::none();
-    let said = store.run(&["traces"]);
-    assert_eq!(said.code, 3, "{}", said.err);
+    let result = store.run(&["traces"]);
+    assert_eq!(result.code, 3, "{}", result.err);
     std::fs::write(
         store.path(),
         "this is no database, however long it is".repeat(100),
     )
     .unwrap();
-    let said = store.run(&["traces"]);
-    assert_eq!(said.code, 1, "{}", said.err);
-    assert!(said.err.contains("trace_store.db"), "{}", said.err);
+    let result = store.run(&["traces"]);
+    assert_eq!(result.code, 1, "{}", result.err);
+    assert!(result.err.contains("trace_store.db"), "{}", result.err);
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
+fn a_reader_that_stops_early_is_no_error() {
     let store = Store::filled();
     for words in [
         &[
@@ -105,13 +110,13 @@ fn a_reader_that_leaves_early_is_no_error() {
             .unwrap();
         assert!(!line.is_empty());
         if words[0] == "tail" {
-            // It notices at its next line only; here it has to be ended.
+            // It would only notice at its next line, so the test ends it.
             child.kill().unwrap();
             child.wait().unwrap();
             continue;
         }
-        let said = said(child.wait_with_output().unwrap());
-        assert_eq!((said.code, said.err.as_str()), (0, ""), "{words:?}");
+        let result = result_of(child.wait_with_output().unwrap());
+        assert_eq!((result.code, result.err.as_str()), (0, ""), "{words:?}");
     }
 }
 
@@ -134,12 +139,12 @@ fn every_command_has_help_with_an_example() {
         "tail",
         "completions",
     ] {
-        let said = said(spanscope().args([command, "--help"]).output().unwrap());
-        assert_eq!(said.code, 0, "{command}");
+        let result = result_of(spanscope().args([command, "--help"]).output().unwrap());
+        assert_eq!(result.code, 0, "{command}");
         assert!(
-            said.out.contains("Example") && said.out.contains("--db"),
+            result.out.contains("Example") && result.out.contains("--db"),
             "{command}: {}",
-            said.out
+            result.out
         );
     }
 }
@@ -147,9 +152,9 @@ fn every_command_has_help_with_an_example() {
 #[test]
 fn completions_exist_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let said = said(spanscope().args(["completions", shell]).output().unwrap());
-        assert_eq!(said.code, 0);
-        assert!(said.out.contains("order-by"), "{shell}");
+        let result = result_of(spanscope().args(["completions", shell]).output().unwrap());
+        assert_eq!(result.code, 0);
+        assert!(result.out.contains("order-by"), "{shell}");
     }
 }
 
@@ -163,11 +168,11 @@ fn colours_are_for_terminals_or_forced() {
         &["logs"],
         &["span", &store.span("bad order")],
     ] {
-        let plain = said(store.command(words).output().unwrap());
+        let plain = result_of(store.command(words).output().unwrap());
         assert!(!plain.out.contains('\x1b'), "{}", plain.out);
-        let forced = said(store.command(words).env("FORCE_COLOR", "1").output().unwrap());
+        let forced = result_of(store.command(words).env("FORCE_COLOR", "1").output().unwrap());
         assert!(forced.out.contains("\x1b["), "{}", forced.out);
-        let never = said(
+        let never = result_of(
             store
                 .command(words)
                 .env("FORCE_COLOR", "1")
@@ -181,7 +186,7 @@ fn colours_are_for_terminals_or_forced() {
 
 #[cfg(unix)]
 #[test]
-fn on_a_terminal_the_switches_are_those_of_the_console() {
+fn on_a_terminal_the_console_variables_switch_colours() {
     let store = Store::filled();
     for (name, value, expected) in [
         ("TERM", "xterm-256color", true),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-#[expect(dead_code, reason = "of the build script, one function is tried here")]
+#[expect(dead_code, reason = "one function of the build script is tested here")]
 #[path = "../../build.rs"]
 mod build;
 

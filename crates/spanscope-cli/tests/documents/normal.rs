@@ -1,13 +1,14 @@
-//! Output without what differs from run to run: times, durations, ids, the lengths of bars, how
-//! lines were broken.
+//! Output without the parts that differ between runs: times, durations, ids, the lengths of bars,
+//! line breaks.
 
 /// Units of a duration.
 const UNITS: [&str; 7] = ["ns", "µs", "ms", "s", "m", "h", "d"];
 
-/// Ids are shown with 8 digits at least; a word of hexadecimal digits alone has no such length.
+/// A hexadecimal word with more digits than this and at least one of 0 to 9 is an id: ids are shown
+/// with at least 8 digits.
 const ID_DIGITS: usize = 7;
 
-/// The words of a text, each without what differs.
+/// Returns the words of a text, without the parts that differ between runs.
 pub(crate) fn words<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     lines
         .into_iter()
@@ -30,7 +31,7 @@ fn word(word: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let before = normal.chars().next_back();
         let begins = !before.is_some_and(char::is_alphanumeric);
-        let length = match piece(rest).filter(|_| begins) {
+        let length = match variable_part(rest).filter(|_| begins) {
             Some((length, text)) => {
                 normal.push_str(text);
                 length
@@ -45,8 +46,8 @@ fn word(word: &str) -> String {
     normal
 }
 
-/// A place in a source (`categories::tools:141`) without its line, which each change of the source
-/// moves.
+/// Removes the line from a position in a source file (`categories::tools:141`): it changes with the
+/// file.
 fn without_line(word: &str) -> &str {
     match word.trim_end_matches(':').rsplit_once(':') {
         Some((place, line))
@@ -63,8 +64,9 @@ fn without_line(word: &str) -> &str {
     }
 }
 
-/// What differs at the beginning of a text: its length, and what stands for it.
-fn piece(text: &str) -> Option<(usize, &'static str)> {
+/// Finds a part that differs between runs at the beginning of a text. Returns its length and its
+/// placeholder.
+fn variable_part(text: &str) -> Option<(usize, &'static str)> {
     let hex = length_of(text, |c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     let digits = length_of(text, |c| c.is_ascii_digit());
     let followed_by_word = |length: usize| text[length..].starts_with(|c: char| c.is_alphanumeric());
@@ -96,7 +98,7 @@ fn length_of(text: &str, is_part: impl Fn(char) -> bool) -> usize {
     text.find(|c| !is_part(c)).unwrap_or(text.len())
 }
 
-/// Whether these are the words that a page shows; one that ends with `...` is shown in part.
+/// Whether the words equal those of a page. A word of the page that ends with `...` is a prefix.
 fn are_shown(shown: &[String], words: &[String]) -> bool {
     shown.len() == words.len()
         && shown
@@ -115,7 +117,7 @@ pub(crate) fn is_shown(shown: &[String], output: &str) -> bool {
         .split_inclusive(|line| line.ends_with("..."))
         .map(|lines| words(lines.iter().map(|line| if line == "..." { "" } else { line })))
         .collect();
-    // What ends with three dots is followed by anything.
+    // Any words may follow three dots at the end.
     let ends_open = shown.last().is_some_and(|line| line.ends_with("..."));
     let parts = [parts, vec![Vec::new(); usize::from(ends_open)]].concat();
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
@@ -143,7 +145,7 @@ pub(crate) fn is_shown(shown: &[String], output: &str) -> bool {
 }
 
 #[test]
-fn what_differs_from_run_to_run_is_not_compared() {
+fn parts_that_differ_between_runs_are_not_compared() {
     let shown = "INFO 16:25:25.480 6b0da375bd50 llm:190 [END] chat (20.38ms) busy 20.4ms,\n  idle 22.8µs ███▎ 12-01 5 tok";
     let other =
         "INFO 09:00:01.001 6b0e0000bd51 llm:190 [END] chat (8.38ms) busy 1.4s, idle 2ns ▏ 01-31 5 tok";

@@ -1,4 +1,4 @@
-//! What a page of Markdown shows in its fenced blocks.
+//! The fenced blocks of a Markdown page.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub(crate) enum Block {
     },
 }
 
-/// A command and what is shown below it.
+/// A command and the output below it.
 pub(crate) struct Command {
     pub(crate) text: String,
     pub(crate) output: Vec<String>,

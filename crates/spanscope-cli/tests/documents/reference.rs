@@ -1,4 +1,4 @@
-//! `docs/reference/command.md` is what the command says of itself.
+//! `docs/reference/command.md` equals the command's help.
 
 use std::process::Command;
 
@@ -60,6 +60,6 @@ fn the_reference_of_the_command_is_its_help() {
     }
     assert!(
         std::fs::read_to_string(&path).unwrap() == page,
-        "{PAGE} is not what the command says: run this test with {WRITE}=1, look at the difference, and commit it"
+        "{PAGE} differs from the command's help: run this test with {WRITE}=1, look at the difference, and commit it"
     );
 }

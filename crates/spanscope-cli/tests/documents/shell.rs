@@ -12,16 +12,16 @@ use tempfile::TempDir;
 
 use crate::normal::is_shown;
 
-/// Where pages show a server, and the port that they show.
+/// The addresses of a server on pages.
 const SHOWN_ADDRESSES: [&str; 2] = ["127.0.0.1:4318", "localhost:4318"];
 
-/// So much of an output is printed where it is not the one that is shown.
+/// Maximum number of characters of an output in an error.
 const MAX_SHOWN: usize = 4_000;
 
 /// Ends the output of a command.
 const MARK: &str = "\u{1e}";
 
-/// `cargo run` as a reader types it: the programs are built already.
+/// Replaces `cargo run`, because the programs are already built.
 const CARGO: &str = r#"#!/bin/sh
 [ "$1" = run ] || { echo "cargo $1 is not run here"; exit 99; }
 shift
@@ -84,7 +84,7 @@ impl Shell {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // What the page starts is in this group, so that it can be ended with the page.
+            // All processes that the page starts are in this group, and end with the page.
             .process_group(0)
             .spawn()
             .unwrap();
@@ -98,7 +98,7 @@ impl Shell {
         }
     }
 
-    /// Runs a command; gives how its output differs from what the page shows.
+    /// Runs a command. Returns its output if it differs from the one on the page.
     pub(crate) fn check(&mut self, command: &str, shown: &[String]) -> Option<String> {
         let runs_on = command.starts_with("spanscope serve") || command.ends_with('&');
         let (status, output) = if runs_on {
@@ -115,7 +115,7 @@ impl Shell {
         })
     }
 
-    /// Runs a statement on the store, of the demo where the page has none.
+    /// Runs a statement on the page's store, or on the demo's if the page has none.
     pub(crate) fn check_sql(&mut self, statement: &str) -> Option<String> {
         if self.run("spanscope stats").0 != 0 {
             assert_eq!(self.run("spanscope demo").0, 0);
@@ -154,7 +154,7 @@ impl Shell {
         }
     }
 
-    /// Starts what goes on, and waits until it has printed what the page shows of it.
+    /// Starts a command that keeps running, and waits until it has printed the output on the page.
     fn start(&mut self, command: &str, shown: &[String]) -> String {
         self.logs += 1;
         let log = self.home.path().join(format!("log-{}", self.logs));
@@ -208,7 +208,7 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        // The whole group, because a server would go on without its shell.
+        // The whole group, because a server would keep running without its shell.
         let group = format!("-{}", self.child.id());
         let _ended = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _reaped = self.child.wait();

@@ -1,5 +1,4 @@
-//! The address is the view: what chooses spans and rows is in it, so that a link shows the same to
-//! others.
+//! The address contains the choices of a view, so that a link shows the same rows to others.
 
 use super::browser::Browser;
 use super::made::{self, LARGE};
@@ -17,7 +16,7 @@ fn param(name: &str) -> String {
 const ROWS: &str = "Number(document.querySelector('.grid').getAttribute('aria-rowcount')) - 1";
 
 #[test]
-fn what_a_trace_shows_is_in_its_address() {
+fn the_view_of_a_trace_is_in_its_address() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
     made::large(&server, 2_000);
@@ -52,7 +51,7 @@ fn what_a_trace_shows_is_in_its_address() {
     let few = browser.number(&format!("return {ROWS}"));
     browser.run("document.getElementById('details-about').click()");
     browser.wait("the tab", &format!("return {} === 'about'", param("tab")));
-    browser.is_clean("a view with choices", &server.url());
+    browser.assert_clean("a view with choices", &server.url());
 
     // The same address in a fresh page.
     let address = browser.url();
@@ -92,7 +91,7 @@ fn what_a_trace_shows_is_in_its_address() {
 }
 
 #[test]
-fn what_the_store_and_set_up_show_is_in_their_addresses() {
+fn the_views_of_the_store_and_of_set_up_are_in_their_addresses() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     browser.open_page(&format!("{}/ui/store?since=1h&sort=p99_ms", server.url()));
@@ -114,11 +113,11 @@ fn what_the_store_and_set_up_show_is_in_their_addresses() {
     browser.run("document.getElementById('way-curl').focus()");
     browser.press(&["\u{e014}"]);
     browser.wait("the first tab", &format!("return {} === null", param("tab")));
-    browser.is_clean("set up", &server.url());
+    browser.assert_clean("set up", &server.url());
 }
 
 #[test]
-fn a_view_is_saved_under_a_name_and_found_again_by_keys() {
+fn a_view_is_saved_under_a_name_and_opened_with_keys() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     browser.open_page(&format!("{}/ui/traces?errors=1&since=24h", server.url()));
@@ -136,7 +135,7 @@ fn a_view_is_saved_under_a_name_and_found_again_by_keys() {
         "the name to be asked for",
         "return document.querySelector('dialog.palette input').ariaLabel === 'Name of the view'",
     );
-    browser.is_clean("the name of a view", &server.url());
+    browser.assert_clean("the name of a view", &server.url());
     browser.type_text("<b>failed</b> today");
     browser.press(&[ENTER]);
     browser.wait("the end", "return !document.querySelector('dialog[open]')");
@@ -167,5 +166,5 @@ fn a_view_is_saved_under_a_name_and_found_again_by_keys() {
         "higher rows",
         "return document.querySelector('.wrows .wrow').offsetHeight === 28",
     );
-    browser.is_clean("comfortable rows", &server.url());
+    browser.assert_clean("comfortable rows", &server.url());
 }

@@ -1,4 +1,4 @@
-//! The browser of these tests, with axe-core, which judges the accessibility of a page.
+//! The browser of these tests, with axe-core, which checks the accessibility of a page.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ impl Deref for Browser {
 }
 
 impl Browser {
-    /// Starts one. None, with a message, where a program that it needs is missing.
+    /// Starts a browser. Returns `None`, with a message, if a required program is missing.
     pub(crate) fn open() -> Option<Self> {
         let Some(axe) = std::env::var_os("SPANSCOPE_AXE").map(PathBuf::from) else {
             skip("SPANSCOPE_AXE names no axe.min.js; npm's package is axe-core");
@@ -33,8 +33,8 @@ impl Browser {
         Some(Self { chromium, axe })
     }
 
-    /// What axe-core finds wrong, a line each. It runs in an isolated world, where the policy of
-    /// the page doesn't reach.
+    /// Returns the violations that axe-core finds, one per line. It runs in an isolated world, to
+    /// which the content security policy of the page does not apply.
     pub(crate) fn axe(&self) -> Vec<String> {
         let source = std::fs::read_to_string(&self.axe).unwrap();
         let frame = self.cdp("Page.getFrameTree", &json!({}))["frameTree"]["frame"]["id"].clone();
@@ -53,18 +53,18 @@ impl Browser {
         serde_json::from_str(text.unwrap_or_else(|| panic!("axe: {result}"))).unwrap()
     }
 
-    /// What each page must be: nothing in the browser's log, nothing asked of others, nothing that
-    /// axe-core finds wrong in the light and in the dark theme.
-    pub(crate) fn is_clean(&self, what: &str, origin: &str) {
+    /// Asserts that the browser's log is empty, that no request went to another origin, and that
+    /// axe-core finds no violation in the light and in the dark theme.
+    pub(crate) fn assert_clean(&self, what: &str, origin: &str) {
         assert_eq!(self.log(), [""; 0], "the log of {what}");
         let others: Vec<String> = self
             .requested()
             .into_iter()
             .filter(|url| !url.starts_with(origin))
             .collect();
-        assert_eq!(others, [""; 0], "{what} asked others");
-        // By the attribute that the button of the bar sets: a test may have set what the system
-        // prefers.
+        assert_eq!(others, [""; 0], "{what} sent requests to other origins");
+        // Sets the attribute that the theme button sets: a test may emulate the system's
+        // preference.
         let chosen = self.run("return document.documentElement.dataset.theme ?? null");
         for theme in THEMES {
             self.run(&format!("document.documentElement.dataset.theme = '{theme}'"));

@@ -1,4 +1,4 @@
-//! Every page on the demo's store: what it shows, the command at its foot, and that it is clean.
+//! Every page on the demo's store: its contents, the command at its foot, and that it is clean.
 
 use serde_json::Value as Json;
 use spanscope_tests::terminal::run_piped;
@@ -13,7 +13,7 @@ fn trace_of(server: &Serve) -> String {
     list["traces"][0]["trace_id"].as_str().unwrap().to_owned()
 }
 
-/// Runs the command at the foot of the page, with more options, and gives what it printed.
+/// Runs the command at the foot of the page with more options, and returns its output.
 fn command_of(browser: &Browser, folder: &Folder, more: &str) -> String {
     let command = browser.wait(
         "the command",
@@ -31,14 +31,14 @@ fn command_of(browser: &Browser, folder: &Folder, more: &str) -> String {
     String::from_utf8(ran.stdout).unwrap()
 }
 
-/// What the command prints as JSON.
+/// Returns the JSON that the command prints.
 fn json_of_command(browser: &Browser, folder: &Folder) -> Json {
-    // Without it first, as a reader copies it.
+    // First without `--json`, as a reader copies it.
     command_of(browser, folder, "");
     serde_json::from_str(&command_of(browser, folder, "--json")).unwrap()
 }
 
-/// A list of texts that a script returns.
+/// Returns the list of texts that a script returns.
 fn texts_of(browser: &Browser, script: &str) -> Vec<String> {
     let found = browser.run(script);
     let found = found.as_array().unwrap_or_else(|| panic!("{script}: {found}"));
@@ -48,7 +48,7 @@ fn texts_of(browser: &Browser, script: &str) -> Vec<String> {
         .collect()
 }
 
-/// The ids that the rows of a list lead to: the last part of the path and the query.
+/// The ids in the links of a list: the last part of the path, and the query.
 const LINKS: &str =
     "return [...document.querySelectorAll('.row-link')].map((link) => link.href.split('/').pop())";
 
@@ -56,7 +56,7 @@ const LINKS: &str =
 fn lists_show_the_ids_and_numbers_that_their_commands_print() {
     let Some(browser) = Browser::open() else { return };
     let (folder, server) = made::demo();
-    // A second trace, so that an order is seen.
+    // A second trace, so that the order is tested.
     made::send(&server, &super::support::one_span(7));
 
     browser.open_page(&format!("{}/ui/traces", server.url()));
@@ -82,7 +82,7 @@ fn lists_show_the_ids_and_numbers_that_their_commands_print() {
         "the histogram",
         "return document.querySelectorAll('.histogram rect').length",
     );
-    browser.is_clean("traces", &server.url());
+    browser.assert_clean("traces", &server.url());
 
     browser.open_page(&format!("{}/ui/spans", server.url()));
     let printed = json_of_command(&browser, &folder);
@@ -100,7 +100,7 @@ fn lists_show_the_ids_and_numbers_that_their_commands_print() {
         .collect();
     assert!(links.len() > 10, "{links:?}");
     assert_eq!(texts_of(&browser, LINKS), links);
-    browser.is_clean("spans", &server.url());
+    browser.assert_clean("spans", &server.url());
 
     browser.open_page(&format!("{}/ui/logs", server.url()));
     let printed = json_of_command(&browser, &folder);
@@ -110,7 +110,7 @@ fn lists_show_the_ids_and_numbers_that_their_commands_print() {
         .iter()
         .map(|event| event["message"].as_str().unwrap().replace('\n', "↵"))
         .collect();
-    // The page has the newest first, as people look; the command last, as they read.
+    // The page shows the newest first, the command shows it last.
     messages.reverse();
     let shown = texts_of(
         &browser,
@@ -122,7 +122,7 @@ fn lists_show_the_ids_and_numbers_that_their_commands_print() {
     browser.run("[...document.querySelectorAll('.opened button')].find((b) => b.textContent === 'in context').click()");
     browser.wait("the context", "return document.querySelector('.context .row-at')");
     browser.settled();
-    browser.is_clean("logs", &server.url());
+    browser.assert_clean("logs", &server.url());
 
     browser.open_page(&format!("{}/ui/store", server.url()));
     browser.wait(
@@ -135,7 +135,7 @@ fn lists_show_the_ids_and_numbers_that_their_commands_print() {
         let shown = format!("{key}{}", number_text(&printed[key]));
         assert!(cards.contains(&shown), "{shown}: {cards}");
     }
-    browser.is_clean("store", &server.url());
+    browser.assert_clean("store", &server.url());
 
     browser.open_page(&format!("{}/ui/setup", server.url()));
     let text = browser.text("return document.querySelector('main').textContent");
@@ -148,7 +148,7 @@ fn lists_show_the_ids_and_numbers_that_their_commands_print() {
         printed["spans"].as_u64().unwrap() > 10 && text.contains("already has traces"),
         "{text}"
     );
-    browser.is_clean("set up", &server.url());
+    browser.assert_clean("set up", &server.url());
 }
 
 /// A number as lists show it.
@@ -160,7 +160,7 @@ fn number_text(number: &Json) -> String {
 }
 
 #[test]
-fn each_view_of_a_trace_shows_what_its_command_prints() {
+fn each_view_of_a_trace_shows_the_records_that_its_command_prints() {
     let Some(browser) = Browser::open() else { return };
     let (folder, server) = made::demo();
     let trace = trace_of(&server);
@@ -180,7 +180,7 @@ fn each_view_of_a_trace_shows_what_its_command_prints() {
     for text in [format!("{} spans", printed["span_count"]), "2 errors".to_owned()] {
         assert!(head.contains(&text), "{text}: {head}");
     }
-    browser.is_clean("trace", &server.url());
+    browser.assert_clean("trace", &server.url());
 
     browser.open_page(&format!("{}/ui/traces/{trace}?path=1", server.url()));
     browser.press(&["e"]);
@@ -190,13 +190,13 @@ fn each_view_of_a_trace_shows_what_its_command_prints() {
     );
     let details = browser.text("return document.querySelector('.details').textContent");
     assert!(details.contains("weather"), "{details}");
-    browser.is_clean("details", &server.url());
+    browser.assert_clean("details", &server.url());
     browser.run("document.getElementById('details-about').click()");
     browser.wait(
         "the command of the span",
         "return [...document.querySelectorAll('.details code')].some((code) => code.textContent.startsWith('spanscope span '))",
     );
-    browser.is_clean("about", &server.url());
+    browser.assert_clean("about", &server.url());
 
     browser.open_page(&format!("{}/ui/traces/{trace}?view=log", server.url()));
     let printed = json_of_command(&browser, &folder);
@@ -208,20 +208,20 @@ fn each_view_of_a_trace_shows_what_its_command_prints() {
             2 * names.len() + events
         ),
     );
-    browser.is_clean("log", &server.url());
+    browser.assert_clean("log", &server.url());
 
     browser.open_page(&format!("{}/ui/traces/{trace}?view=json", server.url()));
     browser.wait(
         "the spans",
         "return document.querySelector('.view')?.textContent.includes('resourceSpans')",
     );
-    // A request a line, as the collector's file exporter writes it.
+    // One request per line, as the collector's file exporter writes it.
     let printed = command_of(&browser, &folder, "");
     let ids = printed.matches("\"spanId\"").count();
     let lines = printed.lines().map(serde_json::from_str::<Json>);
     assert!(lines.into_iter().all(|line| line.unwrap().is_object()));
     assert!(printed.contains(&trace) && ids >= names.len(), "{ids}: {printed}");
-    browser.is_clean("json", &server.url());
+    browser.assert_clean("json", &server.url());
 
     browser.open_page(&format!("{}/ui/traces/{trace}?view=table", server.url()));
     let counts = browser.run(
@@ -239,7 +239,7 @@ fn each_view_of_a_trace_shows_what_its_command_prints() {
             .iter()
             .all(|row| printed.contains(row[0].as_str().unwrap()))
     );
-    browser.is_clean("table", &server.url());
+    browser.assert_clean("table", &server.url());
 }
 
 #[test]
@@ -286,11 +286,11 @@ fn a_list_that_no_command_prints_names_its_request() {
         .strip_suffix('\'')
         .unwrap();
     assert_eq!(json_of(&server.get(path))["traces"], serde_json::json!([]));
-    browser.is_clean("running traces", &server.url());
+    browser.assert_clean("running traces", &server.url());
 }
 
 #[test]
-fn missing_pages_and_traces_are_reported_and_lead_on() {
+fn missing_pages_and_traces_are_reported_and_a_prefix_is_enough() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     let trace = trace_of(&server);
@@ -310,7 +310,7 @@ fn missing_pages_and_traces_are_reported_and_lead_on() {
     wait_text("No trace begins with dead");
     browser.go(&format!("{}/ui/traces/{}", server.url(), "d".repeat(32)));
     wait_text("No trace begins with dddd");
-    // A beginning of an id is enough, and the address becomes the whole one.
+    // A prefix of an id is enough, and the address then has the complete id.
     browser.go(&format!("{}/ui/traces/{}", server.url(), &trace[..10]));
     browser.wait(
         "the whole id",
@@ -322,7 +322,7 @@ fn missing_pages_and_traces_are_reported_and_lead_on() {
     browser.run("[...document.querySelectorAll('main button')].find((b) => b.textContent === 'remove the filter').click()");
     browser.wait("all traces", "return document.querySelector('.row-link')");
 
-    // A wrong filter keeps the list and says where it is wrong.
+    // An invalid filter keeps the list and shows the error.
     browser.run("const field = document.getElementById('filter'); field.focus()");
     browser.type_text("name=");
     browser.press(&["\u{e007}"]);
@@ -334,16 +334,16 @@ fn missing_pages_and_traces_are_reported_and_lead_on() {
 }
 
 #[test]
-fn an_empty_store_leads_to_set_up_which_opens_the_first_trace() {
+fn an_empty_store_shows_set_up_which_opens_the_first_trace() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
     browser.go(&format!("{}/", server.url()));
     browser.wait("the page of set up", "return location.pathname === '/ui/setup'");
     browser.wait("that it waits", "return document.querySelector('.waiting')");
-    browser.is_clean("empty", &server.url());
+    browser.assert_clean("empty", &server.url());
     for page in ["spans", "logs", "store"] {
         browser.open_page(&format!("{}/ui/{page}", server.url()));
-        browser.is_clean(&format!("empty {page}"), &server.url());
+        browser.assert_clean(&format!("empty {page}"), &server.url());
     }
     browser.go(&format!("{}/ui/traces", server.url()));
     browser.wait("the page of set up", "return location.pathname === '/ui/setup'");

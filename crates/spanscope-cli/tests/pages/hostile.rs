@@ -1,5 +1,5 @@
-//! Texts that want to be something else, and records that should not be: all of it is shown as what
-//! it is, and nothing runs, loads or navigates.
+//! Texts with code and markup, and inconsistent records: everything is shown as text, and nothing
+//! runs, loads or navigates.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::hostile_cases::{
 use super::made;
 use super::support::{Folder, Serve};
 
-/// The hostile store on a server, and a second server that must not be asked.
+/// A server with hostile records, and a second server that must not receive a connection.
 struct Hostile {
     browser: Browser,
     server: Serve,
     texts: Vec<(&'static str, String)>,
     spans: usize,
-    asked: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     _folder: Folder,
 }
 
@@ -29,8 +29,8 @@ impl Hostile {
         let browser = Browser::open()?;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let texts = texts(&listener.local_addr().unwrap().to_string());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         std::thread::spawn(move || {
             for _ in listener.incoming() {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +43,7 @@ impl Hostile {
             server,
             texts,
             spans,
-            asked,
+            connections,
             _folder: folder,
         })
     }
@@ -53,8 +53,9 @@ impl Hostile {
             .open_page(&format!("{}/ui/{path}", self.server.url()));
     }
 
-    /// Nothing ran, nothing of it is an element, no other server was asked, and axe finds nothing.
-    fn is_calm(&self, what: &str) {
+    /// Asserts that nothing ran, that no text became an element, that the other server received no
+    /// connection, and that the page is clean.
+    fn assert_harmless(&self, what: &str) {
         let browser = &self.browser;
         assert_eq!(browser.run("return window.__pwned ?? null"), Json::Null, "{what}");
         let made =
@@ -69,11 +70,11 @@ impl Hostile {
             "{what}: {}",
             browser.url()
         );
-        browser.is_clean(what, &self.server.url());
+        browser.assert_clean(what, &self.server.url());
         assert_eq!(
-            self.asked.load(Ordering::Relaxed),
+            self.connections.load(Ordering::Relaxed),
             0,
-            "{what} asked the other server"
+            "{what} connected to the other server"
         );
     }
 
@@ -90,18 +91,18 @@ impl Hostile {
     }
 }
 
-/// The words of the row in hand.
+/// The label of the current row.
 const CURRENT: &str = "document.getElementById(document.querySelector('.grid').getAttribute('aria-activedescendant'))\
                        ?.getAttribute('aria-label')";
 
 #[test]
-fn every_page_shows_hostile_data_as_text_and_nothing_of_it_runs() {
+fn every_page_shows_hostile_data_as_text_and_runs_none_of_it() {
     let Some(hostile) = Hostile::open() else { return };
     let kinds = hostile.texts.len() + RECORDS.len() + OTHERS.len();
     assert!(kinds >= 40, "{kinds}");
     for page in ["traces", "spans", "logs", "store", "setup"] {
         hostile.go(page);
-        hostile.is_calm(&format!("hostile {page}"));
+        hostile.assert_harmless(&format!("hostile {page}"));
     }
     for trace in [TRACE, TIMES, DEEP] {
         for view in ["waterfall", "log", "table", "json"] {
@@ -112,7 +113,7 @@ fn every_page_shows_hostile_data_as_text_and_nothing_of_it_runs() {
                     .wait(view, "return document.querySelector('.view')");
             }
             hostile.browser.settled();
-            hostile.is_calm(&format!("hostile {view} of {trace}"));
+            hostile.assert_harmless(&format!("hostile {view} of {trace}"));
         }
     }
 }
@@ -120,8 +121,8 @@ fn every_page_shows_hostile_data_as_text_and_nothing_of_it_runs() {
 #[test]
 fn every_hostile_span_has_its_row_and_is_reached_by_keys() {
     let Some(hostile) = Hostile::open() else { return };
-    // Equal siblings stand alone here, so a row is a span; the missing parent and the heading have
-    // rows too.
+    // Equal siblings are not grouped here, so each span has a row; the missing parent and the
+    // heading have rows too.
     hostile.go(&format!("traces/{TRACE}?groups=0"));
     let rows = "Number(document.querySelector('.grid').getAttribute('aria-rowcount'))";
     hostile.browser.wait(
@@ -130,12 +131,12 @@ fn every_hostile_span_has_its_row_and_is_reached_by_keys() {
     );
     for (kind, name) in RECORDS {
         hostile.reach(TRACE, name);
-        hostile.is_calm(kind);
+        hostile.assert_harmless(kind);
     }
     hostile.reach(TRACE, "came twice");
     hostile.reach(TIMES, "since 1970");
     hostile.reach(TIMES, "until 2262");
-    hostile.is_calm("times of 1970 and 2262");
+    hostile.assert_harmless("times of 1970 and 2262");
 }
 
 #[test]
@@ -154,17 +155,17 @@ fn a_span_10_000_levels_deep_is_reached_with_few_elements() {
     assert_eq!(browser.text(&format!("return {level}")), DEPTH.to_string());
     let elements = browser.number("return document.querySelectorAll('.grid, .grid *').length");
     assert!(elements <= 300, "{elements}");
-    // Folding and unfolding it whole takes no recursion.
+    // Folding and unfolding all rows does not recurse.
     browser.press(&["["]);
     browser.wait("one row", &format!("return {rows} === 2"));
     browser.press(&["]"]);
     browser.wait("all rows", &format!("return {rows} === {DEPTH} + 1"));
     hostile.reach(DEEP, "the deepest");
-    hostile.is_calm("the deepest span");
+    hostile.assert_harmless("the deepest span");
 }
 
 #[test]
-fn the_details_show_each_hostile_text_and_no_more() {
+fn the_details_show_each_hostile_text_as_text() {
     let Some(hostile) = Hostile::open() else { return };
     let browser = &hostile.browser;
     for (i, (kind, value)) in hostile.texts.iter().enumerate() {
@@ -186,12 +187,12 @@ fn the_details_show_each_hostile_text_and_no_more() {
                 assert!(shown.contains(value.as_str()), "{kind}: {shown}");
             }
         }
-        hostile.is_calm(kind);
+        hostile.assert_harmless(kind);
     }
 }
 
 #[test]
-fn large_values_and_many_attributes_come_in_parts() {
+fn large_values_and_many_attributes_are_shown_in_parts() {
     let Some(hostile) = Hostile::open() else { return };
     let browser = &hostile.browser;
     let open = |span: u64| {
@@ -211,11 +212,11 @@ fn large_values_and_many_attributes_come_in_parts() {
         text.contains("cut when it was recorded, of 977 KiB") && text.contains("whole value"),
         "{text}"
     );
-    hostile.is_calm("a value of 1 MB and a list of 20,000 items");
+    hostile.assert_harmless("a value of 1 MB and a list of 20,000 items");
     open(MANY_KEYS);
     let text = browser.text("return document.querySelector('.details').textContent");
     assert!(text.contains("99,800 more attributes"), "{KEYS}: {text}");
-    hostile.is_calm("100,000 attributes");
+    hostile.assert_harmless("100,000 attributes");
     // One of them is found without the others.
     browser.run("document.querySelector('.details input[type=search]').focus()");
     browser.type_text("key 99999");

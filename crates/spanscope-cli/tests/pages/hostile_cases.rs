@@ -1,4 +1,4 @@
-//! Texts and records that want to be something else: at least 40 kinds, each in the store once.
+//! Hostile texts and inconsistent records: at least 40 kinds, each stored once.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
@@ -18,8 +18,8 @@ pub(crate) const LARGE_VALUES: u64 = 1;
 pub(crate) const MANY_KEYS: u64 = 2;
 pub(crate) const KEYS: usize = 100_000;
 
-/// Kinds of texts. Each is stored as a name, a key, a value, a message, a model, a status and a
-/// state of a trace; `other` is the address of a server that must not be asked.
+/// Kinds of texts. Each is stored as a name, a key, a value, a message, a model, a status message
+/// and a trace state. `other` is the address of a server that must not receive a connection.
 pub(crate) fn texts(other: &str) -> Vec<(&'static str, String)> {
     let mut texts: Vec<(&str, String)> = [
         ("a script", "<script>window.__pwned=1</script>"),
@@ -80,7 +80,7 @@ pub(crate) fn texts(other: &str) -> Vec<(&'static str, String)> {
         ("a number of 64 bits and one", "9223372036854775808"),
         ("nothing", ""),
         ("a blank", " "),
-        // A sender's lone half of a surrogate pair is stored as the mark of a wrong character.
+        // An unpaired surrogate is stored as the replacement character.
         ("half a character", "LONE half"),
     ]
     .iter()
@@ -91,7 +91,7 @@ pub(crate) fn texts(other: &str) -> Vec<(&'static str, String)> {
     texts
 }
 
-/// Kinds of records that should not be, by the names of their spans.
+/// Kinds of inconsistent records, and the names of their spans.
 pub(crate) const RECORDS: [(&str, &str); 5] = [
     ("a parent of its parent", "one of a circle"),
     ("a child of its child", "other of a circle"),
@@ -101,7 +101,7 @@ pub(crate) const RECORDS: [(&str, &str); 5] = [
 ];
 
 /// Kinds that are tested one by one: the span that was sent twice, those of [`TIMES`], [`DEEP`],
-/// [`LARGE_VALUES`] and [`MANY_KEYS`], and the values that are no JSON.
+/// [`LARGE_VALUES`] and [`MANY_KEYS`], and the values that JSON can't represent.
 pub(crate) const OTHERS: [&str; 9] = [
     "an id that came twice",
     "a start in 1970",
@@ -133,8 +133,8 @@ fn span(trace: &str, number: u64, parent: Option<u64>, name: &str, (start, end):
     span
 }
 
-/// The span of a text carries it wherever a text can be.
-fn dressed(mut span: Json, value: &str, now: i64) -> Json {
+/// Sets a text in all fields of a span that can have a text.
+fn with_text(mut span: Json, value: &str, now: i64) -> Json {
     span["attributes"] = json!([
         {"key": value, "value": text(value)}, {"key": "gen_ai.request.model", "value": text(value)},
         {"key": "gen_ai.operation.name", "value": text("chat")},
@@ -150,7 +150,7 @@ fn dressed(mut span: Json, value: &str, now: i64) -> Json {
     span
 }
 
-/// Stores all of it. Gives the number of spans of [`TRACE`].
+/// Sends all records. Returns the number of spans of [`TRACE`].
 pub(crate) fn send(server: &Serve, texts: &[(&str, String)]) -> usize {
     let now = Timestamp::now().as_nanos() - 5_000_000_000;
     let short = (now, now + 1_000_000);
@@ -194,14 +194,14 @@ pub(crate) fn send(server: &Serve, texts: &[(&str, String)]) -> usize {
             value,
             (start, start + 900_000),
         );
-        spans.push(dressed(one, value, now));
+        spans.push(with_text(one, value, now));
     }
     let number = spans.len();
     spans.push(span(TRACE, 0xa6, Some(1), "came twice", short));
     let service = made::resource("<img src=x onerror=window.__pwned=1>");
     let request =
         |spans: &[Json]| json!({"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": spans}]}]});
-    // No text of Rust holds half a character, so it is put into the request's own text.
+    // A Rust string can't contain an unpaired surrogate, so it is inserted into the JSON text.
     let body = request(&spans).to_string().replace("LONE", "\\ud800");
     let answer = spanscope_tests::http::post(server.address(), "/v1/traces", &body).unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");

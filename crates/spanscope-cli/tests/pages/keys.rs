@@ -1,4 +1,4 @@
-//! Everything without a pointer: lists, a trace, the field, the dialogs.
+//! The pages are used by keyboard alone: lists, a trace, the filter field, the dialogs.
 
 use super::browser::Browser;
 use super::made;
@@ -135,7 +135,7 @@ fn lists_traces_and_dialogs_are_used_by_keys_alone() {
         "the list of keys",
         "return document.querySelector('dialog.keys[open]')",
     );
-    browser.is_clean("keys", &server.url());
+    browser.assert_clean("keys", &server.url());
     browser.press(&[ESCAPE]);
     browser.wait(
         "the end of the list",
@@ -146,7 +146,7 @@ fn lists_traces_and_dialogs_are_used_by_keys_alone() {
         "the palette",
         "return document.querySelector('dialog.palette[open]')",
     );
-    browser.is_clean("palette", &server.url());
+    browser.assert_clean("palette", &server.url());
     browser.type_text("store");
     browser.press(&[ENTER]);
     browser.wait("the store", "return location.pathname === '/ui/store'");
@@ -164,7 +164,7 @@ fn the_field_completes_filters_and_goes_to_ids() {
     browser.wait("the field", "return document.activeElement.id === 'filter'");
     browser.type_text("gen_ai.request.mo");
     browser.wait("an offer", "return [...document.querySelectorAll('#filter-options li')].some((li) => li.textContent.startsWith('gen_ai.request.model'))");
-    browser.is_clean("offers", &server.url());
+    browser.assert_clean("offers", &server.url());
     browser.press(&[DOWN, ENTER]);
     browser.wait(
         "the key",
@@ -181,7 +181,7 @@ fn the_field_completes_filters_and_goes_to_ids() {
         "its rows",
         "return document.querySelectorAll('.row-link').length === 1",
     );
-    browser.is_clean("a filter", &server.url());
+    browser.assert_clean("a filter", &server.url());
     browser.run("document.querySelector('.chips button').click()");
     browser.wait(
         "no filter",
@@ -227,7 +227,7 @@ fn single_letters_can_be_switched_off() {
 }
 
 #[test]
-fn back_goes_to_what_was_chosen_before() {
+fn back_restores_the_previous_choices() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     browser.open_page(&format!("{}/ui/traces", server.url()));
@@ -251,7 +251,7 @@ fn back_goes_to_what_was_chosen_before() {
 }
 
 #[test]
-fn a_key_that_is_pressed_before_the_tools_are_there_is_not_lost() {
+fn a_key_that_is_pressed_before_the_tools_have_loaded_is_not_lost() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     let list = json_of(&server.get("/ui/api/traces"));

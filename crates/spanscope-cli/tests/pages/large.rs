@@ -1,9 +1,9 @@
-//! Traces of 10,000 and 100,000 spans: few elements whatever is done, and every row can be reached.
+//! Traces of 10,000 and 100,000 spans: few elements at any time, and every row can be reached.
 
 use super::browser::Browser;
 use super::made::{self, LARGE};
 
-const MOST_ELEMENTS: u64 = 300;
+const MAX_ELEMENTS: u64 = 300;
 const END: &str = "\u{e010}";
 const HOME: &str = "\u{e011}";
 
@@ -11,13 +11,13 @@ fn elements(browser: &Browser) -> u64 {
     browser.number("return document.querySelectorAll('.grid, .grid *').length")
 }
 
-/// The name of the row that the grid has in hand.
+/// The label of the current row of the grid.
 const CURRENT: &str = "const id = document.querySelector('.grid').getAttribute('aria-activedescendant'); \
                        return document.getElementById(id)?.getAttribute('aria-label') ?? ''";
 
 fn walk(browser: &Browser, url: &str, spans: usize) {
     browser.open_page(url);
-    assert!(elements(browser) <= MOST_ELEMENTS, "{}", elements(browser));
+    assert!(elements(browser) <= MAX_ELEMENTS, "{}", elements(browser));
     browser.wait("the tools", "return document.querySelector('.find-field')");
     let rows = browser.number("return Number(document.querySelector('.grid').getAttribute('aria-rowcount'))");
     // Every span, or the line of its group, and the heading.
@@ -28,7 +28,7 @@ fn walk(browser: &Browser, url: &str, spans: usize) {
         "the last row",
         &CURRENT.replace("?? ''", "?.startsWith('the very last')"),
     );
-    assert!(elements(browser) <= MOST_ELEMENTS);
+    assert!(elements(browser) <= MAX_ELEMENTS);
     browser.press(&[HOME]);
     browser.wait(
         "the first row",
@@ -45,9 +45,9 @@ fn walk(browser: &Browser, url: &str, spans: usize) {
     browser.wait("the end of scrolling", "return window.done");
     let most = browser.number("return window.most");
     println!("{spans} spans: {most} elements at most");
-    assert!(most <= MOST_ELEMENTS, "{most}");
+    assert!(most <= MAX_ELEMENTS, "{most}");
 
-    // The next error, over what is folded.
+    // The next error is found in folded rows.
     browser.press(&["["]);
     browser.wait(
         "all rows to fold",
@@ -57,7 +57,7 @@ fn walk(browser: &Browser, url: &str, spans: usize) {
     browser.wait("an error", &CURRENT.replace("?? ''", "?.includes(', error')"));
     browser.press(&["]"]);
 
-    // Found on the server, whatever is shown.
+    // A search finds rows that are not shown, because the server performs it.
     browser.press(&["/"]);
     browser.type_text("very");
     browser.press(&["\u{e007}"]);
@@ -71,7 +71,7 @@ fn walk(browser: &Browser, url: &str, spans: usize) {
         "the row that was found",
         &CURRENT.replace("?? ''", "?.startsWith('the very last')"),
     );
-    assert!(elements(browser) <= MOST_ELEMENTS);
+    assert!(elements(browser) <= MAX_ELEMENTS);
 }
 
 /// The other views have few elements too.
@@ -86,7 +86,7 @@ fn views(browser: &Browser, url: &str, views: &[&str], origin: &str) {
         let elements = browser.number("return document.querySelectorAll('.view *').length");
         println!("{view}: {elements} elements");
         assert!(elements <= 1_000, "{view}: {elements}");
-        browser.is_clean(view, origin);
+        browser.assert_clean(view, origin);
     }
 }
 
@@ -97,10 +97,10 @@ fn a_trace_of_10_000_spans_has_few_elements_and_every_row() {
     made::large(&server, 10_000);
     let url = format!("{}/ui/traces/{LARGE}", server.url());
     walk(&browser, &url, 10_000);
-    // A link to a span shows it, wherever it is.
+    // A link to a span shows its row.
     browser.open_page(&format!("{url}?span={:016x}", 9_000));
     browser.wait("the linked row", &CURRENT.replace("?? ''", "?.length > 0"));
-    browser.is_clean("10,000 spans", &server.url());
+    browser.assert_clean("10,000 spans", &server.url());
     views(&browser, &url, &["log", "table", "json"], &server.url());
 }
 
@@ -111,9 +111,9 @@ fn a_trace_of_100_000_spans_has_few_elements_and_every_row() {
     made::large(&server, 100_000);
     let url = format!("{}/ui/traces/{LARGE}", server.url());
     walk(&browser, &url, 100_000);
-    browser.is_clean("100,000 spans", &server.url());
+    browser.assert_clean("100,000 spans", &server.url());
     views(&browser, &url, &["log", "table"], &server.url());
-    // No browser should hold them as a text: the command writes them to a file.
+    // The text would be too large for a browser: the page names the command that writes a file.
     browser.open_page(&format!("{url}?view=json"));
     browser.wait(
         "what to do instead",
@@ -121,11 +121,11 @@ fn a_trace_of_100_000_spans_has_few_elements_and_every_row() {
     );
     let log = browser.log();
     assert!(log.iter().all(|line| line.contains("422")), "{log:?}");
-    browser.is_clean("JSON of 100,000 spans", &server.url());
+    browser.assert_clean("JSON of 100,000 spans", &server.url());
 }
 
 #[test]
-fn the_row_in_hand_stays_in_view_when_the_details_take_its_room() {
+fn the_current_row_stays_in_view_when_the_details_open() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
     made::large(&server, 2_000);
@@ -141,5 +141,5 @@ fn the_row_in_hand_stays_in_view_when_the_details_take_its_room() {
         "the last row",
         &CURRENT.replace("?? ''", "?.startsWith('the very last')"),
     );
-    browser.is_clean("the details below the rows", &server.url());
+    browser.assert_clean("the details below the rows", &server.url());
 }

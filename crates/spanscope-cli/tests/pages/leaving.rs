@@ -1,23 +1,23 @@
-//! A page that is left ends its requests, and with them the scans of the store.
+//! Leaving a page cancels its requests, and with them the scans of the store.
 
 use serde_json::json;
 
 use super::browser::Browser;
 use super::made;
 
-/// Notes requests that were ended before their answers came.
+/// Records requests that were cancelled before their responses.
 const WATCH: &str = "window.left = []; const real = window.fetch; \
     window.fetch = (path, options) => { const asked = real(path, options); \
     asked.catch((error) => error.name === 'AbortError' && window.left.push(String(path))); return asked; }";
 
 #[test]
-fn a_page_that_is_left_ends_its_requests() {
+fn leaving_a_page_cancels_its_requests() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     browser.open_page(&format!("{}/ui/traces?live=0", server.url()));
     browser.run(WATCH);
     browser.cdp("Network.enable", &json!({}));
-    // No answer comes while the page is shown.
+    // Responses take longer than the page is shown.
     let slow = json!({"offline": false, "latency": 60_000, "downloadThroughput": -1, "uploadThroughput": -1});
     browser.cdp("Network.emulateNetworkConditions", &slow);
     let quick = json!({"offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
@@ -42,7 +42,7 @@ fn a_page_that_is_left_ends_its_requests() {
     filter("a");
     filter("b");
     left("api/traces?q=name%3Da");
-    // Esc ends what is waited for.
+    // Esc cancels the request.
     browser.press(&["\u{e00c}"]);
     left("api/traces?q=name%3Db");
     browser.wait(
@@ -56,5 +56,5 @@ fn a_page_that_is_left_ends_its_requests() {
 
     browser.cdp("Network.emulateNetworkConditions", &quick);
     browser.open_page(&format!("{}/ui/traces", server.url()));
-    browser.is_clean("a page after others that were left", &server.url());
+    browser.assert_clean("a page after others that were left", &server.url());
 }

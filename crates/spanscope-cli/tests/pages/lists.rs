@@ -1,4 +1,4 @@
-//! Lists: pages that load while one scrolls, columns and their widths, log events with the newest
+//! Lists: pages that load while scrolling, columns and their widths, log events with the newest
 //! last.
 
 use serde_json::{Value as Json, json};
@@ -34,7 +34,7 @@ fn send_event(server: &Serve, message: &str) {
 const ROWS: &str = "document.querySelectorAll('.row-link').length";
 
 #[test]
-fn a_list_loads_its_next_pages_while_one_scrolls() {
+fn a_list_loads_its_next_pages_while_scrolling() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
     send_traces(&server, 250);
@@ -53,12 +53,12 @@ fn a_list_loads_its_next_pages_while_one_scrolls() {
             "{page}"
         );
         browser.settled();
-        browser.is_clean(page, &server.url());
+        browser.assert_clean(page, &server.url());
     }
 }
 
 #[test]
-fn columns_are_chosen_and_their_widths_set_by_keys_and_kept() {
+fn chosen_columns_and_widths_set_by_keys_are_kept() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     browser.open_page(&format!("{}/ui/traces", server.url()));
@@ -75,7 +75,7 @@ fn columns_are_chosen_and_their_widths_set_by_keys_and_kept() {
     }
     browser.wait("a narrower column", &format!("return {width} < {before}"));
     let narrow = browser.number(&format!("return {width}"));
-    browser.is_clean("a narrower column", &server.url());
+    browser.assert_clean("a narrower column", &server.url());
     browser.open_page(&format!("{}/ui/traces", server.url()));
     assert_eq!(browser.number(&format!("return {width}")), narrow);
     browser.wait(
@@ -85,7 +85,7 @@ fn columns_are_chosen_and_their_widths_set_by_keys_and_kept() {
 }
 
 #[test]
-fn log_events_follow_with_the_newest_last_and_stop_where_one_scrolls_up() {
+fn new_log_events_scroll_into_view_until_the_user_scrolls_up() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
     for i in 0..60 {
@@ -103,7 +103,7 @@ fn log_events_follow_with_the_newest_last_and_stop_where_one_scrolls_up() {
         "the new event in view",
         &format!("return {last} === 'a new event' && {at_end}"),
     );
-    browser.is_clean("the newest last", &server.url());
+    browser.assert_clean("the newest last", &server.url());
     browser.run("scrollTo(0, 0)");
     browser.wait("the top", "return scrollY === 0");
     send_event(&server, "another event");

@@ -1,5 +1,5 @@
-//! Pages that follow: a new trace appears, a running one grows, and a page reports that its server
-//! is gone, waits, and finds the next one.
+//! Live pages: a new trace appears, a running one grows, and a page reports that its server is
+//! gone and reconnects to the next one.
 
 use serde_json::json;
 use spanscope_model::Timestamp;
@@ -12,7 +12,7 @@ use super::support::{Serve, one_span, span, traces};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[test]
-fn a_new_trace_comes_in_at_the_top_and_waits_while_a_row_is_held() {
+fn a_new_trace_appears_at_the_top_and_waits_while_a_row_is_selected() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::demo();
     browser.open_page(&format!("{}/ui/traces", server.url()));
@@ -36,13 +36,13 @@ fn a_new_trace_comes_in_at_the_top_and_waits_while_a_row_is_held() {
         browser.number("return document.querySelectorAll('.row-link').length"),
         2
     );
-    browser.is_clean("new rows", &server.url());
+    browser.assert_clean("new rows", &server.url());
     browser.run("document.querySelector('.new-rows').click()");
     browser.wait(
         "the third trace",
         "return document.querySelectorAll('.row-link').length === 3",
     );
-    // Who paused sees nothing new.
+    // A paused page shows no new rows.
     browser.press(&["f"]);
     made::send(&server, &one_span(3));
     browser.press(&["f"]);
@@ -50,11 +50,11 @@ fn a_new_trace_comes_in_at_the_top_and_waits_while_a_row_is_held() {
         "the fourth trace",
         "return document.querySelectorAll('.row-link').length === 4",
     );
-    browser.is_clean("live", &server.url());
+    browser.assert_clean("live", &server.url());
 }
 
 #[test]
-fn a_page_says_that_its_server_is_gone_and_finds_the_next_one() {
+fn a_page_reports_that_its_server_is_gone_and_reconnects_to_the_next_one() {
     let Some(browser) = Browser::open() else { return };
     let (folder, server) = made::demo();
     let address = server.address();
@@ -96,10 +96,10 @@ fn a_page_says_that_its_server_is_gone_and_finds_the_next_one() {
 }
 
 #[test]
-fn a_trace_grows_while_it_is_looked_at_and_what_is_held_stays() {
+fn a_trace_grows_while_it_is_shown_and_the_selected_row_stays() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
-    // A child whose parent has not come yet: the trace goes on.
+    // The parent was not received yet, so the trace is still running.
     let now = Timestamp::now().as_nanos();
     let child = |id: u32, name: &str| {
         json!({"traceId": TRACE, "spanId": format!("{id:016x}"), "parentSpanId": "00000000000000ff", "name": name,
@@ -122,5 +122,5 @@ fn a_trace_grows_while_it_is_looked_at_and_what_is_held_stays() {
         "the row in hand",
         "return document.querySelector('.wrow[aria-selected=true] bdi')?.textContent === 'second'",
     );
-    browser.is_clean("a trace that grew", &server.url());
+    browser.assert_clean("a trace that grew", &server.url());
 }

@@ -7,7 +7,7 @@ use spanscope_tests::terminal::run_piped;
 
 use super::support::{Folder, Serve};
 
-/// A store with what `spanscope demo` records, and its server.
+/// A store with the records of `spanscope demo`, and its server.
 pub(crate) fn demo() -> (Folder, Serve) {
     let folder = Folder::new();
     let ran = run_piped(folder.command(&["demo"]));
@@ -30,7 +30,7 @@ pub(crate) fn large(server: &Serve, spans: usize) {
     }
 }
 
-/// Sends spans, which must be taken whole.
+/// Sends spans, which must all be accepted.
 pub(crate) fn send(server: &Serve, traces: &Json) {
     let answer = server.post("/v1/traces", traces);
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -2,12 +2,12 @@
 //! real command with real stores.
 //!
 //! Both are packages of Debian (`chromium`, `chromium-driver`), which `.ci/run` installs; axe-core,
-//! which judges accessibility, comes from npm by `SPANSCOPE_AXE`, a path of `axe.min.js`. A test
-//! for which one of them is missing says so and does nothing, unless `SPANSCOPE_NO_SKIP` is set.
+//! which checks accessibility, is an npm package: `SPANSCOPE_AXE` is the path of its `axe.min.js`.
+//! Without one of them a test is skipped with a message, and fails if `SPANSCOPE_NO_SKIP` is set.
 //!
-//! No test asserts a time. What takes too long is a row of the benchmark; here are counts, bytes
-//! and what is on the page.
-#![cfg(unix)] // signals, and programs that are given up after a time
+//! No test asserts a time: the benchmark measures times. The tests check counts, bytes and the
+//! contents of pages.
+#![cfg(unix)] // signals, and programs with a time limit
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod address;
@@ -23,7 +23,7 @@ mod live;
 mod made;
 mod narrow;
 #[path = "../serve/support.rs"]
-#[expect(dead_code, reason = "what the tests of the server use of it is more")]
+#[expect(dead_code, reason = "only the tests of the server use all of it")]
 mod support;
 mod tenants;
 mod weight;

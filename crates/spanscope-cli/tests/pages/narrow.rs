@@ -1,4 +1,4 @@
-//! Narrow windows, and what people set in their systems.
+//! Narrow windows, and preferences of the system.
 
 use serde_json::json;
 
@@ -25,8 +25,7 @@ fn pages_fit_320_pixels_and_their_targets_are_large_enough() {
             browser.open_page(&format!("{}/ui/{page}", server.url()));
             let fits = browser.run("return document.documentElement.scrollWidth <= innerWidth");
             assert_eq!(fits, json!(true), "{page} at {width}");
-            // WCAG 2.2, 2.5.8: links in a line of text, and rows that are a target as a whole, are
-            // others.
+            // WCAG 2.2, 2.5.8; it excepts links in a line of text. Rows are a target as a whole.
             let small = browser.run(
                 "return [...document.querySelectorAll('button, summary, select, input, [role=tab]')].filter((e) => { \
                  const box = e.getBoundingClientRect(); \
@@ -34,13 +33,13 @@ fn pages_fit_320_pixels_and_their_targets_are_large_enough() {
                  .map((e) => e.outerHTML.slice(0, 120))",
             );
             assert_eq!(small, json!([]), "{page} at {width}");
-            browser.is_clean(&format!("{page} at {width}"), &server.url());
+            browser.assert_clean(&format!("{page} at {width}"), &server.url());
         }
     }
 }
 
 #[test]
-fn nothing_moves_where_motion_is_reduced_and_forced_colours_keep_what_matters() {
+fn nothing_moves_with_reduced_motion_and_forced_colours_are_accessible() {
     let Some(browser) = Browser::open() else { return };
     let (_folder, server) = made::empty();
     let features = json!([
@@ -50,5 +49,5 @@ fn nothing_moves_where_motion_is_reduced_and_forced_colours_keep_what_matters() 
     browser.open_page(&format!("{}/ui/setup", server.url()));
     let moving = browser.run("return document.getAnimations().length");
     assert_eq!(moving, json!(0));
-    browser.is_clean("forced colours", &server.url());
+    browser.assert_clean("forced colours", &server.url());
 }

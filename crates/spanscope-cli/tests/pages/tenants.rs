@@ -1,5 +1,5 @@
-//! Pages of a server with tokens: nothing is shown before the sign-in, and then the tenant's
-//! records alone.
+//! Pages of a server with tokens: nothing is shown before the sign-in, and only the tenant's
+//! records afterwards.
 
 use super::browser::Browser;
 use super::support::{Folder, send, span, traces};
@@ -12,7 +12,7 @@ const OF_ACME: &str = "0af7651916cd43dd8448eb211c80319c";
 const OF_OTHER: &str = "0af7651916cd43dd8448eb211c8031aa";
 
 #[test]
-fn a_tenant_signs_in_sees_its_own_and_signs_out() {
+fn a_tenant_signs_in_sees_only_its_records_and_signs_out() {
     let Some(browser) = Browser::open() else { return };
     let folder = Folder::new();
     let server = folder.serve_with_tokens(LIST);
@@ -40,7 +40,7 @@ fn a_tenant_signs_in_sees_its_own_and_signs_out() {
     browser.run("document.getElementById('token').value = ''");
     browser.type_text(ACME);
     browser.press(&[ENTER]);
-    // The page that was asked for.
+    // The requested page.
     browser.wait(
         "its own trace",
         "return document.querySelector('.row-link')?.textContent === 'of acme'",
@@ -55,13 +55,13 @@ fn a_tenant_signs_in_sees_its_own_and_signs_out() {
     // The refused requests before the sign-in are in the log, and nothing else.
     let log = browser.log();
     assert!(log.iter().all(|line| line.contains("401")), "{log:?}");
-    browser.is_clean("a tenant", &server.url());
+    browser.assert_clean("a tenant", &server.url());
 
     for (path, sees) in [("spans", "of acme"), ("store", "spans1")] {
         browser.open_page(&format!("{}/ui/{path}", server.url()));
         let text = browser.text("return document.querySelector('main').textContent");
         assert!(text.contains(sees) && !text.contains("of the other"), "{text}");
-        browser.is_clean(path, &server.url());
+        browser.assert_clean(path, &server.url());
     }
     browser.go(&format!("{}/ui/traces/{OF_OTHER}", server.url()));
     browser.wait(

@@ -1,4 +1,4 @@
-//! What a page costs with an empty cache: requests and bytes until its rows are there.
+//! The cost of a page with an empty cache: requests and bytes until its rows are shown.
 
 use serde_json::{Value as Json, json};
 
@@ -6,9 +6,9 @@ use super::browser::Browser;
 use super::made;
 use super::support::json_of;
 
-const MOST_REQUESTS: u64 = 16;
-const MOST_BYTES: u64 = 60_000;
-const MOST_BYTES_OF_ALL: u64 = 140_000;
+const MAX_REQUESTS: u64 = 16;
+const MAX_BYTES: u64 = 60_000;
+const MAX_BYTES_OF_ALL: u64 = 140_000;
 
 #[test]
 fn a_page_shows_its_rows_after_few_requests_and_bytes() {
@@ -39,8 +39,8 @@ fn a_page_shows_its_rows_after_few_requests_and_bytes() {
         println!("{page}: {} requests, {} bytes", found[0], found[1]);
     }
     for (page, found) in table {
-        assert!(found[0].as_u64().unwrap() <= MOST_REQUESTS, "{page}: {found:#}");
-        assert!(found[1].as_u64().unwrap() <= MOST_BYTES, "{page}: {found:#}");
+        assert!(found[0].as_u64().unwrap() <= MAX_REQUESTS, "{page}: {found:#}");
+        assert!(found[1].as_u64().unwrap() <= MAX_BYTES, "{page}: {found:#}");
     }
 }
 
@@ -50,7 +50,7 @@ fn all_files_together_are_small() {
     let (_folder, server) = made::demo();
     let list = json_of(&server.get("/ui/api/traces"));
     let trace = list["traces"][0]["trace_id"].as_str().unwrap();
-    // Each page, each view and each dialog, in one tab after the other.
+    // Each page, each view and each dialog.
     browser.cdp("Network.clearBrowserCache", &json!({}));
     let mut seen: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
     let pages = ["traces", "spans", "logs", "store", "setup", "sign-in"].map(ToOwned::to_owned);
@@ -76,7 +76,7 @@ fn all_files_together_are_small() {
     let sum: u64 = seen.values().sum();
     println!("{} files, {sum} bytes", seen.len());
     assert!(
-        seen.len() > 20 && sum <= MOST_BYTES_OF_ALL,
+        seen.len() > 20 && sum <= MAX_BYTES_OF_ALL,
         "{sum}: {:#}",
         Json::from_iter(seen)
     );

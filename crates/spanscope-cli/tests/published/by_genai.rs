@@ -1,5 +1,5 @@
-//! `genai` with its feature `otel`: the span `genai.chat` of each call, in today's OpenTelemetry
-//! names.
+//! `genai` with its feature `otel`: the span `genai.chat` of each call, with the current names of
+//! OpenTelemetry.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -14,11 +14,11 @@ use serde_json::json;
 use spanscope_core::propagation;
 use tracing::{Instrument, Span, info_span};
 
-use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, aside, client, measure, usage_of};
+use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, block_on_outside, client, measure, usage_of};
 
 fn target(server: &ModelServer) -> ServiceTarget {
     ServiceTarget {
-        // It appends its paths to a base that ends with a slash.
+        // The base must end with a slash, because the crate appends its paths.
         endpoint: Endpoint::from_owned(format!("{}/", server.base_url())),
         auth: AuthData::from_single("no key"),
         model: ModelIden::new(AdapterKind::OpenAI, MODEL),
@@ -31,7 +31,7 @@ fn request() -> ChatRequest {
 
 /// Returns the server's usage for the same conversation.
 fn reported(server: &ModelServer) -> [i64; 3] {
-    usage_of(&aside(server.ask(&json!({
+    usage_of(&block_on_outside(server.ask(&json!({
         "model": MODEL,
         "messages": [
             { "role": "system", "content": SYSTEM },
@@ -71,7 +71,7 @@ fn a_streamed_completion_counts_what_the_server_reported() {
 }
 
 #[test]
-fn the_trace_goes_along_in_its_extra_headers() {
+fn the_trace_is_propagated_in_its_extra_headers() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {

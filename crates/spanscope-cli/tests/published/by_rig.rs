@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use spanscope_layers::metrics::{AGENT_DURATION, TOOL_DURATION};
 use tracing::{Instrument, info_span};
 
-use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, aside, client, measure, usage_of};
+use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, block_on_outside, client, measure, usage_of};
 
 fn rig(server: &ModelServer) -> CompletionsClient {
     CompletionsClient::builder()
@@ -47,7 +47,7 @@ fn a_whole_completion_counts_what_the_server_reported() {
         let request = model.completion_request(QUESTION).preamble(SYSTEM.to_owned());
         request.send().await.unwrap();
     });
-    let answer = aside(server.ask(&json!({ "model": MODEL, "messages": conversation(QUESTION) })));
+    let answer = block_on_outside(server.ask(&json!({ "model": MODEL, "messages": conversation(QUESTION) })));
     measured.assert_counted("openai", &[usage_of(&answer)]);
 }
 
@@ -62,7 +62,7 @@ fn a_streamed_completion_counts_what_the_server_reported() {
             piece.unwrap();
         }
     });
-    let answer = aside(server.ask(&json!({ "model": MODEL, "messages": conversation(QUESTION) })));
+    let answer = block_on_outside(server.ask(&json!({ "model": MODEL, "messages": conversation(QUESTION) })));
     measured.assert_counted("openai", &[usage_of(&answer)]);
 }
 
@@ -108,11 +108,11 @@ impl PortableTool for Weather {
 }
 
 fn forecaster(server: &ModelServer) -> Agent {
-    forecaster_that_tells(server, false)
+    forecaster_with_content(server, false)
 }
 
-/// The same agent, which optionally also records its contents.
-pub(crate) fn forecaster_that_tells(server: &ModelServer, content: bool) -> Agent {
+/// The same agent, which can also record its content.
+pub(crate) fn forecaster_with_content(server: &ModelServer, content: bool) -> Agent {
     rig(server)
         .agent(MODEL)
         .name("forecaster")
@@ -122,8 +122,8 @@ pub(crate) fn forecaster_that_tells(server: &ModelServer, content: bool) -> Agen
         .build()
 }
 
-/// Returns the usage of both calls of the forecaster, by performing its calls by hand.
-pub(crate) async fn weather_by_hand(server: &ModelServer) -> [[i64; 3]; 2] {
+/// Sends the forecaster's two calls without the crate, and returns their usage.
+pub(crate) async fn usage_without_rig(server: &ModelServer) -> [[i64; 3]; 2] {
     let tool = json!({
         "name": Weather::NAME,
         "description": Weather.description(),
@@ -134,11 +134,11 @@ pub(crate) async fn weather_by_hand(server: &ModelServer) -> [[i64; 3]; 2] {
     let first = server
         .ask(&json!({ "model": MODEL, "messages": messages, "tools": tools }))
         .await;
-    let wish = &first["choices"][0]["message"];
-    messages.push(wish.clone());
+    let tool_request = &first["choices"][0]["message"];
+    messages.push(tool_request.clone());
     messages.push(json!({
         "role": "tool",
-        "tool_call_id": wish["tool_calls"][0]["id"],
+        "tool_call_id": tool_request["tool_calls"][0]["id"],
         "content": forecast("Paris").to_string(),
     }));
     let second = server
@@ -154,7 +154,7 @@ fn an_agent_counts_each_of_its_calls_and_not_their_sum() {
         let answer = forecaster(&server).prompt(WEATHER).max_turns(3).await.unwrap();
         assert!(answer.contains("sunny in Paris"), "{answer}");
     });
-    let calls = aside(weather_by_hand(&server));
+    let calls = block_on_outside(usage_without_rig(&server));
     measured.assert_counted("openai", &calls);
     measured.assert_one_labelled(AGENT_DURATION, "gen_ai.agent.name", "forecaster");
     measured.assert_one_labelled(TOOL_DURATION, "gen_ai.tool.name", Weather::NAME);
@@ -169,7 +169,7 @@ fn a_streamed_agent_counts_each_of_its_calls_and_not_their_sum() {
             item.unwrap();
         }
     });
-    let calls = aside(weather_by_hand(&server));
+    let calls = block_on_outside(usage_without_rig(&server));
     measured.assert_counted("openai", &calls);
     measured.assert_one_labelled(AGENT_DURATION, "gen_ai.agent.name", "forecaster");
     measured.assert_one_labelled(TOOL_DURATION, "gen_ai.tool.name", Weather::NAME);
@@ -183,7 +183,7 @@ fn an_agent_in_a_span_of_its_user_counts_the_same() {
         // The crate then opens no span for the agent.
         answer.instrument(info_span!("of the user")).await;
     });
-    let calls = aside(weather_by_hand(&server));
+    let calls = block_on_outside(usage_without_rig(&server));
     measured.assert_counted("openai", &calls);
 }
 

@@ -1,6 +1,6 @@
 //! Published crates that write GenAI spans, run against the demo's server: the token layer must
-//! count their usage once and under the right names, and an agent's run must be recognized. Nothing
-//! here may help it, neither fields nor spans of Spanscope.
+//! count their usage once and under the right names, and an agent's run must be recognized. The
+//! tests add no fields and no spans of Spanscope.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod by_genai;

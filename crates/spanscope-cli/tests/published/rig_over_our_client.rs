@@ -12,16 +12,16 @@ use rig_core::providers::openai::CompletionsClient;
 use serde_json::json;
 use spanscope_tower::{ClientLayer, SendTraced};
 
-use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, aside, client, measure, usage_of};
+use super::support::{MODEL, ModelServer, QUESTION, SYSTEM, block_on_outside, client, measure, usage_of};
 
 /// The crate's own client, with the layer around it.
 #[derive(Debug, Clone, Default)]
-struct Watched {
+struct LayeredClient {
     client: reqwest::Client,
     layer: ClientLayer,
 }
 
-impl Watched {
+impl LayeredClient {
     fn send<T: Into<bytes::Bytes>>(
         &self,
         request: Request<T>,
@@ -40,7 +40,7 @@ impl Watched {
     }
 }
 
-impl HttpClientExt for Watched {
+impl HttpClientExt for LayeredClient {
     fn send<T, U>(
         &self,
         request: Request<T>,
@@ -49,7 +49,7 @@ impl HttpClientExt for Watched {
         T: Into<bytes::Bytes> + Send,
         U: From<bytes::Bytes> + Send + 'static,
     {
-        let response = Watched::send(self, request);
+        let response = LayeredClient::send(self, request);
         async {
             let response = response.await?;
             let body: LazyBody<U> = Box::pin(async {
@@ -67,14 +67,14 @@ impl HttpClientExt for Watched {
     where
         U: From<bytes::Bytes> + Send + 'static,
     {
-        std::future::ready(Err(Error::Instance("a completion is no form".into())))
+        std::future::ready(Err(Error::Instance("a completion is not a form".into())))
     }
 
     fn send_streaming<T>(&self, request: Request<T>) -> impl Future<Output = Result<StreamingResponse>> + Send
     where
         T: Into<bytes::Bytes> + Send,
     {
-        let response = Watched::send(self, request);
+        let response = LayeredClient::send(self, request);
         async {
             let response = response.await?;
             let head = Response::builder().header("content-type", "text/event-stream");
@@ -86,17 +86,17 @@ impl HttpClientExt for Watched {
     }
 }
 
-fn counted(stream: bool) {
+fn assert_counted_once(stream: bool) {
     let server = ModelServer::start();
     let measured = measure(async {
-        let watched = Watched {
+        let client_with_layer = LayeredClient {
             client: client(),
             layer: ClientLayer::builder().model_calls().build(),
         };
         let rig = CompletionsClient::builder()
             .api_key("no key")
             .base_url(server.base_url())
-            .http_client(watched)
+            .http_client(client_with_layer)
             .build()
             .unwrap();
         let model = rig.completion_model(MODEL);
@@ -111,7 +111,7 @@ fn counted(stream: bool) {
         }
     });
     let messages = json!([{ "role": "system", "content": SYSTEM }, { "role": "user", "content": QUESTION }]);
-    let answer = aside(server.ask(&json!({ "model": MODEL, "messages": messages })));
+    let answer = block_on_outside(server.ask(&json!({ "model": MODEL, "messages": messages })));
     measured.assert_counted("openai", &[usage_of(&answer)]);
     measured.assert_one_labelled("gen_ai.client.operation.duration", "gen_ai.request.model", MODEL);
     measured.assert_one_labelled("http.client.request.duration", "http.request.method", "POST");
@@ -119,10 +119,10 @@ fn counted(stream: bool) {
 
 #[test]
 fn a_whole_completion_counts_once() {
-    counted(false);
+    assert_counted_once(false);
 }
 
 #[test]
 fn a_streamed_completion_counts_once() {
-    counted(true);
+    assert_counted_once(true);
 }

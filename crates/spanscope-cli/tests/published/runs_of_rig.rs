@@ -1,10 +1,10 @@
-//! The runs that are read from the spans of `rig-agent`'s agents, which know nothing of runs: no
-//! task, no session, no user.
+//! The runs that are read from the spans of `rig-agent`'s agents, which have no task, no session
+//! and no user.
 //!
-//! A streamed agent is one run. So is a non-streaming one in a span of its user, where rig opens
-//! none for the agent: the user's is the run's root, and the model's calls name the agent. Without
-//! such a span rig puts the agent, each of its calls and each of its tools into separate traces
-//! without any relation: they become separate runs, and nothing could join them.
+//! A streamed agent is one run. A non-streaming agent inside a span of the application is one run
+//! too: rig opens no span for the agent, so the application's span is the run's root, and the model
+//! calls name the agent. Without such a span rig puts the agent, each of its calls and each of its
+//! tools into separate traces without any relation, so they become separate runs.
 
 use futures_util::StreamExt;
 use rig_agent::completion::Prompt;
@@ -14,15 +14,15 @@ use spanscope_model::{RunRecords, RunStatus};
 use spanscope_runs::{DetailLevel, EventType, Run, RunEvent, TraceFormat, format_event};
 use tracing::{Instrument, info_span};
 
-use super::by_rig::{WEATHER, forecast, forecaster_that_tells, weather_by_hand};
-use super::support::{MODEL, ModelServer, aside, record};
+use super::by_rig::{WEATHER, forecast, forecaster_with_content, usage_without_rig};
+use super::support::{MODEL, ModelServer, block_on_outside, record};
 
 const ATLANTIS: &str = "What is the weather in Atlantis?";
 
 /// Returns the runs of the streamed agent.
-fn streamed(server: &ModelServer, question: &str, tells: bool) -> Vec<RunRecords> {
+fn streamed(server: &ModelServer, question: &str, content: bool) -> Vec<RunRecords> {
     record(async {
-        let agent = forecaster_that_tells(server, tells);
+        let agent = forecaster_with_content(server, content);
         let mut stream = agent.stream_prompt(question).max_turns(3).await;
         while let Some(item) = stream.next().await {
             item.unwrap();
@@ -30,10 +30,10 @@ fn streamed(server: &ModelServer, question: &str, tells: bool) -> Vec<RunRecords
     })
 }
 
-/// Returns the runs of the non-streaming agent, in a span of its user.
+/// Returns the runs of the non-streaming agent, inside a span of the application.
 fn in_a_span(server: &ModelServer, question: &str) -> Vec<RunRecords> {
     record(async {
-        let agent = forecaster_that_tells(server, true);
+        let agent = forecaster_with_content(server, true);
         let answer = async { agent.prompt(question).max_turns(3).await.unwrap() };
         answer.instrument(info_span!("of the user")).await;
     })
@@ -44,7 +44,7 @@ fn only(runs: &[RunRecords]) -> Run<'_> {
     Run::of(&runs[0])
 }
 
-/// Returns the shown form of the only event of this type.
+/// Returns the only event of this type as it is streamed.
 fn shown(events: &[RunEvent], event_type: EventType) -> Value {
     let found: Vec<&RunEvent> = events
         .iter()
@@ -129,7 +129,7 @@ fn a_streamed_agent_is_one_run_with_its_calls_its_tool_and_its_answer() {
     let server = ModelServer::start();
     let runs = streamed(&server, WEATHER, true);
     let run = only(&runs);
-    assert_a_run_of_the_forecaster(&run, &aside(weather_by_hand(&server)));
+    assert_a_run_of_the_forecaster(&run, &block_on_outside(usage_without_rig(&server)));
     assert_eq!(
         (
             run.info().name.as_str(),
@@ -152,11 +152,11 @@ fn a_streamed_agent_is_one_run_with_its_calls_its_tool_and_its_answer() {
     );
     assert_eq!(begun["inputs"], json!({ "input": WEATHER }));
     let message = shown(&events, EventType::MessageGenerated);
-    let said = message["outputs"]["content"].as_str().unwrap();
-    assert!(said.contains("sunny in Paris"), "{said}");
+    let answer = message["outputs"]["content"].as_str().unwrap();
+    assert!(answer.contains("sunny in Paris"), "{answer}");
     assert_eq!(
         shown(&events, EventType::WorkflowCompleted)["outputs"],
-        json!({ "output": said })
+        json!({ "output": answer })
     );
     let asked = events
         .iter()
@@ -167,19 +167,19 @@ fn a_streamed_agent_is_one_run_with_its_calls_its_tool_and_its_answer() {
 }
 
 #[test]
-fn without_rigs_opt_in_contents_the_run_is_the_same_otherwise() {
+fn without_recorded_content_the_run_has_the_same_steps() {
     let server = ModelServer::start();
     let runs = streamed(&server, WEATHER, false);
     let run = only(&runs);
-    assert_a_run_of_the_forecaster(&run, &aside(weather_by_hand(&server)));
+    assert_a_run_of_the_forecaster(&run, &block_on_outside(usage_without_rig(&server)));
     let events = run.events(DetailLevel::Debug);
     let expected = [EventType::WorkflowStarted].into_iter().chain(STEPS);
     assert_eq!(
         types(&events),
         expected.chain([EventType::WorkflowCompleted]).collect::<Vec<_>>()
     );
-    let told = format!("{events:?}");
-    assert!(!told.contains("Paris"), "{told}");
+    let found = format!("{events:?}");
+    assert!(!found.contains("Paris"), "{found}");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn an_agent_in_a_span_of_its_user_is_one_run_whose_root_is_that_span() {
     let server = ModelServer::start();
     let runs = in_a_span(&server, WEATHER);
     let run = only(&runs);
-    assert_a_run_of_the_forecaster(&run, &aside(weather_by_hand(&server)));
+    assert_a_run_of_the_forecaster(&run, &block_on_outside(usage_without_rig(&server)));
     assert_eq!(
         (
             run.info().name.as_str(),
@@ -196,8 +196,8 @@ fn an_agent_in_a_span_of_its_user_is_one_run_whose_root_is_that_span() {
         ("of the user", 0)
     );
     let events = run.events(DetailLevel::Debug);
-    // The answer is in the last call's output: rig writes it for the agent only to a span that it
-    // has own.
+    // The answer is only in the last call's output: rig writes the agent's answer only to a span of
+    // the agent.
     let expected = [EventType::WorkflowStarted].into_iter().chain(STEPS);
     assert_eq!(
         types(&events),
@@ -208,18 +208,18 @@ fn an_agent_in_a_span_of_its_user_is_one_run_whose_root_is_that_span() {
         .iter()
         .rfind(|event| event.event_type == EventType::LlmCallCompleted)
         .unwrap();
-    let said = last.outputs.as_ref().unwrap()["messages"][0]["parts"][0]["content"].clone();
-    assert!(said.as_str().unwrap().contains("sunny in Paris"), "{said}");
+    let answer = last.outputs.as_ref().unwrap()["messages"][0]["parts"][0]["content"].clone();
+    assert!(answer.as_str().unwrap().contains("sunny in Paris"), "{answer}");
 }
 
 #[test]
-fn an_agent_without_a_span_is_a_run_for_each_of_its_spans() {
+fn an_agent_outside_a_span_is_a_separate_run_for_each_of_its_spans() {
     let server = ModelServer::start();
     let runs = record(async {
-        let agent = forecaster_that_tells(&server, true);
+        let agent = forecaster_with_content(&server, true);
         agent.prompt(WEATHER).max_turns(3).await.unwrap();
     });
-    let told: Vec<_> = runs
+    let found: Vec<_> = runs
         .iter()
         .map(|records| {
             let run = Run::of(records);
@@ -229,14 +229,14 @@ fn an_agent_without_a_span_is_a_run_for_each_of_its_spans() {
             (run.info().name.clone(), run.info().agent_id.clone(), kind, tokens)
         })
         .collect();
-    let calls = aside(weather_by_hand(&server));
+    let calls = block_on_outside(usage_without_rig(&server));
     let of = |name: &str, agent: &str, kind: &str, tokens: i64| {
         (name.to_owned(), agent.to_owned(), kind.to_owned(), tokens)
     };
     assert_eq!(
-        told,
+        found,
         [
-            // Its sum is not a call's.
+            // The sum of the agent's span is not counted.
             of("invoke_agent", "forecaster", "agent", 0),
             of("chat", "forecaster", "llm", calls[0][2]),
             of("execute_tool", "", "tool", 0),
@@ -248,13 +248,13 @@ fn an_agent_without_a_span_is_a_run_for_each_of_its_spans() {
         shown(&question, EventType::WorkflowStarted)["inputs"],
         json!({ "input": WEATHER })
     );
-    let said = shown(&question, EventType::MessageGenerated);
+    let answer = shown(&question, EventType::MessageGenerated);
     assert!(
-        said["outputs"]["content"]
+        answer["outputs"]["content"]
             .as_str()
             .unwrap()
             .contains("sunny in Paris"),
-        "{said}"
+        "{answer}"
     );
 }
 

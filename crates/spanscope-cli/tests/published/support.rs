@@ -66,9 +66,9 @@ impl ModelServer {
 
 impl Drop for ModelServer {
     fn drop(&mut self) {
-        // The end of its stdin ends it.
+        // The server ends when its stdin ends.
         drop(self.process.stdin.take());
-        // It has gone either way.
+        // Fails only if the process has already ended.
         let _ = self.process.wait();
     }
 }
@@ -111,7 +111,7 @@ impl MetricSink for Recorder {
     }
 }
 
-/// The measurements that the token layer made of a program.
+/// The measurements that the token layer derived from a program.
 #[derive(Debug)]
 pub(crate) struct Measured(Vec<Kept>);
 
@@ -120,7 +120,7 @@ impl Measured {
         self.0.iter().filter(|kept| kept.name == name).collect()
     }
 
-    /// There is one measurement of this name, and it has this label.
+    /// Asserts that there is one measurement of this name, and that it has this label.
     pub(crate) fn assert_one_labelled(&self, name: &str, key: &str, value: &str) {
         let found = self.named(name);
         assert_eq!(found.len(), 1, "{name} in {self:#?}");
@@ -128,8 +128,8 @@ impl Measured {
         assert!(found[0].labels.contains(&label), "{found:?}");
     }
 
-    /// The three counters have exactly these usages, a call each and in this order, of this model
-    /// and provider.
+    /// Asserts that the three counters have exactly the usage of these calls, in this order, with
+    /// this model and provider.
     pub(crate) fn assert_counted(&self, provider: &str, calls: &[[i64; 3]]) {
         let names = ["prompt_tokens", "completion_tokens", "total_tokens"];
         for (index, name) in names.into_iter().enumerate() {
@@ -161,7 +161,7 @@ pub(crate) fn measure(program: impl Future<Output = ()>) -> Measured {
         .unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         runtime.block_on(program);
-        // Tasks of the crates that still hold a span end in here.
+        // Ends tasks of the crates that still hold a span.
         drop(runtime);
     });
     let kept = recorder.0.lock().unwrap();
@@ -193,7 +193,7 @@ pub(crate) fn record(program: impl Future<Output = ()>) -> Vec<RunRecords> {
 }
 
 /// Waits for a future outside the token layer.
-pub(crate) fn aside<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on_outside<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
