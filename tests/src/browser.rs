@@ -1,5 +1,5 @@
-//! A WebDriver client as small as tests and benchmarks of the web pages need it: sessions, scripts,
-//! keys, the browser's log, commands of Chromium's own protocol.
+//! A minimal WebDriver client for tests and benchmarks of the web pages: sessions, scripts, keys,
+//! the browser's log, commands of Chromium's own protocol.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +12,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{PATIENCE, tool_is_here, wait_for};
 
-/// One browser at a time: several would fight for the processors and for each other's focus.
+/// One browser at a time: several would compete for the processors and the focus.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Without these Chromium looks for its maker's hosts, and for a sandbox that root has not.
+/// Without these Chromium connects to its vendor's hosts, and needs a sandbox, which root can't use.
 const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -28,7 +28,7 @@ const FLAGS: [&str; 9] = [
     "--lang=en-US",
 ];
 
-/// The two schemes of colours.
+/// The two colour schemes.
 pub const THEMES: [&str; 2] = ["light", "dark"];
 
 /// A browser with an empty profile and one tab; it is closed when this is dropped.
@@ -41,11 +41,11 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one; pictures of what failed are written to this folder. `None`, with a message,
-    /// where a program that it needs is missing.
+    /// Starts a browser; screenshots of failed tests are written to the folder `pictures`. Returns
+    /// `None`, with a message, if a required program is missing.
     ///
     /// # Panics
-    /// As [`tool_is_here`], and where the driver does not start.
+    /// Panics like [`tool_is_here`], and if the driver does not start.
     pub fn open(pictures: impl Into<PathBuf>) -> Option<Self> {
         let from = "Debian's packages are chromium and chromium-driver";
         if !tool_is_here("chromium", from) || !tool_is_here("chromedriver", from) {
@@ -81,7 +81,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// A request to the driver: its value, or the error in its words.
+    /// Sends a request to the driver. Returns its value, or its error message.
     fn ask(&self, method: &str, path: &str, body: Option<&Json>) -> Result<Json, String> {
         let text = body.map(Json::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.address).map_err(|error| error.to_string())?;
@@ -124,18 +124,18 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// The size of the window's inside.
+    /// Sets the size of the viewport.
     pub fn size(&self, width: u32, height: u32) {
         let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.cdp("Emulation.setDeviceMetricsOverride", &params);
     }
 
-    /// A command of Chromium's own protocol.
+    /// Sends a command of Chromium's own protocol.
     pub fn cdp(&self, command: &str, params: &Json) -> Json {
         self.send("/goog/cdp/execute", &json!({"cmd": command, "params": params}))
     }
 
-    /// The scheme of colours that the system has.
+    /// Sets the system's colour scheme, as far as pages see it.
     pub fn theme(&self, name: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": name}]);
         self.cdp("Emulation.setEmulatedMedia", &json!({"features": features}));
@@ -153,7 +153,7 @@ impl Browser {
             "the rows of the page",
             "return performance.getEntriesByName('ss:rows').length > 0",
         );
-        // What is loaded after the rows is there too.
+        // Parts that are loaded after the rows.
         self.wait(
             "the bar",
             "return !document.querySelector('.filter-form input').disabled",
@@ -169,12 +169,12 @@ impl Browser {
         );
     }
 
-    /// What a script returns.
+    /// Runs a script, and returns its result.
     pub fn run(&self, script: &str) -> Json {
         self.send("/execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// The text that a script returns, or its value as JSON.
+    /// Runs a script, and returns its text, or its value as JSON.
     pub fn text(&self, script: &str) -> String {
         let value = self.run(script);
         value
@@ -182,17 +182,17 @@ impl Browser {
             .map_or_else(|| value.to_string(), ToOwned::to_owned)
     }
 
-    /// The whole number that a script returns.
+    /// Runs a script, and returns its whole number.
     pub fn number(&self, script: &str) -> u64 {
         let value = self.run(script);
         value.as_u64().unwrap_or_else(|| panic!("{script}: {value}"))
     }
 
-    /// Waits until a script returns what is true, and gives it.
+    /// Waits until a script returns a truthy value, and returns it.
     pub fn wait(&self, what: &str, script: &str) -> Json {
         let look = || {
             let path = format!("/session/{}/execute/sync", self.session);
-            // While a page is left the script may have nowhere to run.
+            // A script fails during a navigation.
             let value = self
                 .ask("POST", &path, Some(&json!({"script": script, "args": []})))
                 .ok()?;
@@ -216,7 +216,7 @@ impl Browser {
             .map_or_else(|error| error, |url| url.as_str().unwrap_or_default().to_owned())
     }
 
-    /// Presses keys one after the other: characters, or WebDriver's codes of others.
+    /// Presses keys in turn: characters, or WebDriver's codes of other keys.
     pub fn press(&self, keys: &[&str]) {
         let strokes: Vec<Json> = keys
             .iter()
@@ -256,7 +256,7 @@ impl Browser {
         entries.iter().map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// Every address that the page has asked, relative ones as their whole.
+    /// Returns the absolute URLs of all requests of the page.
     pub fn requested(&self) -> Vec<String> {
         let entries = self.run(
             "return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]\
@@ -269,7 +269,7 @@ impl Browser {
             .collect()
     }
 
-    /// Writes what is seen to the folder of pictures, for the reader of a failed test.
+    /// Writes a screenshot to the folder of pictures.
     pub fn picture(&self, name: &str) {
         let path = format!("/session/{}/screenshot", self.session);
         let Ok(Json::String(text)) = self.ask("GET", &path, None) else {
@@ -305,7 +305,7 @@ impl Drop for Browser {
     }
 }
 
-/// The port that the driver says it listens on.
+/// Reads the address that the driver prints.
 fn port_of(driver: &mut Child) -> SocketAddr {
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
@@ -315,7 +315,7 @@ fn port_of(driver: &mut Child) -> SocketAddr {
             .parse()
             .ok()
     });
-    // It goes on to write, and would wait for a full pipe.
+    // Reads further lines, because the driver would block on a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     ([127, 0, 0, 1], port.expect("chromedriver names its port")).into()
 }

@@ -1,7 +1,7 @@
 // Makes system calls fail for one program: cc -shared -fPIC -o fail.so fail.c, LD_PRELOAD=fail.so.
 //
 // SHIM_EIO names a file: while it exists, calls on a path that holds "trace_store.db" fail with
-// EIO. SHIM_CALLS is which: "write" (the default), "read" or "sync". SHIM_JUMP is how many seconds
+// EIO. SHIM_CALLS names the calls: "write" (the default), "read" or "sync". SHIM_JUMP is how many seconds
 // the wall clock jumps ahead half a second after the program began. While the file exists that
 // SHIM_BACK names, the clock is right again.
 #define _GNU_SOURCE

@@ -1,10 +1,10 @@
-//! A library that makes system calls of one program fail; `fail.c` says which variables tell it to.
+//! A library that makes system calls of one program fail; `fail.c` describes its variables.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the library into a folder, for `LD_PRELOAD`. `None` where no C compiler is here, which is
-/// reported.
+/// Builds the library into a folder, for `LD_PRELOAD`. Returns `None`, with a message, if
+/// there is no C compiler.
 #[must_use]
 pub fn library(folder: &Path) -> Option<PathBuf> {
     let library = folder.join("fail.so");

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_an_error() {
+    fn a_response_that_is_not_http_is_an_error() {
         for text in ["", "hello", "HTTP/1.0\r\n\r\n", "HTTP/1.0 many\r\n\r\n"] {
             let (_, answer) = exchange(text, |address| ask(address, "GET", "/", "text/plain"));
             assert!(answer.is_err(), "{answer:?}");

@@ -1,4 +1,4 @@
-//! What the tests of several crates share: a store in a temporary folder, waiting with a limit, a
+//! Support for the tests of several crates: a store in a temporary folder, waiting with a limit, a
 //! burst of spans, programs under a terminal, signals, HTTP by hand, a browser, the real
 //! Prometheus.
 #![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
@@ -73,7 +73,7 @@ pub fn program_without_settings(path: &str) -> Command {
 /// get the tool.
 ///
 /// # Panics
-/// It is not here and `SPANSCOPE_NO_SKIP` is set.
+/// Panics if the tool is missing and `SPANSCOPE_NO_SKIP` is set.
 #[must_use]
 pub fn tool_is_here(tool: &str, from: &str) -> bool {
     let is_here = Command::new(tool)
@@ -91,7 +91,7 @@ pub fn tool_is_here(tool: &str, from: &str) -> bool {
 /// Prints that a test is skipped, and why.
 ///
 /// # Panics
-/// `SPANSCOPE_NO_SKIP` is set.
+/// Panics if `SPANSCOPE_NO_SKIP` is set.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("SPANSCOPE_NO_SKIP").is_none(), "{why}");
     eprintln!("skipped: {why}");
@@ -123,7 +123,7 @@ pub fn store_with(settings: SqliteLayerBuilder, path: &Path) -> (Dispatch, Sqlit
     (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
 }
 
-/// Makes `traces` traces of a root with nine children; each child has four fields and an event.
+/// Records `traces` traces of a root with nine children; each child has four fields and an event.
 /// That is 19 records.
 pub fn burst(traces: u64) {
     for index in 0..traces {
@@ -137,7 +137,7 @@ pub fn burst(traces: u64) {
     }
 }
 
-/// How many records a [`burst`] of one trace is.
+/// The number of records of a [`burst`] of one trace.
 pub const RECORDS_A_TRACE: u64 = 19;
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_as_many_records_as_it_says() {
+    fn a_burst_has_the_documented_number_of_records() {
         let folder = tempfile::tempdir().unwrap();
         let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));
         tracing::dispatcher::with_default(&dispatch, || burst(3));

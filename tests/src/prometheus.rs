@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::http::ask;
 use crate::wait_for;
 
-/// The queries, word for word: all tokens.
+/// All tokens.
 pub const TOTAL: &str = "sum(llama_stack_tokens_total)";
 /// Tokens per model.
 pub const BY_MODEL: &str = "sum by (model_id) (llama_stack_tokens_total)";
@@ -42,11 +42,11 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes these every second, by the name of the job. The port was free a
-    /// moment ago; if it is taken by now, it tries another one.
+    /// Starts a Prometheus that scrapes these jobs every second. Tries another port if the chosen
+    /// one is in use.
     ///
     /// # Panics
-    /// It does not start.
+    /// Panics if Prometheus does not start.
     #[must_use]
     pub fn start(jobs: &[(&str, SocketAddr)]) -> Self {
         let mut config = String::from("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n");
@@ -103,7 +103,7 @@ impl Prometheus {
     /// The API's response; `value` is encoded for the URL.
     ///
     /// # Panics
-    /// It refuses.
+    /// Panics if Prometheus refuses the request.
     pub fn api(&self, path: &str, value: &str) -> Value {
         let encoded = value.bytes().fold(String::new(), |mut encoded, byte| {
             let _ = write!(encoded, "%{byte:02x}");
@@ -130,7 +130,7 @@ impl Prometheus {
     /// Waits until a query without labels has this result.
     ///
     /// # Panics
-    /// It has another one after [`PATIENCE`](crate::PATIENCE).
+    /// Panics if it has another one after [`PATIENCE`](crate::PATIENCE).
     pub fn wait_for(&self, query: &str, value: f64) {
         wait_for(&format!("{query} to be {value}"), || {
             (self.query(query, "").get("") == Some(&value)).then_some(())
@@ -138,8 +138,8 @@ impl Prometheus {
     }
 
     /// Checks the results of the four token queries, for a program that made a round of calls
-    /// before Prometheus first scraped it, and one since. A round is, by model and provider, how
-    /// many tokens its calls take.
+    /// before Prometheus first scraped it, and one since. A round is the number of tokens by model
+    /// and provider.
     ///
     /// # Panics
     /// Panics if a result is wrong.
@@ -172,10 +172,7 @@ impl Prometheus {
         let extended: Vec<f64> = extended.collect();
         for by in &extended {
             assert!((0.999..3.11).contains(by), "{rates:?}");
-            assert!(
-                (by - extended[0]).abs() < 1e-9,
-                "one is not as the others: {rates:?}"
-            );
+            assert!((by - extended[0]).abs() < 1e-9, "the rates differ: {rates:?}");
         }
     }
 }

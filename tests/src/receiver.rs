@@ -1,4 +1,5 @@
-//! An OTLP receiver over HTTP that does what a test says: accepts, refuses, hangs, sends nonsense.
+//! An OTLP receiver over HTTP whose behaviour a test sets: it accepts, refuses, hangs, or sends
+//! nonsense.
 //!
 //! It speaks just enough HTTP/1.1 for that, with a thread per connection. It keeps requests as
 //! received, and decodes them with the crate that the collectors' protocol is published with.
@@ -24,11 +25,11 @@ use serde_json::{Value as Json, json};
 /// A received request.
 #[derive(Debug, Clone)]
 pub struct Came {
-    /// Its path.
+    /// The path.
     pub path: String,
-    /// By lower-case name.
+    /// The headers, by lower-case name.
     pub headers: BTreeMap<String, String>,
-    /// Unpacked.
+    /// The body, decompressed.
     pub body: Vec<u8>,
 }
 
@@ -37,7 +38,7 @@ pub struct Came {
 pub enum Answer {
     /// Responds 200 with an empty body, after this time.
     Take(Duration),
-    /// Responds with this: status, more headers, body.
+    /// Responds with this status, these additional headers and this body.
     Say(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Sends these bytes in place of a response.
     Nonsense(&'static [u8]),
@@ -48,7 +49,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Without a delay.
+    /// Accepts without a delay.
     pub const OK: Self = Self::Take(Duration::ZERO);
 
     /// Responds with this status and an empty body.
@@ -60,7 +61,7 @@ impl Answer {
 
 type Behaviour = dyn Fn(&Came, usize) -> Answer + Send + Sync;
 
-/// Listens until it is dropped.
+/// A receiver, which listens until it is dropped.
 pub struct Receiver {
     scheme: &'static str,
     address: SocketAddr,
@@ -68,24 +69,24 @@ pub struct Receiver {
     taken: Arc<Mutex<Vec<Came>>>,
     stop: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
-    /// Each connection's thread has one as well.
+    /// Counts connections: the thread of each has a clone.
     connected: Arc<()>,
 }
 
 impl Receiver {
-    /// Takes everything.
+    /// Starts a receiver that accepts everything.
     #[must_use]
     pub fn start() -> Self {
         Self::with(|_, _| Answer::OK)
     }
 
-    /// The behaviour depends on the request and on how many came before it.
+    /// Starts a receiver whose behaviour depends on the request and on the number of earlier ones.
     #[must_use]
     pub fn with(behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0".parse().unwrap(), behaviour)
     }
 
-    /// The same at an address that an earlier receiver had.
+    /// Starts a receiver at this address, such as that of an earlier receiver.
     #[must_use]
     pub fn at(
         address: SocketAddr,
@@ -94,7 +95,7 @@ impl Receiver {
         Self::listen(address, None, behaviour)
     }
 
-    /// Accepts everything over TLS with this configuration.
+    /// Starts a receiver that accepts everything over TLS, with this configuration.
     #[must_use]
     pub fn tls(tls: Arc<rustls::ServerConfig>) -> Self {
         let mut receiver = Self::listen("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| Answer::OK);
@@ -161,7 +162,7 @@ impl Receiver {
 
     /// Waits until every connection was closed from the other side: then no request is under way.
     pub fn wait_until_left(&self) {
-        // The receiver's own, and the listener's.
+        // The receiver has one reference, the listener another.
         crate::wait_for("the connections to close", || {
             (Arc::strong_count(&self.connected) <= 2).then_some(())
         });
@@ -209,7 +210,7 @@ impl Drop for Receiver {
     }
 }
 
-/// A connection, bare or not.
+/// A connection, with or without TLS.
 enum Stream {
     Plain(TcpStream),
     Tls(Box<rustls::StreamOwned<rustls::ServerConnection, TcpStream>>),
@@ -284,7 +285,7 @@ fn serve(
                 connection.get_mut().write_all(bytes)?;
                 return connection.get_ref().shutdown();
             }
-            // The other end's patience ends, or the receiver does.
+            // Until the client gives up or the receiver is dropped.
             Answer::Hang => {
                 let _ = connection.read(&mut [0])?;
                 return Ok(());
@@ -300,8 +301,7 @@ fn serve(
     Ok(())
 }
 
-/// A body whose length was unknown when its first part was sent; the SDK for Node writes such
-/// bodies.
+/// Reads a chunked body; the SDK for Node sends such bodies.
 fn read_chunks(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -482,7 +482,7 @@ pub fn metrics_in(came: &Came) -> Vec<Sent<Metric>> {
     sent
 }
 
-/// A span in the form of `spanscope export --to otlp-json`, with attributes in the order of their
+/// A span in the format of `spanscope export --to otlp-json`, with attributes in the order of their
 /// keys.
 #[must_use]
 pub fn span_as_json(span: &Span) -> Json {
@@ -519,14 +519,14 @@ pub fn span_as_json(span: &Span) -> Json {
         object["links"] = links.collect();
     }
     let status = span.status.clone().unwrap_or_default();
-    let mut said = json!({});
+    let mut status_json = json!({});
     if !status.message.is_empty() {
-        said["message"] = json!(status.message);
+        status_json["message"] = json!(status.message);
     }
     if status.code != 0 {
-        said["code"] = json!(status.code);
+        status_json["code"] = json!(status.code);
     }
-    object["status"] = said;
+    object["status"] = status_json;
     object
 }
 

@@ -1,8 +1,8 @@
 //! The OTLP collector `rotel`, which forwards what it receives to one of these [`Receiver`]s.
 //!
 //! It is in the PyPI package `rotel` (the wheel for CPython 3.11 has the program, which needs
-//! Debian's `libpython3.11`). Without it the tests say so and pass, unless `SPANSCOPE_NO_SKIP` is
-//! set.
+//! Debian's `libpython3.11`). Without it the tests are skipped with a message, and fail if
+//! `SPANSCOPE_NO_SKIP` is set.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -12,11 +12,11 @@ use crate::receiver::{Answer, Receiver};
 /// A running collector; it is stopped when this is dropped.
 pub struct Rotel {
     child: Child,
-    /// Where it takes OTLP over HTTP.
+    /// Its address for OTLP over HTTP.
     pub http: SocketAddr,
-    /// Where it takes OTLP over gRPC.
+    /// Its address for OTLP over gRPC.
     pub grpc: SocketAddr,
-    /// Where it forwards to.
+    /// The receiver that it forwards to.
     pub behind: Receiver,
 }
 

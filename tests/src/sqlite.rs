@@ -1,33 +1,34 @@
-//! What SQLite itself says of a store's file, as another program sees it.
+//! Accesses a store's file with SQLite itself, as another program does.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// Panics with what SQLite finds wrong in the file.
+/// Checks the integrity of the file with SQLite.
 ///
 /// # Panics
-/// Something is wrong, or the file can't be read.
+/// Panics if the file is damaged or can't be read.
 pub fn assert_intact(path: &Path) {
     let found = problems(path).unwrap();
     assert!(found.is_empty(), "{}: {found:#?}", path.display());
 }
 
-/// Runs statements on the file, as a program of others or of an older build might.
+/// Runs statements on the file, as another program or an older version might.
 ///
 /// # Panics
-/// A statement fails.
+/// Panics if a statement fails.
 pub fn change(path: &Path, statements: &str) {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
     db.execute_batch(statements).unwrap();
 }
 
-/// Opened for writing, as only such a connection takes in the log of a program that was killed.
+/// Returns the problems that SQLite finds. The file is opened for writing, because only such a
+/// connection recovers the log of a killed program.
 fn problems(path: &Path) -> rusqlite::Result<Vec<String>> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut check = db.prepare("PRAGMA integrity_check")?;
-    let said = check.query_map([], |row| row.get(0))?;
-    let mut found: Vec<String> = said.collect::<Result<_, _>>()?;
+    let lines = check.query_map([], |row| row.get(0))?;
+    let mut found: Vec<String> = lines.collect::<Result<_, _>>()?;
     found.retain(|line| line != "ok");
     Ok(found)
 }

@@ -2,7 +2,7 @@
 //!
 //! The pseudo-terminal is the program's stdin, stdout and stderr. It is not its controlling
 //! terminal, which no test needs and which `std` can't set without unsafe code: `/dev/tty` is not
-//! this terminal. `rustix` does what is needed and is in the tree already; `portable-pty` and
+//! this terminal. `rustix` suffices and is a dependency already; `portable-pty` and
 //! `pty-process` have their own process types in place of `std`'s.
 //!
 //! A test that can't have a terminal fails, and nothing is skipped.
@@ -23,8 +23,8 @@ use rustix::termios::Winsize;
 
 use crate::PATIENCE;
 
-/// Variables that change how a program writes to terminals. A program here has none of the
-/// developer's; only what the test sets.
+/// Variables that change how a program writes to terminals. A program here has only those that the
+/// test sets, not the developer's.
 const SWITCHES: [&str; 8] = [
     "CLICOLOR",
     "CLICOLOR_FORCE",
@@ -118,7 +118,7 @@ fn run_piped_within(bound: Duration, mut command: Command) -> Result<Piped, Stri
     })
 }
 
-/// Our end of a new terminal, and the program's.
+/// Opens a terminal. Returns the end of the test, and the end of the program.
 fn open(rows: u16, cols: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     // Programs that other tests start meanwhile may inherit this end for a moment. Only the other
@@ -187,13 +187,13 @@ fn finish<const N: usize>(
         return Ok((status, written));
     }
     let why = match child.try_wait() {
-        Ok(Some(_)) => "has ended, but something that it started still holds its output",
+        Ok(Some(_)) => "has ended, but one of its children still has its output open",
         _ => "has not ended",
     };
     kill(child);
     let killed = match collect(&receiver, &mut written, Instant::now() + AFTER_KILL) {
         true => "killed",
-        false => "killed, but what it started lives on",
+        false => "killed, but its children are still running",
     };
     let so_far = written.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Err(format!(
@@ -201,7 +201,7 @@ fn finish<const N: usize>(
     ))
 }
 
-/// `None` at the end, which a terminal reports with an error once the other end is closed.
+/// Reads once; returns `None` at the end, which a terminal reports as an error.
 fn read_some(output: &mut impl Read, buffer: &mut [u8]) -> Option<usize> {
     loop {
         match output.read(buffer) {
@@ -222,7 +222,7 @@ fn collect(receiver: &Receiver<(usize, Vec<u8>)>, written: &mut [Vec<u8>], deadl
             Err(RecvTimeoutError::Disconnected) => return true,
             Err(RecvTimeoutError::Timeout) => return false,
         }
-        // A program that never stops to write would never let the wait above run out.
+        // A program that writes without a pause never lets the wait above time out.
         if Instant::now() >= deadline {
             return false;
         }
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_sees_a_terminal_of_this_size_on_all_three() {
+    fn a_program_sees_a_terminal_of_this_size_on_all_three_streams() {
         let shown = run(
             sh("stty size; for fd in 0 1 2; do test -t $fd && echo $fd; done; stty size <&2 >&2"),
             7,
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_is_what_the_escape_codes_make() {
+    fn the_screen_is_the_result_of_the_escape_codes() {
         let shown = run(
             sh(r"printf 'one\033[31m red\033[0m\nno\033[1K\rtwo  \n1234567890abc'; exit 3"),
             5,
@@ -300,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_does_not_know_its_size_shows_something() {
+    fn a_terminal_of_unknown_size_still_shows_output() {
         assert_eq!(run(sh("stty size"), 0, 0).screen, ["0 0"]);
     }
 
     #[test]
-    fn everything_is_read_and_the_screen_has_the_end_of_it() {
+    fn all_output_is_read_and_the_screen_shows_its_end() {
         let shown = run(sh("seq 1 50000"), 4, 20);
         let raw = String::from_utf8(shown.raw).unwrap();
         assert_eq!(raw.lines().count(), 50_000);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_switches_are_those_of_the_test_alone() {
+    fn only_the_variables_of_the_test_are_set() {
         let print = "echo ${TERM-none} ${NO_COLOR-none} ${COLUMNS-none}";
         assert_eq!(run(sh(print), 3, 40).screen, ["xterm-256color none none"]);
         let mut command = sh(print);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn pipes_are_no_terminal_and_are_kept_apart() {
+    fn pipes_are_not_terminals_and_are_kept_separate() {
         let piped = run_piped(sh(
             "test -t 1 || echo out; test -t 2 || echo err >&2; cat; echo ${TERM-none}; seq 1 50000 >&2",
         ));
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_never_ends_is_killed_at_the_bound_with_all_that_it_started() {
+    fn a_program_that_never_ends_is_killed_with_its_children() {
         let bound = Duration::from_millis(300);
         let start = Instant::now();
         for script in [
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_named() {
+    fn a_missing_program_is_named() {
         let problem = run_within(PATIENCE, Command::new("no-such-program-of-spanscope"), 5, 80).unwrap_err();
         assert!(
             problem.contains("can't start no-such-program-of-spanscope"),

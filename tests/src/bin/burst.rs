@@ -1,8 +1,7 @@
 //! A program for tests to run, kill and starve: `burst FILE TRACES
-//! [end|hang|panic|open|metrics|overflow|tail]`.
+//! [end|hang|panic|open|metrics|overflow|tail|endless]`.
 //!
-//! It writes its traces into the file, says `ready` on stdout, and then ends in the way that was
-//! asked for.
+//! It writes its traces into the file, prints `ready`, and then ends as requested.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 use std::io::Write as _;
@@ -27,7 +26,7 @@ fn main() {
     }
     let guard = builder.try_init().unwrap();
     if ending == "endless" {
-        say("ready");
+        report("ready");
         loop {
             spanscope_tests::burst(1000);
         }
@@ -36,14 +35,14 @@ fn main() {
         spanscope_tests::burst(traces);
         tracing::info_span!("failed").in_scope(|| tracing::error!("refused"));
         drop(guard);
-        return say("ready");
+        return report("ready");
     }
     if ending == "metrics" {
         for number in 0..traces {
             tracing::info!(metric = "burst_total", value = 1, label = number % 10);
         }
         drop(guard);
-        return say("ready");
+        return report("ready");
     }
     if ending == "overflow" {
         for number in 0..=spanscope_sqlite::DEFAULT_MAX_SERIES {
@@ -52,7 +51,7 @@ fn main() {
         guard.flush(spanscope_tests::PATIENCE).unwrap();
         spanscope_tests::burst(traces);
         drop(guard);
-        return say("ready");
+        return report("ready");
     }
     let open = tracing::info_span!("left open", pid = std::process::id());
     if ending == "open" {
@@ -61,24 +60,24 @@ fn main() {
     spanscope_tests::burst(traces);
     match ending {
         "hang" | "open" => {
-            say("ready");
-            // Its end comes from outside; the bound is for a test that died.
+            report("ready");
+            // The test ends it; the limit applies if the test has died.
             std::thread::sleep(Duration::from_secs(120));
         }
         "panic" => {
-            say("ready");
+            report("ready");
             let _doomed = tracing::info_span!("doomed").entered();
             panic!("as asked");
         }
         _ => {
             drop(open);
             drop(guard);
-            say("ready");
+            report("ready");
         }
     }
 }
 
-fn say(word: &str) {
+fn report(word: &str) {
     println!("{word}");
     std::io::stdout().flush().unwrap();
 }

@@ -28,20 +28,20 @@ fn main() {
     }
 }
 
-fn say(line: &str) {
+fn report(line: &str) {
     println!("{line}");
     std::io::stdout().flush().unwrap();
 }
 
-/// Whether stdin is still open, as a flag that another thread takes down.
-fn until_stdin_ends() -> Arc<AtomicBool> {
-    let goes_on = Arc::new(AtomicBool::new(true));
-    let of_thread = Arc::clone(&goes_on);
+/// Returns a flag that another thread clears when stdin ends.
+fn open_until_stdin_ends() -> Arc<AtomicBool> {
+    let is_open = Arc::new(AtomicBool::new(true));
+    let of_thread = Arc::clone(&is_open);
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         of_thread.store(false, Ordering::SeqCst);
     });
-    goes_on
+    is_open
 }
 
 fn init(path: &Path) -> spanscope::Guard {
@@ -98,44 +98,44 @@ fn share(path: &Path) {
         .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
         .filter(|name| ["spanscope-sqlit", "spanscope-intak"].contains(&name.trim()))
         .count();
-    say(&format!("{writing} threads write"));
+    report(&format!("{writing} threads write"));
     drop((store, again, guard));
-    say("ended");
+    report("ended");
 }
 
-/// Records a trace now and then.
+/// Records traces at intervals.
 fn record(path: &Path) {
     let guard = init(path);
-    let goes_on = until_stdin_ends();
+    let is_open = open_until_stdin_ends();
     burst(1);
     guard.flush(PATIENCE).unwrap();
-    say("ready");
-    while goes_on.load(Ordering::SeqCst) {
+    report("ready");
+    while is_open.load(Ordering::SeqCst) {
         burst(1);
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(guard);
-    say("ended");
+    report("ended");
 }
 
-/// Stores a span at intervals, and prints which were acknowledged.
+/// Stores spans at intervals, and prints which were acknowledged.
 fn receive(path: &Path) {
     let store = SqliteStore::builder().open(path).unwrap();
-    let goes_on = until_stdin_ends();
+    let is_open = open_until_stdin_ends();
     let mut number = 0;
-    while goes_on.load(Ordering::SeqCst) {
+    while is_open.load(Ordering::SeqCst) {
         match block_on(store.store(sent(number))) {
-            Ok(_) => say(&format!("stored {number}")),
-            Err(error) => say(&format!("refused {number}: {error}")),
+            Ok(_) => report(&format!("stored {number}")),
+            Err(error) => report(&format!("refused {number}: {error}")),
         }
         if number % 20 == 0
             && let Err(error) = block_on(store.check())
         {
-            say(&format!("not ready: {error}"));
+            report(&format!("not ready: {error}"));
         }
         number += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(store);
-    say("ended");
+    report("ended");
 }

@@ -1,4 +1,4 @@
-//! A program with our bridge and its own store: what it sent to a server equals what it stored.
+//! A program with the OTLP bridge and its own store: the server stores the same records.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -13,11 +13,11 @@ use super::support::{Folder, finished};
 
 /// The name that the demo's agent runs as.
 const SERVICE: &str = "spanscope-demo";
-/// When it was, each sink works out by the wall clock as it was in its second.
+/// The maximum difference between the times of a record: each sink reads the wall clock itself.
 const NEAR_NANOS: u64 = 100_000_000;
 
 #[test]
-fn what_our_bridge_sent_is_what_the_program_kept() {
+fn a_server_stores_the_same_records_as_the_program_that_sends_them() {
     for variables in [
         &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")][..],
         &[
@@ -39,7 +39,7 @@ fn what_our_bridge_sent_is_what_the_program_kept() {
 }
 
 #[test]
-fn a_program_that_writes_the_served_file_itself_is_there_once() {
+fn records_that_a_program_writes_and_sends_are_stored_once() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut demo = demo(&folder);
@@ -54,7 +54,7 @@ fn a_program_that_writes_the_served_file_itself_is_there_once() {
     assert_eq!(counts(&folder), counts(&alone));
     let tokens = |folder: &Folder| sums(&Records::stored(&folder.store(), SERVICE).points, "total_tokens");
     assert_eq!(tokens(&folder), tokens(&alone));
-    // It did send.
+    // The demo did send its records.
     let counted = counted(&server);
     let known = ["logs", "metrics", "traces"].map(|signal| (signal.to_owned(), "known".to_owned()));
     assert!(counted.keys().eq(&known), "{counted:?}");
@@ -77,7 +77,7 @@ pub(crate) fn assert_same_run(served: &SqliteStore, own: &SqliteStore) {
     let (served, own) = (Records::stored(served, SERVICE), Records::stored(own, SERVICE));
     assert!(
         own.spans.len() > 10 && own.logs.len() > 10,
-        "the demo made something"
+        "the demo recorded something"
     );
     assert_eq!(sums(&served.points, ""), sums(&own.points, ""));
     assert_near("spans", served.spans, own.spans, &["start_time", "end_time"]);
@@ -134,7 +134,7 @@ fn sums(points: &[Json], metric: &str) -> BTreeMap<String, String> {
         let key = format!("{name} {} {} {labels}", point["kind"], point["unit"]);
         *sums.entry(key).or_default() += point["value"].as_f64().unwrap();
     }
-    // In whatever order they are added up.
+    // Rounded, because the order of the additions varies.
     let round = |(key, sum): (String, f64)| (key, format!("{sum:.9e}"));
     sums.into_iter().map(round).collect()
 }

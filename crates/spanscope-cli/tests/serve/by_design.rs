@@ -23,12 +23,12 @@ pub(crate) const NOT_KEPT: &[(&str, &str, &str)] = &[
     (
         "metric",
         "scope",
-        "who measured tells streams apart and is kept with the sender; measurements are asked for by name and service",
+        "the scope distinguishes streams and is kept with the sender; measurements are queried by name and service",
     ),
     (
         "log",
         "observed_ns",
-        "an event has one time; that of the collection counts only where the program said none",
+        "an event has one time; the time of the collection is used only if the program set none",
     ),
 ];
 
@@ -37,7 +37,7 @@ pub(crate) fn status(code: &str) -> &'static str {
     match code {
         "UNSET" | "OK" => "ok",
         "ERROR" => "error",
-        other => panic!("{other} is no status"),
+        other => panic!("{other} is not a status"),
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn severity(number: i64, text: &str, attributes: &mut Map<String, Jso
         13..=16 => "warn",
         17..=20 => "error",
         21..=24 => "critical",
-        _ => panic!("{number} is no severity"),
+        _ => panic!("{number} is not a severity"),
     };
     if !text.is_empty() && !text.eq_ignore_ascii_case(severity) {
         attributes.insert("otel.severity_text".to_owned(), text.into());
@@ -64,7 +64,7 @@ pub(crate) fn severity(number: i64, text: &str, attributes: &mut Map<String, Jso
     severity
 }
 
-/// The message of a log event is a text: a body that is more becomes the JSON that it is.
+/// The message of a log event is a text: a structured body becomes its JSON.
 pub(crate) fn message(body: &Json) -> String {
     match body {
         Json::String(text) => text.clone(),
@@ -72,9 +72,9 @@ pub(crate) fn message(body: &Json) -> String {
     }
 }
 
-/// An event in a span has no severity and no message. One that is an exception is an error with its
-/// message, any other one is called by its name.
-pub(crate) fn said_by_span_event(name: &str, attributes: &Map<String, Json>) -> (&'static str, String) {
+/// An event in a span has no severity and no message. An exception gets the severity error and its
+/// own message; any other event gets its name as message.
+pub(crate) fn message_of_span_event(name: &str, attributes: &Map<String, Json>) -> (&'static str, String) {
     let severity = if name == "exception" { "error" } else { "info" };
     let message = attributes.get("exception.message").and_then(Json::as_str);
     (severity, message.unwrap_or(name).to_owned())
@@ -98,20 +98,20 @@ pub(crate) fn labels(attributes: &Map<String, Json>) -> Map<String, Json> {
         .collect()
 }
 
-/// The three kinds of metrics. A total that increases and decreases is a state; its changes add up
-/// like a counter.
+/// The three kinds of metrics. A cumulative sum that is not monotonic is a gauge; a delta sum is a
+/// counter.
 pub(crate) fn kind(kind: &str, temporality: &str, is_monotonic: bool) -> &'static str {
     match (kind, temporality, is_monotonic) {
         ("gauge", ..) | ("sum", "cumulative", false) => "gauge",
         ("sum", ..) => "counter",
         ("histogram" | "exponential_histogram", ..) => "histogram",
-        other => panic!("{other:?} is no kind of metric"),
+        other => panic!("{other:?} is not a kind of metric"),
     }
 }
 
-/// The increase of a stream of totals, which is what is stored: totals can't be added over programs
-/// that come and go. The total itself is in the measurement's detail. An unchanged one is not
-/// stored again.
+/// The increase of a stream of totals, which is stored as the value: totals of programs that start
+/// and end can't be added. The total itself is in the measurement's detail. An unchanged total is
+/// not stored again.
 #[derive(Default)]
 pub(crate) struct Growth(HashMap<String, Json>);
 
@@ -143,8 +143,8 @@ pub(crate) fn view_time(nanos: i64) -> String {
     Timestamp::from_nanos(nanos).to_sql_text()
 }
 
-/// A measurement belongs to the span of its only exemplar: of several, none represents it more than
-/// the others.
+/// A measurement belongs to the span of its only exemplar. With several exemplars it belongs to no
+/// span.
 pub(crate) fn place(exemplars: &[Json]) -> (Json, Json) {
     match exemplars {
         [only] => (only["trace_id"].clone(), only["span_id"].clone()),
@@ -169,6 +169,6 @@ pub(crate) fn lasts(spans: &[(i64, i64)], logs: &[i64]) -> (i64, i64) {
 pub(crate) fn fields(object: Json) -> Map<String, Json> {
     match object {
         Json::Object(fields) => fields,
-        other => panic!("{other} is no object"),
+        other => panic!("{other} is not an object"),
     }
 }

@@ -1,4 +1,4 @@
-//! More connections than the server has slots, all of one address, as behind a proxy.
+//! More connections than the server has slots, all from one address, as behind a proxy.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ fn is_open(connection: &TcpStream) -> bool {
 }
 
 #[test]
-fn two_thousand_idle_connections_do_not_keep_a_probe_of_their_address_out() {
+fn two_thousand_idle_connections_do_not_block_a_probe_from_their_address() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut crowd = Vec::new();
@@ -40,9 +40,9 @@ fn two_thousand_idle_connections_do_not_keep_a_probe_of_their_address_out() {
         let answer = wait_for(path, || ask(&server, path).filter(|answer| answer.status == 200));
         assert_eq!(answer.status, 200);
     }
-    // They were let in while the crowd was there, and not because its time was over.
+    // The probes were accepted while the crowd was connected, not after its timeout.
     let stayed = crowd.iter().filter(|connection| is_open(connection)).count();
-    assert!(stayed > 400, "{stayed} of the crowd are left");
+    assert!(stayed > 400, "{stayed} of the crowd are still connected");
     drop(crowd);
     server.stop();
 }

@@ -1,5 +1,5 @@
-//! A file that another program writes over while it is served: nothing is acknowledged into it, the
-//! server is not ready, and a restored backup makes all well again.
+//! A file that another program overwrites while it is served: no write is acknowledged, the server
+//! is not ready, and restoring a backup fixes both.
 
 use std::fs::OpenOptions;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -21,7 +21,7 @@ fn zero(folder: &Folder, first: u64, count: u64) {
     file.write_all(&zeros).unwrap();
 }
 
-/// Sends spans, and copies them into the file as the server does at times.
+/// Sends spans, and checkpoints the write-ahead log, so that the file contains them.
 fn fill(folder: &Folder, server: &Serve) {
     for batch in 1..=20_u64 {
         let trace_id = format!("{batch:032x}");
@@ -39,23 +39,23 @@ fn fill(folder: &Folder, server: &Serve) {
     change(&folder.db(), "PRAGMA wal_checkpoint");
 }
 
-/// A question that reads every span.
-fn question() -> Json {
+/// A query that reads every span.
+fn query_all() -> Json {
     json!({"attribute_filters": [{"key": "no.such.key", "op": "eq", "value": 1}]})
 }
 
-/// Puts a backup in the place of the file, sees that all is well, and ends the server.
+/// Restores a backup, checks that the server works again, and ends it.
 fn restore(folder: &Folder, backup: &str, server: Serve) {
     assert!(folder.command(&["restore", backup]).status().unwrap().success());
     wait_for("the server to be ready", || {
         (server.get("/ready").status == 200).then_some(())
     });
     assert_eq!(server.post("/v1/traces", &one_span(1_000_002)).status, 200);
-    assert_eq!(server.post("/v1/telemetry/traces", &question()).status, 200);
-    // In an orderly way, after which all lines are written.
+    assert_eq!(server.post("/v1/telemetry/traces", &query_all()).status, 200);
+    // SIGTERM, so that all lines are written before the end.
     server.signal(Signal::TERM);
     let err = server.end().err;
-    // Of all requests that were refused there is one line a cause: writing, and a question.
+    // Refused requests are logged once per cause: a write, and a query.
     let refused = err.matches("could not handle a request").count();
     assert!((1..=2).contains(&refused), "{err}");
     assert_eq!(err.matches("answers requests again").count(), 1, "{err}");
@@ -69,7 +69,7 @@ fn restore(folder: &Folder, backup: &str, server: Serve) {
 }
 
 #[test]
-fn nothing_is_acknowledged_into_a_file_whose_beginning_was_written_over() {
+fn no_write_is_acknowledged_after_the_beginning_of_the_file_was_overwritten() {
     let folder = Folder::new();
     let server = folder.serve();
     fill(&folder, &server);
@@ -87,7 +87,7 @@ fn nothing_is_acknowledged_into_a_file_whose_beginning_was_written_over() {
 }
 
 #[test]
-fn a_server_without_traffic_is_not_ready_once_its_file_was_written_over() {
+fn a_server_without_traffic_is_not_ready_after_its_file_was_overwritten() {
     let folder = Folder::new();
     let server = folder.serve();
     fill(&folder, &server);
@@ -98,7 +98,7 @@ fn a_server_without_traffic_is_not_ready_once_its_file_was_written_over() {
 }
 
 #[test]
-fn damage_that_a_question_meets_stops_the_writing() {
+fn damage_that_a_query_finds_stops_writes() {
     let folder = Folder::new();
     let server = folder.serve();
     fill(&folder, &server);
@@ -109,10 +109,10 @@ fn damage_that_a_question_meets_stops_the_writing() {
     let at = bytes.windows(mark.len()).position(|bytes| bytes == mark).unwrap();
     let page = u64::try_from(at).unwrap() / PAGE + 1;
 
-    // It contains neither end of a table: only a query that needs it finds the damage.
+    // The page is in the middle of a table: only a query that reads it finds the damage.
     zero(&folder, page, 1);
     assert_eq!(server.post("/v1/traces", &one_span(1_000_000)).status, 200);
-    assert_eq!(server.post("/v1/telemetry/traces", &question()).status, 500);
+    assert_eq!(server.post("/v1/telemetry/traces", &query_all()).status, 500);
     wait_for("the server to notice", || {
         (server.get("/ready").status == 503).then_some(())
     });

@@ -12,7 +12,7 @@ use super::support::{Client, Folder, Serve, finished, spanscope};
 /// Where every OpenTelemetry SDK sends to.
 const DEFAULT: &str = "127.0.0.1:4318";
 
-/// The only test that uses the port, so that no other one is in its way.
+/// The only test that uses the default port, so that tests do not disturb each other.
 #[test]
 fn programs_and_servers_without_settings_find_each_other() {
     if let Err(error) = TcpListener::bind(DEFAULT) {

@@ -1,5 +1,5 @@
-//! Kills of `spanscope serve` without warning, one after the other, while clients send.
-//! Acknowledged records are stored, once, and the account is right.
+//! Kills `spanscope serve` repeatedly while clients send. Acknowledged records are stored once, and
+//! the account is exact.
 //!
 //! A run of all tests kills it a few times; `SPANSCOPE_DRILL_SECONDS` sets a longer duration.
 
@@ -11,7 +11,7 @@ use spanscope_tests::sqlite::assert_intact;
 use super::lifetime::{Acknowledged, Clients};
 use super::support::Folder;
 
-/// The kills, at least, and where the variable is set.
+/// The minimum number of kills: by default, and if the variable is set.
 const KILLS: [u64; 2] = [2, 10];
 
 #[test]

@@ -15,25 +15,26 @@ use spanscope_tests::{PATIENCE, store_at, wait_for};
 use super::support::{Client, Folder, Serve, json_of};
 
 const TASK: &str = "followed";
-/// The pace of an agent.
+/// The duration of a model call or of a tool.
 const STEP: Duration = Duration::from_millis(40);
 /// The client reads what it received within this time.
 const READ: Duration = Duration::from_millis(50);
-/// The client waits a second before it reconnects, as the server requests, and three before that.
+/// The cuts, one per connection. The client reconnects after one second, as the server requests, and
+/// after three seconds if it has not received that request.
 const CUTS: [Cut; 9] = [
     // In the head of the response.
     Cut::after(0, 40),
-    // Before any event, which is after the frame with the time to wait.
+    // Before any event, after the frame with the time to wait.
     Cut::after(1, 2),
-    // A first event that is not whole, and is not to be counted.
+    // In the first event, which must not be counted.
     Cut::after(2, 1),
-    // Two events and no byte more.
+    // Exactly after two events.
     Cut::after(3, 2),
     // In the id of an event, in its data, in its first byte.
     Cut::after(4, 8),
     Cut::after(2, 150),
     Cut::after(3, 3),
-    // Long after it began, twice.
+    // Late in the stream, twice.
     Cut::after(12, 2),
     Cut::after(9, 60),
 ];
@@ -52,11 +53,11 @@ fn an_event_source_that_is_cut_off_nine_times_gets_every_event_of_a_live_run_onc
         (server.get(&path("")).status == 200).then_some(())
     });
 
-    let told = Told::by(&proxy, "close");
+    let received = Received::by(&proxy, "close");
     let steps = writer.finish();
-    told.assert_came_back(&proxy);
-    told.assert_same_as(&events(&server));
-    assert_eq!(told.messages.len(), messages_of(steps));
+    received.assert_reconnected(&proxy);
+    received.assert_same_as(&events(&server));
+    assert_eq!(received.messages.len(), messages_of(steps));
     server.stop();
 }
 
@@ -69,10 +70,10 @@ fn a_run_that_is_over_is_replayed_to_an_event_source_that_is_cut_off_nine_times(
     let steps = Writer::write(&folder, || 20);
     let server = folder.serve();
     let proxy = Proxy::start(server.address(), &CUTS);
-    let told = Told::by(&proxy, "close");
-    told.assert_came_back(&proxy);
-    told.assert_same_as(&events(&server));
-    assert_eq!(told.messages.len(), messages_of(steps));
+    let received = Received::by(&proxy, "close");
+    received.assert_reconnected(&proxy);
+    received.assert_same_as(&events(&server));
+    assert_eq!(received.messages.len(), messages_of(steps));
     server.stop();
 }
 
@@ -85,18 +86,21 @@ fn an_event_source_that_does_not_know_done_is_stopped_from_reconnecting() {
     Writer::write(&folder, || 2);
     let server = folder.serve();
     let proxy = Proxy::start(server.address(), &[]);
-    let told = Told::by(&proxy, "stay");
-    told.assert_same_as(&events(&server));
+    let received = Received::by(&proxy, "stay");
+    received.assert_same_as(&events(&server));
     // It reconnected once, after the stream's end, with the id of the final message.
     assert_eq!(
-        told.errors(),
+        received.errors(),
         [
             &json!({"error": null, "closed": false}),
             &json!({"error": 204, "closed": true})
         ]
     );
-    let last = told.messages.last().unwrap()["id"].as_str().unwrap().to_owned();
-    assert_eq!(proxy.asked(), [None, Some(last)]);
+    let last = received.messages.last().unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(proxy.requested_ids(), [None, Some(last)]);
     server.stop();
 }
 
@@ -121,12 +125,12 @@ fn events(server: &Serve) -> Vec<Json> {
 }
 
 /// The messages that an `EventSource` received.
-struct Told {
+struct Received {
     lines: Vec<Json>,
     messages: Vec<Json>,
 }
 
-impl Told {
+impl Received {
     fn by(proxy: &Proxy, at_the_end: &str) -> Self {
         let url = format!("http://{}{}", proxy.address, path("/stream?level=debug"));
         let lines = Client::EventSource.run_for_lines(&[&url, at_the_end]).unwrap();
@@ -146,7 +150,7 @@ impl Told {
     }
 
     /// Checks that it reconnected after each cut with the id of its last event.
-    fn assert_came_back(&self, proxy: &Proxy) {
+    fn assert_reconnected(&self, proxy: &Proxy) {
         let broken = json!({"error": null, "closed": false});
         assert_eq!(self.errors(), vec![&broken; CUTS.len()]);
         let mut expected = vec![None];
@@ -158,19 +162,20 @@ impl Told {
                 None => {}
             }
         }
-        assert_eq!(proxy.asked(), expected);
+        assert_eq!(proxy.requested_ids(), expected);
         // In the middle of the stream, and not only in its first page.
         let different: HashSet<&Option<String>> = expected.iter().collect();
         assert!(different.len() > CUTS.len() / 2, "{expected:?}");
     }
 
-    /// Every event once, from the beginning to the end, the steps in the order in which they began.
+    /// Checks that every event was received once, from the start of the run to its end, and steps in
+    /// the order of their starts.
     fn assert_same_as(&self, events: &[Json]) {
         let (done, messages) = self.messages.split_last().unwrap();
         assert_eq!(done["data"], "[DONE]");
         let ids: HashSet<&Json> = self.messages.iter().map(|message| &message["id"]).collect();
-        assert_eq!(ids.len(), self.messages.len(), "an id came twice");
-        let told: Vec<Json> = messages
+        assert_eq!(ids.len(), self.messages.len(), "an id was received twice");
+        let received: Vec<Json> = messages
             .iter()
             .map(|message| serde_json::from_str(message["data"].as_str().unwrap()).unwrap())
             .inspect(|data: &Json| assert_eq!(data["event"], "trace"))
@@ -178,15 +183,15 @@ impl Told {
             .collect();
 
         let id = |event: &Json| event["event_id"].as_str().unwrap().to_owned();
-        let told_ids: BTreeSet<String> = told.iter().map(id).collect();
-        assert_eq!(told_ids.len(), told.len(), "an event came twice");
-        assert_eq!(told_ids, events.iter().map(id).collect());
+        let received_ids: BTreeSet<String> = received.iter().map(id).collect();
+        assert_eq!(received_ids.len(), received.len(), "an event was received twice");
+        assert_eq!(received_ids, events.iter().map(id).collect());
         assert_eq!(
-            (id(&told[0]), id(&told[told.len() - 1])),
+            (id(&received[0]), id(&received[received.len() - 1])),
             ("run:start".to_owned(), "run:end".to_owned())
         );
 
-        let starts: Vec<&str> = told
+        let starts: Vec<&str> = received
             .iter()
             .filter(|event| event["event_id"].as_str().unwrap().ends_with(":start"))
             .map(|event| event["timestamp"].as_str().unwrap())
@@ -194,24 +199,24 @@ impl Told {
         assert!(starts.is_sorted(), "{starts:#?}");
         // A step's name and inputs may become known after its start. Its end is final; `runs.rs`
         // checks the same for the run itself.
-        let ends = told[..told.len() - 1]
+        let ends = received[..received.len() - 1]
             .iter()
             .filter(|event| !id(event).ends_with(":start"));
         for event in ends {
             assert!(events.contains(event), "{event:#}");
             let began = id(event).replace(":end", ":start");
-            let place = |id: &str| told.iter().position(|event| event["event_id"] == id);
+            let place = |id: &str| received.iter().position(|event| event["event_id"] == id);
             assert!(place(&began) <= place(&id(event)), "{event:#}");
         }
     }
 }
 
-/// A program that writes the run into the served file: this one, which is neither the server's
-/// process nor the client's.
+/// A thread that writes the run into the served file: a third process, besides the server and the
+/// client.
 struct Writer(JoinHandle<usize>);
 
 impl Writer {
-    /// Takes steps until all planned cuts were made, so that the run continues meanwhile.
+    /// Runs steps until all planned cuts were made, so that each cut is during the run.
     fn start(folder: &Folder, proxy: &Proxy) -> Self {
         let (db, cuts) = (folder.db(), Arc::clone(&proxy.cuts));
         let deadline = Instant::now() + PATIENCE;
@@ -229,7 +234,7 @@ impl Writer {
         write(&folder.db(), steps)
     }
 
-    /// How many steps it took.
+    /// Waits for the end of the run, and returns its number of steps.
     fn finish(self) -> usize {
         self.0.join().unwrap()
     }
@@ -242,13 +247,13 @@ fn write(db: &std::path::Path, steps: impl Fn() -> usize) -> usize {
         let agent = Agent::invoke("librarian");
         agent
             .task(TASK)
-            .input_messages(&said("user", "What do you know about lines?"));
+            .input_messages(&message_json("user", "What do you know about lines?"));
         let mut taken = 0;
         while taken < steps() {
             agent.in_scope(|| step(taken));
             taken += 1;
         }
-        agent.output_messages(&said("assistant", "Nothing that was not said."));
+        agent.output_messages(&message_json("assistant", "Nothing that was not said."));
         taken
     });
     guard.flush(PATIENCE).unwrap();
@@ -257,12 +262,12 @@ fn write(db: &std::path::Path, steps: impl Fn() -> usize) -> usize {
 
 fn step(number: usize) {
     let call = ModelCall::chat("spanscope-tests", "tiny");
-    call.input_messages(&said(
+    call.input_messages(&message_json(
         "user",
         &format!("question {number}, with a line\nand ünïcode"),
     ));
     sleep(STEP);
-    call.output_messages(&said("assistant", "data: [DONE]\n\n"))
+    call.output_messages(&message_json("assistant", "data: [DONE]\n\n"))
         .usage(Usage::new(7, 3));
     drop(call);
     let tool = ToolCall::execute("search");
@@ -277,12 +282,12 @@ fn step(number: usize) {
     tool.result("two of them");
 }
 
-fn said(role: &str, text: &str) -> String {
+fn message_json(role: &str, text: &str) -> String {
     json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
 }
 
-/// Where a response is cut off: this many bytes after this many of its frames, the last two of
-/// which are the frame's end.
+/// Where a response is cut off: `further` bytes after the text of a frame. The first two of these
+/// bytes are the end of the frame.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     frames: usize,
@@ -296,8 +301,8 @@ impl Cut {
 
     /// Returns the byte position of the cut, if it is in the data so far.
     fn place(self, answer: &[u8]) -> Option<usize> {
-        // Nothing else in a response has two consecutive ones: neither its head, nor the bytes
-        // between its chunks.
+        // Only the end of a frame has two consecutive line feeds: neither the head of the response
+        // nor the bytes between its chunks do.
         let mut ends = (0..answer.len()).filter(|at| answer[*at..].starts_with(b"\n\n"));
         let after = match self.frames.checked_sub(1) {
             None => 0,
@@ -313,7 +318,7 @@ struct Proxy {
     /// The remaining cuts.
     cuts: Arc<Mutex<Vec<Cut>>>,
     /// The ids in the client's requests.
-    asked: Arc<Mutex<Vec<Option<String>>>>,
+    requested_ids: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 impl Proxy {
@@ -321,31 +326,35 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let cuts = Arc::new(Mutex::new(cuts.iter().rev().copied().collect::<Vec<_>>()));
-        let asked = Arc::<Mutex<Vec<_>>>::default();
+        let requested_ids = Arc::<Mutex<Vec<_>>>::default();
         let proxy = Self {
             address,
             cuts: Arc::clone(&cuts),
-            asked: Arc::clone(&asked),
+            requested_ids: Arc::clone(&requested_ids),
         };
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
                 let (to_server, from_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                let asked = Arc::clone(&asked);
-                std::thread::spawn(move || hand_on_requests(from_client, to_server, &asked));
+                let requested_ids = Arc::clone(&requested_ids);
+                std::thread::spawn(move || forward_requests(from_client, to_server, &requested_ids));
                 // One connection at a time, as the client has it.
-                hand_on_answer(server, client, &cuts);
+                forward_response(server, client, &cuts);
             }
         });
         proxy
     }
 
-    fn asked(&self) -> Vec<Option<String>> {
-        self.asked.lock().unwrap().clone()
+    fn requested_ids(&self) -> Vec<Option<String>> {
+        self.requested_ids.lock().unwrap().clone()
     }
 }
 
-fn hand_on_requests(mut client: TcpStream, mut server: TcpStream, asked: &Mutex<Vec<Option<String>>>) {
+fn forward_requests(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    requested_ids: &Mutex<Vec<Option<String>>>,
+) {
     let mut head = Vec::new();
     let mut piece = [0; 4096];
     // A client that is gone, or was cut off, sends nothing more.
@@ -358,7 +367,7 @@ fn hand_on_requests(mut client: TcpStream, mut server: TcpStream, asked: &Mutex<
                 name.eq_ignore_ascii_case("last-event-id")
                     .then(|| value.to_owned())
             });
-            asked.lock().unwrap().push(id);
+            requested_ids.lock().unwrap().push(id);
         }
         if server.write_all(&piece[..length]).is_err() {
             break;
@@ -367,19 +376,19 @@ fn hand_on_requests(mut client: TcpStream, mut server: TcpStream, asked: &Mutex<
     let _ = server.shutdown(Shutdown::Both);
 }
 
-fn hand_on_answer(mut server: TcpStream, mut client: TcpStream, cuts: &Mutex<Vec<Cut>>) {
+fn forward_response(mut server: TcpStream, mut client: TcpStream, cuts: &Mutex<Vec<Cut>>) {
     let mut answer = Vec::new();
-    let mut handed_on = 0;
+    let mut forwarded = 0;
     let mut piece = [0; 4096];
     while let Ok(length @ 1..) = server.read(&mut piece) {
         answer.extend_from_slice(&piece[..length]);
         let mut cuts = cuts.lock().unwrap();
         let place = cuts.last().and_then(|cut| cut.place(&answer));
         let end = place.unwrap_or(answer.len());
-        if client.write_all(&answer[handed_on..end]).is_err() {
+        if client.write_all(&answer[forwarded..end]).is_err() {
             break;
         }
-        handed_on = end;
+        forwarded = end;
         if place.is_some() {
             cuts.pop();
             // The client's `fetch` discards received data that was not read yet when its connection

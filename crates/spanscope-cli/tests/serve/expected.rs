@@ -1,6 +1,6 @@
 //! The expected contents of a store, from what a driver reports as sent.
 //!
-//! The form is the store's own JSON, so that whole documents are compared. Every sent field is read
+//! The format is the store's own JSON, so that whole documents are compared. Every sent field is read
 //! here; see `by_design.rs` for those that are changed, and `stored.rs` for the other side.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl Sent {
         plain_attributes(&self.take(field))
     }
 
-    fn all_taken(mut self) {
+    fn assert_all_read(mut self) {
         for (of, field, _) in NOT_KEPT {
             if *of == self.what {
                 self.take(field);
@@ -73,14 +73,14 @@ impl Sent {
 fn plain(typed: &Json) -> Json {
     let mut typed = Sent::new("value", typed);
     let (kind, value) = (typed.text("type"), typed.take("value"));
-    typed.all_taken();
+    typed.assert_all_read();
     match kind.as_str() {
         "string" | "bool" => value,
         "int" => json!(value.as_i64().unwrap()),
         "double" => json!(value.as_f64().unwrap()),
         "array" => value.as_array().unwrap().iter().map(plain).collect(),
         "map" => plain_attributes(&value).into(),
-        other => panic!("{other} is no type"),
+        other => panic!("{other} is not a type"),
     }
 }
 
@@ -89,7 +89,7 @@ fn plain_attributes(typed: &Json) -> Map<String, Json> {
     typed.map(|(key, value)| (key.clone(), plain(value))).collect()
 }
 
-fn shown(nanos: i64) -> String {
+fn time_text(nanos: i64) -> String {
     Timestamp::from_nanos(nanos).to_string()
 }
 
@@ -111,10 +111,10 @@ impl Records {
     /// Returns what is expected for a driver's document.
     pub(crate) fn sent(document: &Json) -> Self {
         let mut sent = Sent::new("document", document);
-        sent.take("client"); // the test chose how it sent
+        sent.take("client"); // how it was sent, which the test chose
         let resource = sent.attributes("resource");
         let service = resource["service.name"].as_str().unwrap().to_owned();
-        let mut of = Making {
+        let mut of = Conversion {
             resource,
             expected: Self {
                 service,
@@ -132,7 +132,7 @@ impl Records {
         for metric in sent.list("metrics") {
             of.metric(&metric);
         }
-        sent.all_taken();
+        sent.assert_all_read();
         of.finish()
     }
 
@@ -187,7 +187,7 @@ impl Records {
 }
 
 /// The conversion of a document.
-struct Making {
+struct Conversion {
     resource: Map<String, Json>,
     expected: Records,
     traces: BTreeMap<String, TraceSent>,
@@ -202,7 +202,7 @@ struct TraceSent {
     logs: Vec<i64>,
 }
 
-impl Making {
+impl Conversion {
     fn finish(self) -> Records {
         let Records {
             service,
@@ -214,7 +214,7 @@ impl Making {
         let traces = self.traces.into_iter().map(|(trace_id, trace)| {
             let (start, end) = by_design::lasts(&trace.spans, &trace.logs);
             json!({
-                "trace_id": trace_id, "root_span_id": trace.root, "start_time": shown(start), "end_time": shown(end),
+                "trace_id": trace_id, "root_span_id": trace.root, "start_time": time_text(start), "end_time": time_text(end),
             })
         });
         Records {
@@ -240,7 +240,7 @@ impl Making {
             sent.take("parent_span_id"),
         );
         let [start, end] = ["start_ns", "end_ns"].map(|field| sent.time(field).unwrap());
-        // The first of its trace that this program made.
+        // The program's first span of the trace.
         let is_root = sent.take("parent_is_remote") == true || parent.is_null();
         let trace = self.trace(&trace_id);
         trace.spans.push((start, end));
@@ -251,11 +251,11 @@ impl Making {
         let scope = sent.take("scope");
         let mut status = Sent::new("status", &sent.take("status"));
         let (code, status_message) = (status.text("code"), status.take("message"));
-        status.all_taken();
+        status.assert_all_read();
         let mut span = by_design::of_every_span();
         span.extend(fields(json!({
             "trace_id": trace_id, "span_id": span_id, "parent_span_id": parent, "name": sent.take("name"),
-            "kind": sent.text("kind").to_lowercase(), "start_time": shown(start), "end_time": shown(end),
+            "kind": sent.text("kind").to_lowercase(), "start_time": time_text(start), "end_time": time_text(end),
             "attributes": sent.attributes("attributes"), "status": by_design::status(&code),
             "service_name": self.expected.service, "target": by_design::target(&scope), "resource": self.resource,
             "scope": scope_of(&scope),
@@ -267,7 +267,7 @@ impl Making {
         for event in sent.list("events") {
             self.span_event(&event, &span);
         }
-        sent.all_taken();
+        sent.assert_all_read();
         self.expected.spans.push(span.into());
     }
 
@@ -275,11 +275,11 @@ impl Making {
         let mut sent = Sent::new("span event", sent);
         let (name, time) = (sent.text("name"), sent.time("time_ns").unwrap());
         let attributes = sent.attributes("attributes");
-        sent.all_taken();
-        let (severity, message) = by_design::said_by_span_event(&name, &attributes);
+        sent.assert_all_read();
+        let (severity, message) = by_design::message_of_span_event(&name, &attributes);
         self.trace(&span["trace_id"]).logs.push(time);
         self.expected.logs.push(json!({
-            "trace_id": span["trace_id"], "span_id": span["span_id"], "timestamp": shown(time), "severity": severity,
+            "trace_id": span["trace_id"], "span_id": span["span_id"], "timestamp": time_text(time), "severity": severity,
             "name": name, "message": message, "target": span["target"], "category": "uncategorized",
             "service_name": self.expected.service, "attributes": attributes,
         }));
@@ -298,12 +298,12 @@ impl Making {
             self.trace(&trace_id).logs.push(time);
         }
         self.expected.logs.push(json!({
-            "trace_id": trace_id, "span_id": sent.take("span_id"), "timestamp": shown(time), "severity": severity,
+            "trace_id": trace_id, "span_id": sent.take("span_id"), "timestamp": time_text(time), "severity": severity,
             "name": sent.take("event_name"), "message": by_design::message(&plain(&sent.take("body"))),
             "target": by_design::target(&sent.take("scope")), "category": "uncategorized",
             "service_name": self.expected.service, "attributes": attributes,
         }));
-        sent.all_taken();
+        sent.assert_all_read();
     }
 
     fn metric(&mut self, sent: &Json) {
@@ -334,8 +334,8 @@ impl Making {
                     detail["sum"].clone()
                 }
             };
-            point.all_taken();
-            set_if_any(&mut detail, "start", start.map(shown).into());
+            point.assert_all_read();
+            set_if_any(&mut detail, "start", start.map(time_text).into());
             set_if_any(&mut detail, "exemplars", exemplars.into());
             let kind = by_design::kind(&kind, temporality, is_monotonic);
             if temporality == "cumulative" && kind != "gauge" {
@@ -352,7 +352,7 @@ impl Making {
                 "detail": if detail.is_empty() { Json::Null } else { detail.into() },
             }));
         }
-        sent.all_taken();
+        sent.assert_all_read();
     }
 }
 
@@ -361,7 +361,7 @@ fn scope_of(sent: &Json) -> Json {
     let mut scope = fields(json!({"name": sent.take("name")}));
     set_if_any(&mut scope, "version", sent.take("version"));
     set_if_any(&mut scope, "attributes", sent.attributes("attributes").into());
-    sent.all_taken();
+    sent.assert_all_read();
     scope.into()
 }
 
@@ -370,19 +370,19 @@ fn link(sent: &Json) -> Json {
     let link = json!({
         "trace_id": sent.take("trace_id"), "span_id": sent.take("span_id"), "attributes": sent.attributes("attributes"),
     });
-    sent.all_taken();
+    sent.assert_all_read();
     link
 }
 
 fn exemplar(sent: &Json) -> Json {
     let mut sent = Sent::new("exemplar", sent);
     let mut exemplar = fields(json!({"value": plain(&sent.take("value"))}));
-    let time = shown(sent.time("time_ns").unwrap());
+    let time = time_text(sent.time("time_ns").unwrap());
     exemplar.insert("time".to_owned(), time.into());
     set_if_any(&mut exemplar, "trace_id", sent.take("trace_id"));
     set_if_any(&mut exemplar, "span_id", sent.take("span_id"));
     set_if_any(&mut exemplar, "attributes", sent.attributes("attributes").into());
-    sent.all_taken();
+    sent.assert_all_read();
     exemplar.into()
 }
 
@@ -399,7 +399,7 @@ fn distribution(kind: &str, point: &mut Sent) -> Map<String, Json> {
         for field in ["scale", "zero_count", "positive", "negative"] {
             detail.insert(field.to_owned(), point.take(field));
         }
-        // No SDK sends one yet, and none means zero in the protocol.
+        // The SDKs send none, which means zero in the protocol.
         detail.insert("zero_threshold".to_owned(), json!(0.0));
     }
     detail

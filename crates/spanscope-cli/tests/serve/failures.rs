@@ -12,11 +12,11 @@ use spanscope_tests::wait_for;
 
 use super::support::{Folder, Serve, increments, logs, one_span};
 
-/// What the server logs of a request that the store failed.
+/// The server's log line for requests that the store could not handle.
 const FAILED: &str = "the store could not handle a request";
 const IS_WELL: &str = "the store answers requests again";
 
-/// A server whose calls of one kind fail while a file is there.
+/// A server whose system calls of one kind fail while the file `flag` exists.
 struct Failing {
     folder: Folder,
     server: Serve,
@@ -44,7 +44,7 @@ impl Failing {
 }
 
 /// Sends a request of each kind.
-fn ask_everything(server: &Serve, number: u64) -> [u16; 5] {
+fn send_everything(server: &Serve, number: u64) -> [u16; 5] {
     let question = json!({"attribute_filters": [{"key": "no.such.key", "op": "eq", "value": 1}]});
     [
         server.post("/v1/traces", &one_span(number)),
@@ -60,7 +60,7 @@ fn count(text: &str, part: &str) -> usize {
     text.lines().filter(|line| line.contains(part)).count()
 }
 
-/// Ends it in an orderly way, after which all lines are written, and returns them.
+/// Ends the server with SIGTERM, so that all lines are written, and returns them.
 fn end(server: Serve) -> String {
     server.signal(Signal::TERM);
     server.end().err
@@ -73,26 +73,26 @@ fn wait_until_ready(server: &Serve) {
 }
 
 #[test]
-fn a_disk_that_can_not_be_written_is_logged_once_and_its_end_once() {
+fn failing_writes_are_logged_once_and_their_end_once() {
     for calls in ["write", "sync"] {
         let Some(failing) = Failing::serve(calls) else {
             return;
         };
         let server = &failing.server;
-        assert_eq!(ask_everything(server, 0), [200; 5], "{calls}");
-        // From here the log is written from its start again, which synchronises it with the disk.
+        assert_eq!(send_everything(server, 0), [200; 5], "{calls}");
+        // The next write begins the write-ahead log again, which synchronises it with the disk.
         change(&failing.folder.db(), "PRAGMA wal_checkpoint");
         failing.fails(true);
         let mut refused = 0;
         for number in 1..=40 {
-            let statuses = ask_everything(server, number);
-            assert_eq!(statuses[3], 200, "{calls}: it is read");
+            let statuses = send_everything(server, number);
+            assert_eq!(statuses[3], 200, "{calls}: reads still work");
             refused += statuses.iter().filter(|status| **status == 503).count();
         }
         assert_eq!(refused, 4 * 40, "{calls}");
         failing.fails(false);
         wait_until_ready(server);
-        assert_eq!(ask_everything(server, 41), [200; 5], "{calls}");
+        assert_eq!(send_everything(server, 41), [200; 5], "{calls}");
         assert_intact(&failing.folder.db());
         let err = end(failing.server);
         assert_eq!(count(&err, FAILED), 1, "{calls}: {err}");
@@ -104,35 +104,35 @@ fn a_disk_that_can_not_be_written_is_logged_once_and_its_end_once() {
 }
 
 #[test]
-fn a_disk_that_can_not_be_read_is_logged_once_and_its_end_once() {
+fn failing_reads_are_logged_once_and_their_end_once() {
     let Some(failing) = Failing::serve("read") else {
         return;
     };
     let server = &failing.server;
     for number in 0..40 {
-        assert_eq!(ask_everything(server, number), [200; 5]);
+        assert_eq!(send_everything(server, number), [200; 5]);
     }
     change(&failing.folder.db(), "PRAGMA wal_checkpoint");
     failing.fails(true);
     wait_for("a question that needs the disk", || {
-        (ask_everything(server, 40)[3] >= 500).then_some(())
+        (send_everything(server, 40)[3] >= 500).then_some(())
     });
     for number in 41..60 {
-        ask_everything(server, number);
+        send_everything(server, number);
     }
     failing.fails(false);
     wait_until_ready(server);
     for number in 61..80 {
-        assert_eq!(ask_everything(server, number), [200; 5]);
+        assert_eq!(send_everything(server, number), [200; 5]);
     }
     assert_intact(&failing.folder.db());
     let err = end(failing.server);
     assert_eq!(count(&err, IS_WELL), 1, "{err}");
-    // One for reading and one for writing: SQLite says of each where it failed.
+    // One line per cause: SQLite reports failed reads and writes by their positions.
     assert!((1..=3).contains(&count(&err, FAILED)), "{err}");
 }
 
-/// A small file system in a folder, as long as this lives.
+/// A small file system, mounted on a folder until it is dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -156,13 +156,13 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[test]
-fn a_full_disk_is_logged_once_and_the_server_goes_on_when_there_is_room() {
+fn a_full_disk_is_logged_once_and_the_server_continues_when_there_is_space() {
     let folder = Folder::new();
     let Some(_disk) = SmallDisk::mount(folder.path(), "size=8m") else {
         return;
     };
     let server = folder.serve();
-    assert_eq!(ask_everything(&server, 0), [200; 5]);
+    assert_eq!(send_everything(&server, 0), [200; 5]);
     let filler = folder.path().join("filler");
     for size in (0..8 << 20).rev().step_by(4096) {
         if std::fs::write(&filler, vec![0; size]).is_ok() {
@@ -173,7 +173,7 @@ fn a_full_disk_is_logged_once_and_the_server_goes_on_when_there_is_room() {
     let mut refused = 0;
     wait_for("a refusal", || {
         let number = acknowledged.len() as u64 + refused;
-        match ask_everything(&server, number)[0] {
+        match send_everything(&server, number)[0] {
             200 => acknowledged.push(number),
             503 => refused += 1,
             other => panic!("{other}"),
@@ -183,7 +183,7 @@ fn a_full_disk_is_logged_once_and_the_server_goes_on_when_there_is_room() {
     assert_eq!(server.get("/ready").status, 503);
     std::fs::remove_file(&filler).unwrap();
     wait_until_ready(&server);
-    assert_eq!(ask_everything(&server, 100_000), [200; 5]);
+    assert_eq!(send_everything(&server, 100_000), [200; 5]);
     let err = end(server);
     for (part, lines) in [
         (FAILED, 1),

@@ -88,7 +88,7 @@ fn assert_stored(folder: &Folder, name: &str) {
 /// The defaults of both sides, for the one test that uses the default ports.
 #[cfg(feature = "otlp")]
 pub(crate) fn at_default_port(folder: &Folder, server: &Serve) {
-    if !server.takes_grpc() {
+    if !server.serves_grpc() {
         return spanscope_tests::skip("another program has port 4317 here");
     }
     assert_eq!(server.grpc_url(), "http://127.0.0.1:4317");
@@ -109,7 +109,7 @@ fn the_sdk_for_rust_sends_over_grpc_and_all_is_stored() {
 }
 
 #[test]
-fn tokens_hold_for_grpc() {
+fn grpc_requests_need_a_token() {
     let folder = Folder::new();
     let tokens = folder.file("tokens.txt", "of-acme-0123456789 acme\n");
     let words = ["serve", "--listen", "127.0.0.1:0", "--grpc-listen", "0.0.0.0:0"];
@@ -137,7 +137,7 @@ fn a_grpc_port_that_is_in_use_is_reported_and_http_still_works() {
     let taken = taken.trim_start_matches("http://");
     let other = Folder::new();
     let second = Serve::start(other.command(&["serve", "--listen", "127.0.0.1:0", "--grpc-listen", taken]));
-    assert!(!second.takes_grpc());
+    assert!(!second.serves_grpc());
     assert_eq!(second.get("/ready").status, 200);
     first.stop();
     let ended = second.killed();
@@ -151,7 +151,7 @@ fn grpc_listens_if_requested_and_by_default() {
     let folder = Folder::new();
     // A separate address for HTTP: gRPC must be enabled then.
     let server = folder.serve();
-    assert!(!server.takes_grpc());
+    assert!(!server.serves_grpc());
     server.stop();
     let refused = |words: &[&str]| {
         let ended = run_piped(folder.command(words));

@@ -1,4 +1,4 @@
-//! Web pages of other origins, and names that containers call this machine by.
+//! Web pages of other origins, and the host names by which containers reach this machine.
 
 use spanscope_tests::http::{Answer, send_as_it_is};
 use spanscope_tests::terminal::run_piped;
@@ -98,7 +98,7 @@ fn a_page_of_an_allowed_origin_sends_and_others_do_not() {
 }
 
 #[test]
-fn an_allowed_host_name_is_served_and_others_are_pointed_to_the_flag() {
+fn an_allowed_host_name_is_served_and_the_refusal_of_others_names_the_flag() {
     let folder = Folder::new();
     let words = [
         "serve",
@@ -129,7 +129,7 @@ fn an_allowed_host_name_is_served_and_others_are_pointed_to_the_flag() {
 }
 
 #[test]
-fn what_is_no_origin_and_no_name_is_refused_with_an_example() {
+fn an_invalid_origin_or_host_name_is_refused_with_an_example() {
     let folder = Folder::new();
     for (flag, wrong, example) in [
         ("--allow-origin", "*", "http://localhost:3000"),

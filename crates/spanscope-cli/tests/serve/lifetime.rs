@@ -21,13 +21,12 @@ const SOME: usize = 200;
 const CLIENTS: usize = 4;
 const COUNTER: &str = "acknowledged_total";
 const STORED: &str = "spanscope: ended, all accepted records are stored\n";
-const HASTENED: &str =
-    "spanscope: ended at once after a second signal; all acknowledged records are stored\n";
+const FORCED: &str = "spanscope: ended at once after a second signal; all acknowledged records are stored\n";
 const UNFINISHED: &str =
     "spanscope: ended; some clients did not finish in time, all acknowledged records are stored\n";
 
 #[test]
-fn sigterm_and_ctrl_c_end_it_when_what_has_begun_is_answered_and_stored() {
+fn sigterm_and_ctrl_c_end_the_server_after_started_requests_are_finished_and_stored() {
     for signal in [Signal::TERM, Signal::INT] {
         let folder = Folder::new();
         let server = folder.serve();
@@ -37,9 +36,9 @@ fn sigterm_and_ctrl_c_end_it_when_what_has_begun_is_answered_and_stored() {
 
         server.signal(signal);
         wait_for("the port to be closed", || TcpStream::connect(address).err());
-        assert_eq!(unfinished.finish(), 200, "it had begun before the signal");
+        assert_eq!(unfinished.finish(), 200, "the request began before the signal");
 
-        server.end().assert_said(STORED);
+        server.end().assert_ended_with(STORED);
         let acknowledged = clients.finish();
         acknowledged.assert_stored(&folder);
         assert!(stored_spans(&folder).contains(&unfinished.span_id));
@@ -49,23 +48,23 @@ fn sigterm_and_ctrl_c_end_it_when_what_has_begun_is_answered_and_stored() {
 }
 
 #[test]
-fn a_client_that_never_finishes_holds_the_end_up_only_so_long() {
+fn a_client_that_never_finishes_delays_the_end_only_for_a_limited_time() {
     let folder = Folder::new();
     let server = folder.serve();
     let unfinished = Unfinished::begin(server.address());
     assert_eq!(server.post("/v1/traces", &one_span(0)).status, 200);
     server.signal(Signal::TERM);
-    server.end().assert_said(UNFINISHED);
+    server.end().assert_ended_with(UNFINISHED);
     assert_eq!(stored_spans(&folder), BTreeSet::from([ids(0).1]));
     drop(unfinished);
 }
 
 #[test]
-fn a_stderr_that_takes_nothing_holds_up_neither_requests_nor_the_end() {
+fn a_blocked_stderr_delays_neither_requests_nor_the_end() {
     let folder = Folder::new();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (reads_nothing, mut stderr) = std::io::pipe().unwrap();
-    // All that a pipe takes.
+    // Fills the pipe.
     stderr.write_all(&[b'\n'; 1 << 16]).unwrap();
     let mut server = folder
         .command(&["serve", "--listen", &address.to_string()])
@@ -83,7 +82,7 @@ fn a_stderr_that_takes_nothing_holds_up_neither_requests_nor_the_end() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_server_at_once() {
     let folder = Folder::new();
     let server = folder.serve();
     let address = server.address();
@@ -92,7 +91,7 @@ fn a_second_signal_ends_it_at_once() {
     server.signal(Signal::INT);
     wait_for("the port to be closed", || TcpStream::connect(address).err());
     server.signal(Signal::INT);
-    server.end().assert_said(HASTENED);
+    server.end().assert_ended_with(FORCED);
     assert_eq!(stored_spans(&folder), BTreeSet::from([ids(0).1]));
     drop(unfinished);
 }
@@ -123,16 +122,16 @@ fn a_kill_loses_no_acknowledged_record_and_the_next_server_continues() {
 
 impl Ended {
     /// Checks that it ended cleanly, and that this is its only output since it began to serve.
-    fn assert_said(&self, last: &str) {
-        let said = self.err.split_once("end with Ctrl-C\n").unwrap().1;
-        assert_eq!((self.code, said), (Some(0), last));
+    fn assert_ended_with(&self, last: &str) {
+        let output = self.err.split_once("end with Ctrl-C\n").unwrap().1;
+        assert_eq!((self.code, output), (Some(0), last));
     }
 }
 
 /// Clients that send without a pause until the server is gone.
 pub(crate) struct Clients {
     acknowledged: Arc<Mutex<Acknowledged>>,
-    /// The server has ended. Another test's may have its port by now.
+    /// Whether the server has ended: the server of another test may have its port then.
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -178,7 +177,7 @@ impl Clients {
         });
     }
 
-    /// Returns what a server that has ended acknowledged.
+    /// Stops the clients of a server that has ended, and returns the records that it acknowledged.
     pub(crate) fn finish(self) -> Acknowledged {
         self.is_over.store(true, Ordering::SeqCst);
         for thread in self.threads {
@@ -258,7 +257,7 @@ impl Acknowledged {
             [] as [&i64; 0]
         );
         for sent in [self.spans.len(), self.logs.len(), self.points.len()] {
-            assert!(sent > 0, "there is something to look for: {self:?}");
+            assert!(sent > 0, "records of each kind were sent: {self:?}");
         }
     }
 }
@@ -325,7 +324,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Reads one head.
+/// Reads the head of a response, and returns its status.
 fn read_status(stream: &mut TcpStream) -> u16 {
     let mut lines = BufReader::with_capacity(1, stream).lines();
     let first = lines.next().unwrap().unwrap();

@@ -11,29 +11,29 @@ use spanscope_model::{Cursor, StoredFilter, Timestamp, TraceStore as _, block_on
 use super::support::{Client, Folder, json_of};
 
 #[test]
-fn the_public_client_is_answered_what_it_stored_by_every_method() {
+fn every_method_of_the_public_client_returns_the_records_that_it_stored() {
     let folder = Folder::new();
     let server = folder.serve();
-    let Some(said) = Client::LlamaStack.run(&[&server.url()]) else {
+    let Some(output) = Client::LlamaStack.run(&[&server.url()]) else {
         return;
     };
-    let said = Said::new(&said);
-    said.check_answers();
-    said.check_dataset(&folder.path().join("datasets/client.jsonl"));
-    said.check_logs(&folder);
+    let output = DriverOutput::new(&output);
+    output.check_answers();
+    output.check_dataset(&folder.path().join("datasets/client.jsonl"));
+    output.check_logs(&folder);
     server.stop();
 }
 
 #[test]
-fn a_tenant_gets_the_same_and_no_other_tenant_sees_any_of_it() {
+fn a_tenant_reads_the_same_records_and_no_other_tenant_sees_them() {
     let folder = Folder::new();
     let server = folder.serve_with_tokens("of-acme-0123456789 acme\nof-other-0123456789 other\n");
     let Some(document) = Client::LlamaStack.run(&[&server.url(), "of-acme-0123456789"]) else {
         return;
     };
-    let said = Said::new(&document);
-    said.check_answers();
-    said.check_dataset(&folder.path().join("datasets/tenants/acme/client.jsonl"));
+    let output = DriverOutput::new(&document);
+    output.check_answers();
+    output.check_dataset(&folder.path().join("datasets/tenants/acme/client.jsonl"));
     let answer = |token| json_of(&server.ask("POST", "/v1/telemetry/traces", Some(token), None));
     assert_eq!(answer("of-acme-0123456789")["data"].as_array().unwrap().len(), 3);
     assert_eq!(answer("of-other-0123456789"), json!({"data": []}));
@@ -42,27 +42,27 @@ fn a_tenant_gets_the_same_and_no_other_tenant_sees_any_of_it() {
 
 /// The driver's output in a readable form: ids by their names, times of spans as microseconds and
 /// those of measurements as seconds since its base time.
-struct Said {
+struct DriverOutput {
     methods: BTreeSet<String>,
     answers: Map<String, Json>,
     names: HashMap<String, String>,
     base: Timestamp,
 }
 
-impl Said {
+impl DriverOutput {
     fn new(document: &Json) -> Self {
         let ids: HashMap<String, String> = serde_json::from_value(document["ids"].clone()).unwrap();
-        let mut said = Self {
+        let mut output = Self {
             methods: serde_json::from_value(document["methods"].clone()).unwrap(),
             answers: Map::new(),
             names: ids.into_iter().map(|(name, id)| (id, name)).collect(),
             base: document["times"]["base"].as_str().unwrap().parse().unwrap(),
         };
-        let Json::Object(answers) = said.readable("", &document["answers"]) else {
+        let Json::Object(answers) = output.readable("", &document["answers"]) else {
             panic!("no answers in {document}");
         };
-        said.answers = answers;
-        said
+        output.answers = answers;
+        output
     }
 
     fn readable(&self, key: &str, value: &Json) -> Json {
@@ -87,7 +87,7 @@ impl Said {
         self.base.as_nanos() / 1_000_000_000
     }
 
-    /// Seconds from the time that is counted from back to the beginning of its step.
+    /// Returns the start of the step that contains the base time, relative to it.
     fn step_before(&self, seconds: i64) -> i64 {
         -self.base_seconds().rem_euclid(seconds)
     }
@@ -215,7 +215,7 @@ impl Said {
     }
 }
 
-/// Compares call by call, so that a difference is seen where it is.
+/// Compares call by call, so that a failure names the call.
 fn assert_same(method: &str, found: &Json, expected: &Json) {
     let (found, expected) = (found.as_object().unwrap(), expected.as_object().unwrap());
     let calls = |of: &Map<String, Json>| of.keys().cloned().collect::<BTreeSet<_>>();
@@ -352,7 +352,7 @@ impl Span {
         })
     }
 
-    /// With its sender, which is anonymous.
+    /// The span with its sender, which is anonymous.
     fn alone(&self) -> Json {
         let mut span = self.whole();
         span["resource"] = json!({});

@@ -3,8 +3,8 @@
 //! The clients are the published Python client of the telemetry API, OpenTelemetry's SDKs for
 //! Python and Node, and an `EventSource` for Node, which the programs in `tests/clients` drive.
 //! Variables name their locations, which `.ci/run` sets; see CONTRIBUTING.md. A test whose client
-//! is missing reports that and does nothing, unless `SPANSCOPE_NO_SKIP` is set.
-#![cfg(all(unix, feature = "serve"))] // signals, and programs that are given up after a time
+//! is missing is skipped with a message, and fails if `SPANSCOPE_NO_SKIP` is set.
+#![cfg(all(unix, feature = "serve"))] // signals, and programs with a time limit
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[cfg(feature = "otlp")] // the demo sends its spans

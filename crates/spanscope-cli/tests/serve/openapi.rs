@@ -1,5 +1,5 @@
-//! The OpenAPI document with two of its users: a generator of clients, and a program that sends
-//! what the document allows and what it does not.
+//! The OpenAPI document with two tools: a generator of clients, and a program that sends valid and
+//! invalid requests.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ fn with(mut span: Json, parent: Option<&str>, attributes: &[(&str, &str)]) -> Js
 }
 
 #[test]
-fn a_client_that_is_generated_from_the_document_filters() {
+fn a_client_that_is_generated_from_the_document_can_filter() {
     let Some(mut command) = Client::Generated.command() else {
         return;
     };

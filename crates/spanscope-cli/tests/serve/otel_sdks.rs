@@ -1,5 +1,5 @@
-//! OpenTelemetry's own SDKs for Python and Node send to `spanscope serve`: what their drivers
-//! report as sent is what is stored.
+//! OpenTelemetry's SDKs for Python and Node send to `spanscope serve`, which stores the records
+//! that their drivers report as sent.
 
 use std::collections::BTreeSet;
 
@@ -18,18 +18,18 @@ const WAYS: [[&str; 3]; 4] = [
 ];
 
 #[test]
-fn what_the_sdk_for_python_sent_is_stored_field_by_field() {
+fn records_of_the_python_sdk_are_stored_field_by_field() {
     every_way(Client::Python);
 }
 
 #[test]
-fn what_the_sdk_for_node_sent_is_stored_field_by_field() {
+fn records_of_the_node_sdk_are_stored_field_by_field() {
     every_way(Client::Node);
 }
 
 /// This is the default of `opentelemetry-instrument`.
 #[test]
-fn what_the_sdk_for_python_sent_over_grpc_is_stored_field_by_field() {
+fn records_of_the_python_sdk_over_grpc_are_stored_field_by_field() {
     for [temporality, compression] in [["cumulative", "none"], ["delta", "gzip"]] {
         one_way(Client::Python, ["grpc", temporality, compression]);
     }
@@ -55,13 +55,13 @@ fn one_way(client: Client, [protocol, temporality, compression]: [&str; 3]) {
         return;
     };
     let client = &sent["client"];
-    for (what, told) in [
+    for (what, configured) in [
         ("endpoint", url.as_str()),
         ("protocol", protocol),
         ("temporality", temporality),
         ("compression", compression),
     ] {
-        assert_eq!(client[what], told);
+        assert_eq!(client[what], configured);
     }
     let expected = expected(&sent);
     // Acknowledged means stored: the server is running, and the results are there.
@@ -111,7 +111,7 @@ pub(crate) fn expected(sent: &Json) -> Records {
     expected
 }
 
-/// Otherwise the tests above would compare the same way of sending with itself.
+/// Otherwise the tests above would all test the same way of sending.
 #[test]
 fn the_sdks_send_with_the_configured_protocol() {
     for client in [Client::Python, Client::Node] {

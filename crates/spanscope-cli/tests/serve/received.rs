@@ -36,7 +36,7 @@ fn received_records_are_counted_by_outcome() {
     };
     for (signal, batch, rejected, good) in &batches {
         let path = format!("/v1/{signal}");
-        // The second time like a sender that got no response.
+        // Sent twice, as by a sender that got no response.
         for _ in 0..2 {
             let answer = server.post(&path, batch);
             assert_eq!(answer.status, 200, "{answer:?}");
@@ -54,7 +54,7 @@ fn received_records_are_counted_by_outcome() {
 }
 
 #[test]
-fn one_bad_attribute_of_json_costs_no_record_and_is_reported() {
+fn an_invalid_attribute_in_json_is_reported_and_no_record_is_lost() {
     let folder = Folder::new();
     let server = folder.serve();
     let trace_id = "0af7651916cd43dd8448eb211c80319c";
@@ -69,11 +69,11 @@ fn one_bad_attribute_of_json_costs_no_record_and_is_reported() {
     ]);
     let answer = server.post("/v1/traces", &batch);
     assert_eq!(answer.status, 200, "{answer:?}");
-    let said = &json_of(&answer)["partialSuccess"];
-    let message = said["errorMessage"].as_str().unwrap();
+    let partial_success = &json_of(&answer)["partialSuccess"];
+    let message = partial_success["errorMessage"].as_str().unwrap();
     assert!(
-        said["rejectedSpans"].is_null() || said["rejectedSpans"] == "0",
-        "{said}"
+        partial_success["rejectedSpans"].is_null() || partial_success["rejectedSpans"] == "0",
+        "{partial_success}"
     );
     for part in [
         "\"retries\": intValue: \"many\" is not",
@@ -94,7 +94,7 @@ fn one_bad_attribute_of_json_costs_no_record_and_is_reported() {
 }
 
 #[test]
-fn buckets_that_were_sent_are_shown_as_percentiles_that_say_they_are_interpolated() {
+fn sent_buckets_are_shown_as_percentiles_that_are_marked_as_interpolated() {
     let folder = Folder::new();
     let server = folder.serve();
     let now = Timestamp::now().as_nanos().to_string();
@@ -137,7 +137,7 @@ pub(crate) fn counted(server: &Serve) -> BTreeMap<(String, String), u64> {
 }
 
 #[test]
-fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
+fn a_request_that_does_not_fit_is_refused_before_it_is_acknowledged() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0", "--max-size", "1"]);
     command.env("RUST_LOG", "off");
@@ -164,12 +164,12 @@ fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
     let refused = counted(&server)[&("traces".to_owned(), "refused".to_owned())];
     assert_eq!(refused, 3);
     let ended = server.killed();
-    let said = ended.err.lines().filter(|line| line.contains("refused"));
-    assert_eq!(said.count(), 1, "{}", ended.err);
+    let refusals = ended.err.lines().filter(|line| line.contains("refused"));
+    assert_eq!(refusals.count(), 1, "{}", ended.err);
 }
 
 #[test]
-fn requests_are_counted_by_route_and_paths_of_nothing_become_no_labels() {
+fn requests_are_counted_by_route_and_unknown_paths_become_no_labels() {
     let folder = Folder::new();
     let server = folder.serve();
     for number in 0..3 {

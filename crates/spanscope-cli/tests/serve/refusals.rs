@@ -37,7 +37,7 @@ impl Refused {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named_with_what_to_do() {
+fn an_address_in_use_is_named_with_the_fix() {
     let folder = Folder::new();
     let first = folder.serve();
     let address = first.address().to_string();
@@ -72,7 +72,7 @@ fn a_server_for_other_machines_needs_tokens() {
                 "127.0.0.1",
             ],
         );
-        assert!(!folder.db().exists(), "no store is made");
+        assert!(!folder.db().exists(), "no store is created");
     }
     let tokens = folder.file("tokens.txt", "of-acme-0123456789 acme\n");
     let mut command = folder.command(&["serve", "--listen", "0.0.0.0:0"]);
@@ -93,19 +93,19 @@ fn every_loopback_address_is_served_without_tokens() {
         let folder = Folder::new();
         let server = Serve::start(folder.command(&["serve", "--listen", address]));
         assert_ne!(server.address().port(), 0);
-        let said = format!(
+        let expected = format!(
             "spanscope: serving {} on {} for programs on this machine\n",
             folder.db().display(),
             server.url()
         );
-        assert_eq!(server.first_line, said);
+        assert_eq!(server.first_line, expected);
         assert_eq!(server.get("/ready").status, 200);
         server.stop();
     }
 }
 
 #[test]
-fn tokens_that_make_no_sense_are_refused_and_not_shown() {
+fn invalid_tokens_are_refused_and_not_shown() {
     const SECRET: &str = "s3cret-0123456789";
     let folder = Folder::new();
     let serve = || folder.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -137,7 +137,7 @@ fn tokens_that_make_no_sense_are_refused_and_not_shown() {
     let mut command = serve();
     command.args(["--tokens", "no/such/file"]);
     refused(command).assert_is(2, &["spanscope: ", "no/such/file", "can't be read"]);
-    assert!(!folder.db().exists(), "no store is made");
+    assert!(!folder.db().exists(), "no store is created");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_empty_variable_of_tokens_counts_as_unset() {
 }
 
 #[test]
-fn a_file_that_is_no_store_is_left_as_it_is() {
+fn a_file_that_is_not_a_store_is_refused_and_not_changed() {
     let folder = Folder::new();
     std::fs::write(folder.db(), "dear diary\n").unwrap();
     refused(folder.command(&["serve", "--listen", "127.0.0.1:0"])).assert_is(
@@ -170,9 +170,9 @@ fn a_file_that_is_no_store_is_left_as_it_is() {
 }
 
 #[test]
-fn words_that_make_no_sense_are_wrong_usage() {
+fn invalid_values_of_flags_are_wrong_usage() {
     let folder = Folder::new();
-    for (words, said) in [
+    for (words, expected) in [
         (["--listen", "localhost:4318"], "--listen"),
         (["--listen", "4318"], "--listen"),
         (["--retention", "soon"], "soon"),
@@ -180,7 +180,7 @@ fn words_that_make_no_sense_are_wrong_usage() {
     ] {
         let mut command = folder.command(&["serve"]);
         command.args(words);
-        refused(command).assert_is(2, &[said]);
-        assert!(!folder.db().exists(), "no store is made");
+        refused(command).assert_is(2, &[expected]);
+        assert!(!folder.db().exists(), "no store is created");
     }
 }

@@ -1,4 +1,4 @@
-//! Secrets that other programs send: none is stored in clear, by any protocol.
+//! Secrets that other programs send: none is stored in plain text, whatever the protocol.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
@@ -14,7 +14,7 @@ fn attribute(key: &str, value: Json) -> Json {
     json!({"key": key, "value": value})
 }
 
-/// Attributes that hold the secret in every form that OTLP has for it.
+/// Attributes with the secret in every type of value that OTLP has.
 fn attributes() -> Json {
     let text = |text: &str| json!({"stringValue": text});
     json!([
@@ -106,7 +106,7 @@ fn assert_masked(place: &str, text: &str) {
 }
 
 #[test]
-fn sent_and_imported_records_are_masked_at_every_depth_before_it_is_stored() {
+fn sent_and_imported_records_are_masked_at_every_depth_before_they_are_stored() {
     let folder = Folder::new();
     let server = folder.serve();
     for (path, body) in requests() {
@@ -158,7 +158,7 @@ fn sent_and_imported_records_are_masked_at_every_depth_before_it_is_stored() {
     assert_masked("the export", &exported);
     assert!(exported.contains("kept-1"), "{exported}");
 
-    // A store that an older build wrote, with its secrets in clear.
+    // A store of an older version, with secrets in plain text.
     change(
         &folder.db(),
         r#"UPDATE _span SET attributes = '{"password":"hunter2","a":{"jwt":"hunter2"},"eos_token":"kept-2"}';

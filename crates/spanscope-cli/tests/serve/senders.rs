@@ -1,5 +1,5 @@
 //! Published instrumentations of models and agents, run against a model server that counts its
-//! responses: `usage`, runs and errors have to agree with it.
+//! responses: `usage`, runs and errors must match its counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -85,17 +85,17 @@ impl Sent {
         })
     }
 
-    fn asked(&self, words: &[&str]) -> Json {
+    fn command_json(&self, words: &[&str]) -> Json {
         let mut command = self.folder.command(words);
         command.args(["--format", "json"]);
         serde_json::from_str(&finished(command)).unwrap()
     }
 
-    /// Returns the command's result, in the form of [`ModelServer::calls`]. The model server
+    /// Returns the command's result, in the format of [`ModelServer::calls`]. The model server
     /// responds as a dated model, which some instrumentations report in place of the requested one.
     fn usage(&self) -> BTreeMap<String, [u64; 5]> {
         let mut usage = BTreeMap::new();
-        for row in self.asked(&["usage"]).as_array().unwrap() {
+        for row in self.command_json(&["usage"]).as_array().unwrap() {
             assert_eq!(row["provider"], "openai", "{row}");
             let model = row["name"].as_str().unwrap();
             let model = model.strip_suffix("-2026-01-01").unwrap_or(model);
@@ -106,7 +106,9 @@ impl Sent {
                 row["name"].as_str().unwrap(),
             );
             let count = |field: &str| row[field].as_u64().unwrap();
-            let cached = self.asked(&["sql", &cached])[0]["cached"].as_u64().unwrap();
+            let cached = self.command_json(&["sql", &cached])[0]["cached"]
+                .as_u64()
+                .unwrap();
             let of = [
                 count("calls"),
                 count("errors"),
@@ -126,7 +128,7 @@ impl Sent {
             None => vec!["runs"],
         };
         let mut events = Vec::new();
-        for run in self.asked(&words).as_array().unwrap() {
+        for run in self.command_json(&words).as_array().unwrap() {
             let path = format!("/traces/{}/events?level=debug", run["task_id"].as_str().unwrap());
             events.extend(
                 json_of(&self.server.get(&path))["events"]
@@ -158,7 +160,7 @@ fn set<const N: usize>(texts: [&str; N]) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_openinference_sends_of_the_openai_sdk_is_counted_and_read_as_it_was() {
+fn spans_of_openinference_match_the_model_server() {
     let Some(sent) = Sent::by(Client::OpenInference) else {
         return;
     };
@@ -180,13 +182,13 @@ fn what_openinference_sends_of_the_openai_sdk_is_counted_and_read_as_it_was() {
         calls,
         set([&json!({"name": "weather", "arguments": {"city": "Oslo"}}).to_string()])
     );
-    let failed = sent.asked(&["traces", "--errors"]);
+    let failed = sent.command_json(&["traces", "--errors"]);
     assert_eq!(failed.as_array().unwrap().len(), 1, "{failed}");
     sent.server.stop();
 }
 
 #[test]
-fn what_pydantic_ai_sends_of_its_agents_is_counted_and_read_as_it_was() {
+fn spans_of_pydantic_ai_match_the_model_server() {
     let Some(sent) = Sent::by(Client::PydanticAi) else {
         return;
     };
@@ -207,7 +209,7 @@ fn what_pydantic_ai_sends_of_its_agents_is_counted_and_read_as_it_was() {
             "{event_type}: {events:#?}"
         );
     }
-    let by_agent = sent.asked(&["usage", "--by", "agent"]);
+    let by_agent = sent.command_json(&["usage", "--by", "agent"]);
     let calls = |agent: &str| {
         let mut rows = by_agent.as_array().unwrap().iter();
         rows.find(|row| row["name"] == agent)
@@ -215,7 +217,7 @@ fn what_pydantic_ai_sends_of_its_agents_is_counted_and_read_as_it_was() {
     };
     assert_eq!(calls("planner"), Some(2.into()), "{by_agent}");
     assert_eq!(calls("lost"), Some(1.into()), "{by_agent}");
-    let failed = sent.asked(&["runs", "--status", "failed"]);
+    let failed = sent.command_json(&["runs", "--status", "failed"]);
     let agents: BTreeSet<&str> = failed
         .as_array()
         .unwrap()
@@ -223,13 +225,13 @@ fn what_pydantic_ai_sends_of_its_agents_is_counted_and_read_as_it_was() {
         .map(|run| run["agent_id"].as_str().unwrap())
         .collect();
     assert_eq!(agents, ["careless", "lost"].into());
-    let tools = sent.asked(&["spans", "--errors", "--where", "gen_ai.tool.name=broken"]);
+    let tools = sent.command_json(&["spans", "--errors", "--where", "gen_ai.tool.name=broken"]);
     assert_eq!(tools.as_array().unwrap().len(), 1, "{tools}");
     sent.server.stop();
 }
 
 #[test]
-fn what_the_vercel_ai_sdk_sends_is_counted_and_read_as_it_was() {
+fn spans_of_the_vercel_ai_sdk_match_the_model_server() {
     let Some(sent) = Sent::by(Client::VercelAi) else {
         return;
     };
@@ -247,7 +249,7 @@ fn what_the_vercel_ai_sdk_sends_is_counted_and_read_as_it_was() {
         let found = contents(&events, event_type, of);
         assert!(found.contains(is), "{event_type}: {found:?}");
     }
-    let failed = sent.asked(&["traces", "--errors"]);
+    let failed = sent.command_json(&["traces", "--errors"]);
     assert_eq!(failed.as_array().unwrap().len(), 1, "{failed}");
     sent.server.stop();
 }

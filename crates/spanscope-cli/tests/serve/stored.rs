@@ -26,7 +26,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Returns what is stored of a service.
+    /// Returns the stored records of a service.
     pub(crate) fn stored(store: &SqliteStore, service: &str) -> Self {
         let filter = SpanFilter::default().service(service.to_owned()).limit(ALL);
         let listed = block_on(store.list_spans(filter)).unwrap();
@@ -96,7 +96,7 @@ fn points(store: &SqliteStore, service: &str) -> Vec<Json> {
     sorted(rows.filter(|point| point["service_name"] == service).collect())
 }
 
-/// Every measurement of these metrics by itself, in series.
+/// Returns each measurement of these metrics, not aggregated, as series.
 pub(crate) fn series<'m>(store: &SqliteStore, metrics: impl Iterator<Item = &'m str>) -> Vec<Json> {
     let metrics: BTreeSet<&str> = metrics.collect();
     let series = metrics.into_iter().flat_map(|metric| {
@@ -107,7 +107,7 @@ pub(crate) fn series<'m>(store: &SqliteStore, metrics: impl Iterator<Item = &'m 
     sorted(series.map(|series| json!(series)).collect())
 }
 
-/// In an order that does not depend on that of sending.
+/// Sorts documents independently of the order in which they were sent.
 pub(crate) fn sorted(mut documents: Vec<Json>) -> Vec<Json> {
     documents.sort_by_cached_key(|document| {
         let mut whole = document.clone();
@@ -121,7 +121,7 @@ pub(crate) fn sorted(mut documents: Vec<Json>) -> Vec<Json> {
     documents
 }
 
-/// Compares one by one, so that a difference is seen where it is.
+/// Compares one by one, so that a failure shows only the differing document.
 fn assert_same(what: &str, found: &[Json], expected: &[Json]) {
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(found, expected, "{what}");
@@ -135,6 +135,6 @@ fn assert_same(what: &str, found: &[Json], expected: &[Json]) {
     assert_eq!(
         beyond(expected, found),
         [] as [Json; 0],
-        "{what} that are not there"
+        "{what} that are missing"
     );
 }

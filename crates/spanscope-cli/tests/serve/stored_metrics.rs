@@ -19,7 +19,7 @@ fn serve(folder: &Folder, words: &[&str]) -> Serve {
     Serve::start(command)
 }
 
-/// Returns the samples of the two counters, by what they count and their labels.
+/// Returns the samples of the two counters, by their names and labels.
 fn counted(server: &Serve, token: Option<&str>) -> BTreeMap<String, u64> {
     let answer = server.ask("GET", "/metrics", token, None);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -38,7 +38,7 @@ fn counted(server: &Serve, token: Option<&str>) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn are<const N: usize>(samples: [(&str, u64); N]) -> BTreeMap<String, u64> {
+fn expected_samples<const N: usize>(samples: [(&str, u64); N]) -> BTreeMap<String, u64> {
     samples.map(|(series, value)| (series.to_owned(), value)).into()
 }
 
@@ -75,7 +75,7 @@ fn stored(server: &Serve, request: &Json) {
 }
 
 #[test]
-fn what_is_stored_is_counted_once_by_service_and_only_where_it_is_asked_for() {
+fn stored_records_are_counted_once_by_service_and_only_if_requested() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut request = span(TRACE, "00000000000000a1", "GET /orders");
@@ -93,10 +93,10 @@ fn what_is_stored_is_counted_once_by_service_and_only_where_it_is_asked_for() {
     server.stop();
 
     let server = serve(&folder, &[]);
-    // The second time like a sender that got no response.
+    // Sent twice, as by a sender that got no response.
     stored(&server, &shop);
     stored(&server, &shop);
-    let mut expected = are([
+    let mut expected = expected_samples([
         ("spans{kind=server,service=shop,status=error}", 1),
         ("spans{kind=server,service=shop,status=ok}", 1),
     ]);
@@ -123,7 +123,7 @@ fn what_is_stored_is_counted_once_by_service_and_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn tokens_that_were_counted_twice_are_withheld_and_no_counter_falls() {
+fn tokens_that_were_counted_twice_are_offset_and_no_counter_decreases() {
     let folder = Folder::new();
     let server = serve(&folder, &[]);
     let input = || counted(&server, None)["tokens{direction=input,model=small,provider=ollama}"];
@@ -131,7 +131,7 @@ fn tokens_that_were_counted_twice_are_withheld_and_no_counter_falls() {
     stored(&server, &traces(&[call(TRACE, outer, None, (100, 20))]));
     stored(&server, &traces(&[call(TRACE, inner, Some(between), (100, 20))]));
     assert_eq!(input(), 200);
-    // One call after all.
+    // Both spans describe the same call.
     let mut joins = span(TRACE, between, "between");
     joins["parentSpanId"] = json!(outer);
     stored(&server, &traces(&[joins]));
@@ -181,7 +181,7 @@ fn records_have_their_tenant_and_only_administrators_see_all() {
     }
     assert_eq!(
         counted(&server, Some("of-all-01234567890")),
-        are([
+        expected_samples([
             ("spans{kind=internal,service=api,status=ok,tenant=acme}", 1),
             ("spans{kind=internal,service=api,status=ok}", 1),
         ])
@@ -192,7 +192,7 @@ fn records_have_their_tenant_and_only_administrators_see_all() {
 }
 
 #[test]
-fn made_up_services_add_up_in_one_series() {
+fn services_beyond_the_limit_are_counted_in_one_series() {
     let folder = Folder::new();
     let server = serve(&folder, &[]);
     let spans = |number: u64| {
@@ -209,7 +209,7 @@ fn made_up_services_add_up_in_one_series() {
 }
 
 #[test]
-fn prometheus_sees_a_restart_as_a_reset_and_nothing_else() {
+fn prometheus_sees_a_reset_only_at_a_restart() {
     if !is_here("prometheus") {
         return;
     }

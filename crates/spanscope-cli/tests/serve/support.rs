@@ -81,7 +81,7 @@ pub(crate) fn spanscope(words: &[&str]) -> Command {
 pub(crate) struct Serve {
     process: Child,
     address: SocketAddr,
-    /// Where it takes gRPC, if it does.
+    /// The address for gRPC, if it is enabled.
     grpc: Option<SocketAddr>,
     /// The first line that it wrote.
     pub(crate) first_line: String,
@@ -96,7 +96,7 @@ pub(crate) struct Ended {
 }
 
 impl Serve {
-    /// Starts it and reads from its first line where it listens.
+    /// Starts the server, and reads its address from its first line.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut process = command
             .stdin(Stdio::null())
@@ -139,7 +139,7 @@ impl Serve {
         format!("http://{}", self.grpc.unwrap())
     }
 
-    pub(crate) fn takes_grpc(&self) -> bool {
+    pub(crate) fn serves_grpc(&self) -> bool {
         self.grpc.is_some()
     }
 
@@ -205,7 +205,7 @@ fn greeting(mut stderr: BufReader<ChildStderr>) -> (String, JoinHandle<String>) 
     let (sender, receiver) = mpsc::channel();
     let rest = std::thread::spawn(move || {
         let mut greeting = String::new();
-        // To its last line, or to the end of a program that does not get so far.
+        // Up to the last line of the greeting, or to the end of the output.
         while stderr.read_line(&mut greeting).unwrap() > 0 && !greeting.ends_with("end with Ctrl-C\n") {}
         let mut rest = match greeting.split_once('\n') {
             Some((_, rest)) => rest.to_owned(),
@@ -251,7 +251,7 @@ pub(crate) fn ids(number: u64) -> (String, String) {
     (format!("{:032x}", number + 1), format!("{:016x}", number + 1))
 }
 
-/// A span as OTLP has it in JSON.
+/// A span in OTLP's JSON.
 pub(crate) fn span(trace_id: &str, span_id: &str, name: &str) -> Json {
     let now = Timestamp::now().as_nanos();
     json!({
@@ -329,7 +329,7 @@ impl Client {
         Some(finished(command))
     }
 
-    /// Returns whether it is available; if not, that is reported.
+    /// Returns whether the client is available, and reports if it is not.
     pub(crate) fn is_here(self) -> bool {
         self.command().is_some()
     }
@@ -349,7 +349,7 @@ impl Client {
             Self::Generated => ("SPANSCOPE_PYTHON_API", "api/generated_client.py"),
         };
         let Some(place) = std::env::var(variable).ok().filter(|place| !place.is_empty()) else {
-            skip(&format!("{variable} does not say where the client is; {FROM}"));
+            skip(&format!("{variable} does not name the client; {FROM}"));
             return None;
         };
         let program = match self {

@@ -23,7 +23,7 @@ const SPAN: &str = "00000000000000a1";
 const OPEN: [&str; 3] = ["/health", "/openapi.json", "/ready"];
 /// Exchanges a token for a session of the pages, which their tests cover.
 const SESSION: &str = "/ui/api/session";
-/// The ends of paths of streams that last as long as their reader.
+/// The ends of the paths of streams without an end.
 const ENDLESS: [&str; 2] = ["/ui/api/changes", "/live"];
 
 /// Returns every other method and path of the server.
@@ -82,7 +82,7 @@ fn both_ways(check: impl Fn(&Folder, &Serve)) {
 }
 
 #[test]
-fn without_a_token_that_is_known_nothing_is_answered_but_health_and_what_there_is_to_ask() {
+fn without_a_known_token_only_health_checks_and_the_api_document_are_served() {
     both_ways(|_, server| {
         // An unknown method reveals no more.
         let unknown = ("GET".to_owned(), "/v1/traces".to_owned());
@@ -118,7 +118,7 @@ fn without_a_token_that_is_known_nothing_is_answered_but_health_and_what_there_i
 }
 
 #[test]
-fn what_is_refused_for_its_token_is_not_stored() {
+fn an_unauthorized_request_is_not_stored() {
     both_ways(|folder, server| {
         let batch = traces(&[span(TRACE, SPAN, "unauthorized")]);
         assert_eq!(server.ask("POST", "/v1/traces", None, Some(&batch)).status, 401);
@@ -217,7 +217,7 @@ fn seen(server: &Serve, token: &str) -> Json {
 }
 
 #[test]
-fn a_tenant_sees_its_own_and_an_administrator_sees_all() {
+fn a_tenant_sees_its_own_records_and_an_administrator_sees_all() {
     both_ways(|folder, server| {
         let nothing = json!({"trace": null, "span": null, "input": null});
         let of = |trace: &str, who: &str| json!({"trace": trace, "span": who, "input": format!("what {who} asked")});
@@ -281,7 +281,7 @@ fn check_datasets(folder: &Folder) {
     assert_eq!(rows("seen.jsonl"), ["acme", "acme", "admin", "other"]);
 }
 
-/// No route lists log events; the tenants of the file do.
+/// No route lists log events, so the file is read for each tenant.
 fn check_logs(folder: &Folder) {
     for who in ["acme", "other"] {
         let store = folder.store().for_tenant(&who.parse().unwrap());
@@ -294,7 +294,7 @@ fn check_logs(folder: &Folder) {
 
 #[cfg(feature = "otlp")]
 #[test]
-fn a_program_with_our_bridge_brings_its_token_by_the_variable_of_headers() {
+fn a_program_with_the_otlp_bridge_sends_its_token_in_the_configured_headers() {
     let folder = Folder::new();
     let server = folder.serve_with_tokens(LIST);
     let own = Folder::new();
@@ -326,9 +326,9 @@ fn a_token_file_that_others_can_read_is_reported() {
         let server = Serve::start(command);
         server.signal(spanscope_tests::process::Signal::TERM);
         let ended = server.end();
-        let said = ended.err.contains(&format!("chmod 600 {}", file.display()));
+        let is_warned = ended.err.contains(&format!("chmod 600 {}", file.display()));
         assert_eq!(
-            (ended.code, said),
+            (ended.code, is_warned),
             (Some(0), is_reported),
             "{mode:o}: {}",
             ended.err

@@ -1,4 +1,4 @@
-//! The server that is asked over HTTP.
+//! The HTTP server.
 
 use axum::Router;
 use axum::extract::{MatchedPath, Path, State};

@@ -2,7 +2,7 @@
 //! which calls a tool of `chain tools`, an MCP server on its standard input and output. Each starts
 //! the next one, prints its address if it has one, and runs until its standard input ends.
 //!
-//! No line of them reads or writes a `traceparent`.
+//! None of them reads or writes a `traceparent` itself.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod front;

@@ -55,6 +55,6 @@ async fn count(tools: Peer<RoleClient>, request: Request<String>) -> Result<Resp
     let result = result.map_err(|error| Status::unavailable(error.to_string()))?;
     match result.content.first().and_then(|content| content.as_text()) {
         Some(text) => Ok(Response::new(text.text.clone())),
-        None => Err(Status::internal("the tool gave no text")),
+        None => Err(Status::internal("the tool returned no text")),
     }
 }

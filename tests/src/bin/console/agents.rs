@@ -2,7 +2,7 @@
 
 use crate::levels::at_every_level;
 
-pub(crate) fn say_all() {
+pub(crate) fn log_all() {
     at_every_level!("agents");
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use spanscope::{LevelFilter, LevelHandle};
 
-fn say(when: &str) {
+fn log_at_both_levels(when: &str) {
     tracing::debug!(target: "inference", "debug {when}");
     tracing::info!(target: "inference", "info {when}");
     log::debug!(target: "inference::logged", "debug {when}");
@@ -13,16 +13,16 @@ fn say(when: &str) {
 
 /// The same two callsites, which `tracing` has registered before the first change.
 pub(crate) fn back_and_forth(levels: &LevelHandle) {
-    say("before");
+    log_at_both_levels("before");
     levels.set("inference", LevelFilter::Debug).unwrap();
-    say("lowered");
+    log_at_both_levels("lowered");
     levels.set("inference", LevelFilter::Error).unwrap();
-    say("raised");
+    log_at_both_levels("raised");
     assert!(levels.apply("inference=info").is_empty());
-    say("back");
+    log_at_both_levels("back");
     assert!(levels.set("nosuch", LevelFilter::Debug).is_err());
     assert_eq!(levels.apply("nosuch=debug, inference=loud").len(), 2);
-    say("after bad ones");
+    log_at_both_levels("after bad ones");
 }
 
 /// Threads that log at a level that is always on, while another one's level changes.

@@ -23,24 +23,24 @@ impl fmt::Debug for Logs {
     }
 }
 
-pub(crate) fn say_all() {
+pub(crate) fn log_all() {
     let _outer = tracing::info_span!("outer", value = ?Logs(2)).entered();
     tracing::info!(value = ?Logs(2), "around");
     std::panic::set_hook(Box::new(|_| {}));
     let caught = std::panic::catch_unwind(|| {
         tracing::info!(before = 1, value = ?Panics, after = 2, "with a value that panics");
     });
-    say_whether("event", caught.is_ok());
+    log_whether("event", caught.is_ok());
     let caught = std::panic::catch_unwind(|| {
         let _span =
             tracing::info_span!("span with a value that panics", before = 1, value = ?Panics).entered();
         tracing::info!(value = ?Logs(0), "in it");
     });
-    say_whether("span", caught.is_ok());
+    log_whether("span", caught.is_ok());
     let _ = std::panic::take_hook();
     tracing::info!("afterwards");
 }
 
-fn say_whether(what: &str, went_on: bool) {
+fn log_whether(what: &str, went_on: bool) {
     tracing::info!("the {what} {}", if went_on { "went on" } else { "unwound" });
 }

@@ -25,12 +25,12 @@ pub(crate) fn dozen() {
     }
 }
 
-/// One line after the other, until the log file takes them.
+/// Logs lines until the log file exists.
 pub(crate) fn until_logged(file: &str, guard: &spanscope::Guard) {
     spanscope_tests::wait_for("the log file", || {
         tracing::info!("still here");
         guard.flush(spanscope_tests::PATIENCE).unwrap();
-        // So that the limit of lines does not step in.
+        // So that the rate limit does not apply.
         std::thread::sleep(std::time::Duration::from_millis(50));
         std::fs::metadata(file).ok()
     });

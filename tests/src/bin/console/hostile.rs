@@ -6,7 +6,7 @@ use crate::levels::foreign;
 const NASTY: &str = "x\nERROR    00:00:00.000 forged: by a line end\r\x1b[31mred\x1b[2K\x1b]0;title\x07\u{202e}\
                      desrever\u{2066}\t\u{9b}31m\u{200b}[bold red]marked[/bold red] [link=https://evil.example]here[/link]";
 
-pub(crate) fn say_all() {
+pub(crate) fn log_all() {
     tracing::info!(value = NASTY, shown = %NASTY, debugged = ?NASTY, "values");
     tracing::info_span!("span", value = NASTY, otel.name = NASTY, category = NASTY)
         .in_scope(|| tracing::error!(error = NASTY, "in a span"));

@@ -6,12 +6,12 @@ use tracing_core::{Event, Level, LevelFilter, Metadata, dispatcher};
 
 /// Each level, from a place that a target, a field or the module names.
 macro_rules! at_every_level {
-    ($place:literal $(, $setting:tt : $value:expr)? $(; $field:ident = $said:literal)?) => {{
-        tracing::error!($($setting: $value,)? $($field = $said,)? "{} at error", $place);
-        tracing::warn!($($setting: $value,)? $($field = $said,)? "{} at warn", $place);
-        tracing::info!($($setting: $value,)? $($field = $said,)? "{} at info", $place);
-        tracing::debug!($($setting: $value,)? $($field = $said,)? "{} at debug", $place);
-        tracing::trace!($($setting: $value,)? $($field = $said,)? "{} at trace", $place);
+    ($place:literal $(, $setting:tt : $value:expr)? $(; $field:ident = $text:literal)?) => {{
+        tracing::error!($($setting: $value,)? $($field = $text,)? "{} at error", $place);
+        tracing::warn!($($setting: $value,)? $($field = $text,)? "{} at warn", $place);
+        tracing::info!($($setting: $value,)? $($field = $text,)? "{} at info", $place);
+        tracing::debug!($($setting: $value,)? $($field = $text,)? "{} at debug", $place);
+        tracing::trace!($($setting: $value,)? $($field = $text,)? "{} at trace", $place);
     }};
 }
 pub(crate) use at_every_level;
@@ -96,8 +96,8 @@ fn records_at_every_level() {
     }
 }
 
-pub(crate) fn say_all() {
-    crate::agents::say_all();
+pub(crate) fn log_all() {
+    crate::agents::log_all();
     at_every_level!("own");
     at_every_level!("core", target: "core::routers");
     at_every_level!("field"; category = "safety");

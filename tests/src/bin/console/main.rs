@@ -110,27 +110,27 @@ fn built() -> Result<Guard, InitError> {
 
 fn do_work(work: &str, guard: &Guard) {
     match work {
-        "story" => story::tell(),
-        "levels" => levels::say_all(),
-        "measures" => measures::say_all(),
+        "story" => story::log_all(),
+        "levels" => levels::log_all(),
+        "measures" => measures::log_all(),
         "changes" => changes::back_and_forth(guard.levels().unwrap()),
         "changes-on-many-threads" => changes::on_many_threads(guard.levels().unwrap()),
-        "records" => records::say_all(),
+        "records" => records::log_all(),
         "flood" => floods::flood(),
         "lines" => floods::lines(),
-        "hostile" => hostile::say_all(),
-        "debugs" => debugs::say_all(),
+        "hostile" => hostile::log_all(),
+        "debugs" => debugs::log_all(),
         error if error.starts_with("error-") => errors::log(error.trim_start_matches("error-")),
         "printed-and-logged" => synchronous::print_and_log(),
         "logged-while-printing" => synchronous::log_while_printing(),
         "logged-and-killed" => synchronous::log_and_be_killed(),
         "own-logger-had" => settings::own_logger_had(),
-        "once" => settings::say_once(),
-        "both" => settings::say_by_both(),
+        "once" => settings::log_once(),
+        "both" => settings::log_by_both(),
         "side-by-side" => shapes::side_by_side(),
         "odd-spans" => shapes::odd_spans(),
         "wide-span" => shapes::wide_span(),
-        "said" => shapes::said(),
+        "said" => shapes::log_markup(),
         "dozen" => floods::dozen(),
         "story-begins" => story::begin(),
         "init-again" => {
@@ -148,20 +148,20 @@ fn do_work(work: &str, guard: &Guard) {
         "stats" => {
             let stats = guard.console_stats().unwrap();
             let dropped = stats.dropped;
-            say(&format!(
+            report(&format!(
                 "console {} {} {} {}",
                 stats.offered, stats.stored, dropped.queue_full, dropped.write_failed
             ));
         }
         "store-stats" => {
             let stats = guard.stats().unwrap();
-            say(&format!(
+            report(&format!(
                 "store {} {} {} {}",
                 stats.offered, stats.stored, stats.dropped.queue_full, stats.dropped.write_failed
             ));
         }
-        "worked" => say("worked"),
-        "max-level" => say(&tracing::level_filters::LevelFilter::current().to_string()),
+        "worked" => report("worked"),
+        "max-level" => report(&tracing::level_filters::LevelFilter::current().to_string()),
         "wait" => {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();
@@ -170,13 +170,13 @@ fn do_work(work: &str, guard: &Guard) {
             let _doomed = tracing::info_span!("doomed").entered();
             panic!("as asked");
         }
-        // The test ends it; the limit is for a test that died.
+        // The test ends it; the limit applies if the test has died.
         "hang" => std::thread::sleep(Duration::from_secs(120)),
         other => panic!("no work {other}"),
     }
 }
 
-fn say(line: &str) {
+fn report(line: &str) {
     println!("{line}");
     std::io::stdout().flush().unwrap();
 }

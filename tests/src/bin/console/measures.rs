@@ -2,7 +2,7 @@
 
 use tracing::field::Empty;
 
-pub(crate) fn say_all() {
+pub(crate) fn log_all() {
     let call = tracing::info_span!(
         "chat",
         model_id = "llama-3",

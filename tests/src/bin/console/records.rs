@@ -2,7 +2,7 @@
 
 use crate::levels::foreign_record;
 
-pub(crate) fn say_all() {
+pub(crate) fn log_all() {
     log::info!("from [bold]own module[/bold]");
     crate::agents::log_something();
     log::info!(target: "tools::search", "from tools");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use spanscope::Guard;
 
-/// Records that the program's own logger took.
+/// The number of records that the program's own logger received.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 struct OwnLogger;
@@ -39,7 +39,7 @@ pub(crate) fn set_up_in_vain(setup: &str) -> Guard {
         }
         "shown-error" => {
             let error = spanscope::try_init().unwrap_err();
-            crate::say(&format!("shown: {error}"));
+            crate::report(&format!("shown: {error}"));
             drop(error);
             std::process::exit(0);
         }
@@ -49,7 +49,7 @@ pub(crate) fn set_up_in_vain(setup: &str) -> Guard {
 }
 
 pub(crate) fn own_logger_had() {
-    crate::say(&format!("the logger had {}", TAKEN.load(Ordering::Relaxed)));
+    crate::report(&format!("the logger had {}", TAKEN.load(Ordering::Relaxed)));
 }
 
 /// Logs by both crates from one place.
@@ -60,8 +60,9 @@ macro_rules! both {
     };
 }
 
-/// One of each kind, in a program that may be built with `tracing/log-always` and without levels.
-pub(crate) fn say_once() {
+/// Logs one record of each kind, in a program that may be built with `tracing/log-always` and
+/// without levels.
+pub(crate) fn log_once() {
     let _span = tracing::info_span!("a span of tracing").entered();
     tracing::info!(count = 1, "an event of tracing");
     tracing::debug!("a finer event of tracing");
@@ -71,6 +72,6 @@ pub(crate) fn say_once() {
     log::debug!("a finer record of log");
 }
 
-pub(crate) fn say_by_both() {
+pub(crate) fn log_by_both() {
     both!("said by both");
 }

@@ -51,7 +51,7 @@ pub(crate) fn odd_spans() {
     continued.record_attribute("undeclared", 7_i64);
     assert!(
         continued.set_remote_parent(trace, parent).is_err(),
-        "its ids are known now"
+        "its ids are already in use"
     );
 
     let quiet = info_span!("only a parent");
@@ -92,7 +92,7 @@ pub(crate) fn wide_span() {
 
 /// Messages that look like markup: with data in it, requested, and with a field that only has the
 /// name.
-pub(crate) fn said() {
+pub(crate) fn log_markup() {
     let data = r"[bold]x[/bold] in C:\new\[tmp] \[0] [/]";
     tracing::info!("user said: {data}");
     tracing::info!(markup = true, r"[bold]asked[/bold] for, see \[tmp]");

@@ -1,4 +1,4 @@
-//! A small run as an agent has it: spans, a message with markup, an error with its causes, a long
+//! A small run of an agent: spans, a message with markup, an error with its causes, a long
 //! line.
 
 use std::fmt;
@@ -29,7 +29,7 @@ impl std::error::Error for ToolError {
     }
 }
 
-pub(crate) fn tell() {
+pub(crate) fn log_all() {
     let _run = tracing::info_span!("agent_run", session = "abc-1", steps = 2).entered();
     tracing::info!(
         model = "tiny",

@@ -12,7 +12,7 @@ pub(crate) fn print_and_log() {
     }
 }
 
-/// Logs from its `Debug`.
+/// Logs from its `Display`.
 struct Logs;
 
 impl fmt::Display for Logs {

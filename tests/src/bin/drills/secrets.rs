@@ -25,7 +25,7 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-pub(crate) fn say_all() {
+pub(crate) fn log_all() {
     let map = BTreeMap::from([("user", "ann"), ("api_key", "hunter2")]);
     let login = Login {
         user: "ann",

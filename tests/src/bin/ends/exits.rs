@@ -101,7 +101,7 @@ pub(crate) fn run(scenario: &str) {
         "exit-hindered" => {
             let _guard = spanscope::init();
             tracing::info!("recorded before");
-            crate::say("ready");
+            crate::report("ready");
             // The test has locked the store meanwhile, and nothing reads the log file.
             std::io::stdin().read_line(&mut String::new()).unwrap();
             for _ in 0..3 {
@@ -116,11 +116,11 @@ pub(crate) fn run(scenario: &str) {
             }
             // The test has locked the store meanwhile, its collector never responds, and stderr is
             // full.
-            crate::say("ready");
+            crate::report("ready");
             std::io::stdin().read_line(&mut String::new()).unwrap();
             let began = std::time::Instant::now();
             drop(guard);
-            crate::say(&began.elapsed().as_millis().to_string());
+            crate::report(&began.elapsed().as_millis().to_string());
         }
         other => panic!("no scenario {other}"),
     }

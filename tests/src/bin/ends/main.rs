@@ -27,8 +27,8 @@ fn main() {
     }
 }
 
-/// Tells the test how far the program is.
-fn say(word: &str) {
+/// Reports progress to the test.
+fn report(word: &str) {
     println!("{word}");
     std::io::stdout().flush().unwrap();
 }

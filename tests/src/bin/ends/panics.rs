@@ -18,15 +18,15 @@ pub(crate) fn run(scenario: &str) {
     if scenario == "panic-off" {
         let builder = spanscope::Builder::try_from_env().unwrap();
         let _guard = builder.record_panics(false).try_init().unwrap();
-        return fall("doomed");
+        return panic_in_span("doomed");
     }
     let _guard = spanscope::init();
     tracing::info!("recorded before the end");
     match scenario {
-        "panic-main" => fall("doomed"),
+        "panic-main" => panic_in_span("doomed"),
         "panic-thread" => {
             let thread = std::thread::Builder::new().name("worker".to_owned());
-            let thread = thread.spawn(|| fall("doomed")).unwrap();
+            let thread = thread.spawn(|| panic_in_span("doomed")).unwrap();
             assert!(thread.join().is_err());
             tracing::info!("after the panic");
         }
@@ -43,11 +43,11 @@ pub(crate) fn run(scenario: &str) {
         }
         "panic-caught" => {
             for _ in 0..3 {
-                assert!(panic::catch_unwind(|| fall("doomed")).is_err());
+                assert!(panic::catch_unwind(|| panic_in_span("doomed")).is_err());
             }
             tracing::info!("after the panic");
         }
-        "panic-abort-in-hook" => fall("doomed"),
+        "panic-abort-in-hook" => panic_in_span("doomed"),
         "panic-not-unwinding" => cannot_unwind(),
         "panic-abort" => {
             let _span = tracing::info_span!("doomed").entered();
@@ -58,11 +58,11 @@ pub(crate) fn run(scenario: &str) {
     }
 }
 
-fn fall(span: &'static str) {
+fn panic_in_span(span: &'static str) {
     let _span = tracing::info_span!("request", otel.name = span).entered();
     panic!("as asked");
 }
 
 extern "C" fn cannot_unwind() {
-    fall("doomed");
+    panic_in_span("doomed");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::say;
+use crate::report;
 
 /// Both signals set the same flag.
 fn flag() -> Arc<AtomicBool> {
@@ -38,7 +38,7 @@ pub(crate) fn run(scenario: &str) {
             let builder = spanscope::Builder::try_from_env().unwrap();
             let _guard = builder.signals(spanscope::Signals::Flush).try_init().unwrap();
             tracing::info!("recorded before the signal");
-            say("ready");
+            report("ready");
             read_a_line();
             tracing::info!("recorded after the signal");
             std::process::exit(7);
@@ -59,7 +59,7 @@ pub(crate) fn run(scenario: &str) {
                 let mut term = signal(SignalKind::terminate()).unwrap();
                 let mut int = signal(SignalKind::interrupt()).unwrap();
                 tracing::info!("recorded before the signal");
-                say("ready");
+                report("ready");
                 tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
             });
             tracing::info!("recorded after the signal");
@@ -68,7 +68,7 @@ pub(crate) fn run(scenario: &str) {
         "signal-ignored" => {
             let _guard = spanscope::init();
             tracing::info!("recorded before the signal");
-            say("ready");
+            report("ready");
             read_a_line();
             tracing::info!("recorded after the signal");
             std::process::exit(7);
@@ -83,14 +83,14 @@ pub(crate) fn run(scenario: &str) {
 
 fn wait_for_the_end() {
     tracing::info!("recorded before the signal");
-    say("ready");
-    // The test ends it; the limit is for a test that died.
+    report("ready");
+    // The test ends it; the limit applies if the test has died.
     std::thread::sleep(Duration::from_secs(120));
 }
 
 fn finish_at(flag: &AtomicBool) {
     tracing::info!("recorded before the signal");
-    say("ready");
+    report("ready");
     while !flag.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(5));
     }

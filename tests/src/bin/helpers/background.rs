@@ -29,7 +29,7 @@ struct Background {
 
 impl Background {
     /// Starts a task in the current span. It works in that span once it is released.
-    fn leave(&mut self) {
+    fn start_task(&mut self) {
         let mut is_free = self.let_go.subscribe();
         let task = async move {
             is_free.wait_for(|is_free| *is_free).await.unwrap();
@@ -41,7 +41,7 @@ impl Background {
     }
 }
 
-fn over(name: &str) {
+fn print_end(name: &str) {
     println!("{name}\t{}", Timestamp::now().as_nanos());
 }
 
@@ -72,9 +72,9 @@ async fn helpers(background: &mut Background) {
         ($($helper:expr => $name:literal,)*) => {
             $(
                 let helper = $helper;
-                helper.run(async { background.leave() }).await;
+                helper.run(async { background.start_task() }).await;
                 drop(helper);
-                over($name);
+                print_end($name);
             )*
         };
     }
@@ -94,16 +94,16 @@ async fn helpers(background: &mut Background) {
 async fn requests(background: &mut Background) {
     let layer = RequestMetricsLayer::new();
     let whole = layer.layer(service_fn(|_: Request<()>| {
-        background.leave();
+        background.start_task();
         async { Ok::<_, Infallible>(Response::new(Full::new(&b"whole"[..]))) }
     }));
     let request = Request::get("/whole").body(()).unwrap();
     let response = whole.oneshot(request).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "whole");
-    over("GET whole");
+    print_end("GET whole");
 
     let streamed = layer.layer(service_fn(|_: Request<()>| {
-        background.leave();
+        background.start_task();
         let frames = [&b"in "[..], b"parts"].map(|part| Ok::<_, Infallible>(http_body::Frame::data(part)));
         let body = StreamBody::new(futures_util::stream::iter(frames));
         async { Ok::<_, Infallible>(Response::new(body)) }
@@ -115,7 +115,7 @@ async fn requests(background: &mut Background) {
         frame.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    over("GET streamed");
+    print_end("GET streamed");
 }
 
 /// A run of an agent as a future, and one as a stream. A handle of each is kept as well.
@@ -124,21 +124,21 @@ async fn runs(background: &mut Background) {
     let handle = run.handle();
     let traced = run
         .run(async {
-            background.leave();
+            background.start_task();
             Ok::<_, Infallible>(())
         })
         .await;
-    over("invoke_agent runner");
+    print_end("invoke_agent runner");
     assert_eq!(traced.task_id, "task-run");
 
     let run = AgentRun::new("streamer").task("task-stream").start();
     let second_handle = run.handle();
     let items = futures_util::stream::iter([1, 2]).map(|number| {
-        background.leave();
+        background.start_task();
         Ok::<_, Infallible>(number)
     });
     let items: Vec<_> = run.stream(items).collect().await;
-    over("invoke_agent streamer");
+    print_end("invoke_agent streamer");
     assert_eq!(items.len(), 2);
 
     let mut is_free = background.let_go.subscribe();

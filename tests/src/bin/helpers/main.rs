@@ -1,5 +1,5 @@
-//! A program for tests to run: `helpers WORK`, which does one piece of work and ends. Most of it is
-//! done under `spanscope::init()`, as its environment has it.
+//! A program for tests to run: `helpers WORK`, which does one piece of work and ends. Most of it
+//! runs under `spanscope::init()`, with the sinks of the environment.
 #![expect(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 mod background;

@@ -1,4 +1,4 @@
-//! A file that imports what many programs import, and uses every helper: no name of Spanscope may
+//! A file that imports the traits that many programs import, and uses every helper: no name of Spanscope may
 //! be hidden by a trait of `tracing` or of OpenTelemetry, or be ambiguous with one.
 
 use std::future::Future;

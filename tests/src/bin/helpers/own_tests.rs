@@ -9,7 +9,7 @@ use spanscope::testing::TestStore;
 use spanscope::{Categories, CategoryFilter, Levels};
 use tracing::instrument::WithSubscriber as _;
 
-/// How many tests run side by side.
+/// The number of tests that run in parallel.
 const TESTS: u64 = 8;
 
 pub(crate) fn run_all() {

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, info_span};
 #[derive(Clone)]
 struct Route(&'static str);
 
-/// Where requests are routed before the middleware sees them.
+/// Returns a request with its route, which a framework sets before the middleware runs.
 fn routed(path: &str) -> Request<()> {
     let mut request = Request::get(path).body(()).unwrap();
     let route = match path.trim_start_matches('/').split_once('/') {

@@ -7,7 +7,7 @@ use spanscope::{Categories, CategoryFilter, ConsoleLayer, LevelFilter, Levels, S
 use tracing::{Level, info, info_span, warn, warn_span};
 use tracing_subscriber::prelude::*;
 
-/// Logs from its `Debug`.
+/// Logs from its `Display`.
 struct Chatty(&'static str);
 
 impl fmt::Display for Chatty {
@@ -45,7 +45,7 @@ pub(crate) fn nested() {
     );
 }
 
-/// The same where a sink formats what records.
+/// The same while a sink formats a text that logs.
 pub(crate) fn formatted() {
     info!("hidden text: {}", Chatty("a text"));
     log::info!(target: "values::own", "hidden log record: {}", Chatty("a log record"));
@@ -53,7 +53,7 @@ pub(crate) fn formatted() {
 }
 
 /// Checks whether a level is enabled, and records nothing.
-pub(crate) fn asked() {
+pub(crate) fn checked_levels() {
     let ask = || u8::from(tracing::enabled!(Level::INFO));
     warn!(value = ask(), "shown event that asked");
     drop(warn_span!("shown span that asked", value = ask()));

@@ -30,7 +30,7 @@ fn main() {
         "filtered" => {
             filters::nested();
             filters::formatted();
-            filters::asked();
+            filters::checked_levels();
         }
         "repeated" => late::repeated(),
         "many keys" => late::many_keys(),

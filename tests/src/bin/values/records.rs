@@ -89,7 +89,7 @@ pub(crate) fn of_the_log_crate() {
     }
 }
 
-/// Logs from its `Debug`.
+/// Logs from its `Display`.
 struct LogsToo;
 
 impl std::fmt::Display for LogsToo {
@@ -100,7 +100,7 @@ impl std::fmt::Display for LogsToo {
     }
 }
 
-/// Panics in its `Debug`.
+/// Panics in its `Display`.
 #[derive(Debug)]
 struct Fails;
 

@@ -3,11 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use super::super::support::{Folder, Serve};
-use super::{asked, remark, send};
+use super::{command_json, remark, send};
 
-/// The row of a model: calls, errors, input, output.
+/// Returns the row of `usage` with this name.
 fn usage(folder: &Folder, by: &str, name: &str) -> Json {
-    let rows = asked(folder, &["usage", "--by", by]);
+    let rows = command_json(folder, &["usage", "--by", by]);
     let found = rows.as_array().unwrap().iter().find(|row| row["name"] == name);
     found.unwrap_or_else(|| panic!("{name}: {rows}")).clone()
 }
@@ -17,7 +17,7 @@ fn counts(row: &Json) -> [u64; 4] {
 }
 
 #[test]
-fn what_claude_code_logs_is_counted_and_a_run_of_its_session() {
+fn events_of_claude_code_are_counted_and_form_a_run_of_its_session() {
     let folder = Folder::new();
     let server = folder.serve();
     let of = "12-coding-agents-logs/claude-code.json";
@@ -33,7 +33,7 @@ fn what_claude_code_logs_is_counted_and_a_run_of_its_session() {
         counts(&usage(&folder, "agent", "claude-code")),
         [2, 1, 18_903, 250]
     );
-    let cached = asked(
+    let cached = command_json(
         &folder,
         &[
             "sql",
@@ -45,13 +45,13 @@ fn what_claude_code_logs_is_counted_and_a_run_of_its_session() {
         (&json!(18_000), &json!(900)),
         "{cached}"
     );
-    let runs = asked(&folder, &["runs", "--session", "cc-sess-1"]);
+    let runs = command_json(&folder, &["runs", "--session", "cc-sess-1"]);
     assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
     assert_eq!(
         (&runs[0]["task_id"], &runs[0]["agent_id"]),
         (&json!("cc-sess-1"), &json!("claude-code"))
     );
-    let run = asked(&folder, &["run", "cc-sess-1"]);
+    let run = command_json(&folder, &["run", "cc-sess-1"]);
     assert_eq!(
         (
             &run["summary"]["total_llm_calls"],
@@ -75,8 +75,8 @@ fn what_claude_code_logs_is_counted_and_a_run_of_its_session() {
         ),
         (&json!("Bash"), &json!("exit 1"), &json!(0.08))
     );
-    // The lines are all there, each in its session.
-    let logs = asked(&folder, &["logs"]);
+    // All lines are stored, in the trace of their session.
+    let logs = command_json(&folder, &["logs"]);
     assert_eq!(logs.as_array().unwrap().len(), 4, "{logs}");
     let traces: Vec<&Json> = logs
         .as_array()
@@ -126,7 +126,7 @@ fn sent(server: &Serve, body: &Json) {
 
 /// The last event of a streamed response reports it; a failed request reports itself.
 #[test]
-fn what_codex_logs_is_counted_once_a_response() {
+fn events_of_codex_are_counted_once_per_response() {
     let folder = Folder::new();
     let server = folder.serve();
     let of = |name: &str, more: Json| {
@@ -179,8 +179,8 @@ fn what_codex_logs_is_counted_once_a_response() {
     sent(&server, &again);
     let row = usage(&folder, "model", "gpt-cx");
     assert_eq!(counts(&row), [2, 1, 5_000, 70]);
-    assert_eq!(row["cost"], Json::Null, "it tells none");
-    let run = asked(&folder, &["run", "cx-1", "--level", "debug"]);
+    assert_eq!(row["cost"], Json::Null, "it reports none");
+    let run = command_json(&folder, &["run", "cx-1", "--level", "debug"]);
     assert_eq!(run["summary"]["total_tool_calls"], 1);
     let tool = run["events"]
         .as_array()
@@ -189,7 +189,7 @@ fn what_codex_logs_is_counted_once_a_response() {
         .find(|event| event["event_type"] == "tool_call_completed");
     assert_eq!(tool.unwrap()["outputs"], json!({"result": "README.md"}));
     assert_eq!(
-        asked(&folder, &["runs", "--user", "u-2"])
+        command_json(&folder, &["runs", "--user", "u-2"])
             .as_array()
             .unwrap()
             .len(),
@@ -199,7 +199,7 @@ fn what_codex_logs_is_counted_once_a_response() {
 }
 
 #[test]
-fn what_the_gemini_cli_logs_is_counted_with_its_thoughts() {
+fn events_of_the_gemini_cli_are_counted_including_thoughts() {
     let folder = Folder::new();
     let server = folder.serve();
     let body = logs(
@@ -215,7 +215,7 @@ fn what_the_gemini_cli_logs_is_counted_with_its_thoughts() {
     );
     sent(&server, &body);
     assert_eq!(counts(&usage(&folder, "model", "gemini-g")), [1, 0, 12_000, 770]);
-    let failed = asked(&folder, &["spans", "--errors"]);
+    let failed = command_json(&folder, &["spans", "--errors"]);
     assert_eq!(failed.as_array().unwrap().len(), 1, "{failed}");
     assert_eq!(
         (
@@ -234,7 +234,7 @@ fn what_the_gemini_cli_logs_is_counted_with_its_thoughts() {
 
 /// Such an agent sends its spans itself, which report the same.
 #[test]
-fn events_in_a_trace_are_lines_and_no_calls() {
+fn events_inside_a_trace_are_log_lines_and_not_calls() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut body = logs(
@@ -246,7 +246,7 @@ fn events_in_a_trace_are_lines_and_no_calls() {
     body["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["traceId"] =
         "0af7651916cd43dd8448eb211c80319c".into();
     sent(&server, &body);
-    assert_eq!(asked(&folder, &["logs"]).as_array().unwrap().len(), 1);
+    assert_eq!(command_json(&folder, &["logs"]).as_array().unwrap().len(), 1);
     let mut none = folder.command(&["usage"]);
     assert_eq!(none.output().unwrap().status.code(), Some(3));
     server.stop();
@@ -255,7 +255,7 @@ fn events_in_a_trace_are_lines_and_no_calls() {
 /// The plugin that most people use names its scope, the other one its events; both count as Claude
 /// Code does.
 #[test]
-fn what_the_plugins_of_opencode_log_is_counted() {
+fn events_of_the_plugins_of_opencode_are_counted() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut of_scope = logs(
@@ -289,9 +289,9 @@ fn what_the_plugins_of_opencode_log_is_counted() {
         (&json!(0.02), &json!("anthropic"))
     );
     assert_eq!(counts(&usage(&folder, "model", "oc-mini")), [1, 0, 11, 3]);
-    let runs = asked(&folder, &["runs", "--user", "ada"]);
+    let runs = command_json(&folder, &["runs", "--user", "ada"]);
     assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
-    let run = asked(&folder, &["run", "oc-1"]);
+    let run = command_json(&folder, &["run", "oc-1"]);
     assert_eq!(
         (
             &run["summary"]["total_tool_calls"],
@@ -303,10 +303,9 @@ fn what_the_plugins_of_opencode_log_is_counted() {
     server.stop();
 }
 
-/// It counts reasoning within the output, as its total shows, and cancelling a tool is not an
-/// error.
+/// Qwen Code counts reasoning as output, as its total shows, and a cancelled tool is not an error.
 #[test]
-fn what_qwen_code_logs_is_counted_by_its_totals() {
+fn events_of_qwen_code_are_counted_by_their_totals() {
     let folder = Folder::new();
     let server = folder.serve();
     let body = logs(
@@ -334,7 +333,7 @@ fn what_qwen_code_logs_is_counted_by_its_totals() {
 /// A session's steps have no span above them, which is not a gap, and its run is over when its
 /// agent reports that.
 #[test]
-fn a_session_is_over_with_its_last_event_and_none_of_its_spans_is_missing() {
+fn a_session_ends_with_its_last_event_and_none_of_its_spans_is_missing() {
     let folder = Folder::new();
     let server = folder.serve();
     let step = json!({"event.name": "gemini_cli.api_response", "session.id": "g-2", "model": "gemini-s",
@@ -349,7 +348,7 @@ fn a_session_is_over_with_its_last_event_and_none_of_its_spans_is_missing() {
         body
     };
     let status = || {
-        let runs = asked(&folder, &["runs", "--session", "g-2"]);
+        let runs = command_json(&folder, &["runs", "--session", "g-2"]);
         runs[0]["status"].as_str().unwrap().to_owned()
     };
     let listed = |status: &str| {
@@ -372,7 +371,7 @@ fn a_session_is_over_with_its_last_event_and_none_of_its_spans_is_missing() {
         tree.contains("chat gemini-s") && !tree.contains("not stored"),
         "{tree}"
     );
-    let run = asked(&folder, &["run", "g-2", "--level", "debug"]);
+    let run = command_json(&folder, &["run", "g-2", "--level", "debug"]);
     let events = run["events"].as_array().unwrap();
     assert!(
         events
@@ -389,7 +388,7 @@ fn a_session_is_over_with_its_last_event_and_none_of_its_spans_is_missing() {
 /// The Gemini CLI also sends a span for each call, which names no model and no counts unless its
 /// user enables that. In a stream the event is logged outside that span.
 #[test]
-fn what_the_gemini_cli_logs_in_a_trace_is_counted_once() {
+fn events_of_the_gemini_cli_inside_a_trace_are_counted_once() {
     use super::super::support::{span, traces};
     const TRACE: &str = "9e0f7651916cd43dd8448eb211c80319";
     let folder = Folder::new();
@@ -427,9 +426,9 @@ fn what_the_gemini_cli_logs_in_a_trace_is_counted_once() {
     }
     sent(&server, &body);
     assert_eq!(counts(&usage(&folder, "model", "gemini-t")), [2, 0, 200, 30]);
-    let rows = asked(&folder, &["usage"]);
+    let rows = command_json(&folder, &["usage"]);
     assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
-    let runs = asked(&folder, &["runs", "--session", "g-3"]);
+    let runs = command_json(&folder, &["runs", "--session", "g-3"]);
     assert_eq!(
         (runs.as_array().unwrap().len(), &runs[0]["status"]),
         (1, &json!("completed"))
@@ -440,7 +439,7 @@ fn what_the_gemini_cli_logs_in_a_trace_is_counted_once() {
 /// Codex's own spans are those of its functions. One of them also has the usage of a response,
 /// without a model.
 #[test]
-fn what_codex_logs_in_a_trace_is_counted_once() {
+fn events_of_codex_inside_a_trace_are_counted_once() {
     use super::super::support::{span, traces};
     const TRACE: &str = "9e0f7651916cd43dd8448eb211c80320";
     let folder = Folder::new();
@@ -473,8 +472,8 @@ fn what_codex_logs_in_a_trace_is_counted_once() {
     }
     sent(&server, &body);
     assert_eq!(counts(&usage(&folder, "model", "gpt-ct")), [1, 0, 500, 60]);
-    assert_eq!(asked(&folder, &["usage"]).as_array().unwrap().len(), 1);
-    let tools = asked(&folder, &["stats", "--by", "name"]);
+    assert_eq!(command_json(&folder, &["usage"]).as_array().unwrap().len(), 1);
+    let tools = command_json(&folder, &["stats", "--by", "name"]);
     assert!(
         tools
             .as_array()

@@ -1,5 +1,5 @@
-//! The input and output of a model call, in the form of each convention: texts and structures, with
-//! only the response as a message to the user.
+//! The input and output of a model call, as each convention writes them. Only the response is a
+//! message to the user.
 
 use serde_json::{Value as Json, json};
 
@@ -402,7 +402,7 @@ fn arguments_and_results_of_tools_of_every_convention_are_structures_and_never_m
             wrong.push(format!("{convention}: {found:?}"));
         }
         if let Some(message) = of("message_generated") {
-            wrong.push(format!("{convention} says {message}"));
+            wrong.push(format!("{convention} has the message {message}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,13 +1,13 @@
-//! What counts as a call, as its tokens, and as an error.
+//! How calls, their tokens and errors are counted.
 
 use serde_json::{Value as Json, json};
 
 use super::super::support::{Folder, Serve};
-use super::{asked, remark, send};
+use super::{command_json, remark, send};
 
-/// The row of a model: calls, errors, input, output.
+/// Returns the row of a model: calls, errors, input, output.
 fn usage(folder: &Folder, model: &str) -> [u64; 4] {
-    let rows = asked(folder, &["usage"]);
+    let rows = command_json(folder, &["usage"]);
     let rows: Vec<&Json> = rows
         .as_array()
         .unwrap()
@@ -22,7 +22,7 @@ fn usage(folder: &Folder, model: &str) -> [u64; 4] {
 fn cached(folder: &Folder) -> Vec<[u64; 2]> {
     let of = |metric: &str| -> Vec<u64> {
         let query = format!("SELECT value FROM metrics WHERE metric = '{metric}' ORDER BY timestamp, value");
-        let rows = asked(folder, &["sql", &query]);
+        let rows = command_json(folder, &["sql", &query]);
         rows.as_array()
             .unwrap()
             .iter()
@@ -57,7 +57,7 @@ fn cached_tokens_that_are_more_than_the_input_are_added_to_it() {
 }
 
 #[test]
-fn the_names_of_other_libraries_are_counted() {
+fn counts_are_read_from_the_attributes_of_other_libraries() {
     let folder = Folder::new();
     let server = folder.serve();
     sent(&server, "02-dotnet-response-tokens/traces.json");
@@ -66,18 +66,18 @@ fn the_names_of_other_libraries_are_counted() {
     assert_eq!(usage(&folder, "gpt-m"), [1, 0, 31, 7]);
     sent(&server, "10-span-kind-dify/traces.json");
     assert_eq!(usage(&folder, "qwen-x"), [1, 0, 77, 13]);
-    let agents = asked(&folder, &["usage", "--by", "agent"]);
+    let agents = command_json(&folder, &["usage", "--by", "agent"]);
     let of_dify = agents
         .as_array()
         .unwrap()
         .iter()
         .find(|row| row["name"] == "dify-bot");
     assert_eq!(of_dify.unwrap()["calls"], 1, "{agents}");
-    let runs = asked(&folder, &["runs", "--session", "sess-10"]);
+    let runs = command_json(&folder, &["runs", "--session", "sess-10"]);
     assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
     sent(&server, "38-association-properties/traces.json");
     for words in [["--session", "tl-sess-38"], ["--user", "tl-user-38"]] {
-        let runs = asked(&folder, &["runs", words[0], words[1]]);
+        let runs = command_json(&folder, &["runs", words[0], words[1]]);
         assert_eq!(runs.as_array().unwrap().len(), 1, "{words:?}");
     }
     server.stop();
@@ -113,27 +113,30 @@ fn calls_without_usage_and_calls_that_failed_count() {
 }
 
 #[test]
-fn a_failure_that_only_its_type_or_an_exception_tells_is_an_error_everywhere() {
+fn a_failure_with_only_an_error_type_or_an_exception_is_an_error_everywhere() {
     let folder = Folder::new();
     let server = folder.serve();
     sent(&server, "36-tool-error-unset/traces.json");
-    let failed = asked(&folder, &["spans", "--errors"]);
+    let failed = command_json(&folder, &["spans", "--errors"]);
     assert_eq!(failed.as_array().unwrap().len(), 1, "{failed}");
     assert_eq!(failed[0]["status"], "error");
-    assert_eq!(asked(&folder, &["traces", "--errors"])[0]["error_count"], 1);
-    let by_name = asked(&folder, &["stats", "--by", "name"]);
+    assert_eq!(
+        command_json(&folder, &["traces", "--errors"])[0]["error_count"],
+        1
+    );
+    let by_name = command_json(&folder, &["stats", "--by", "name"]);
     let tool = by_name
         .as_array()
         .unwrap()
         .iter()
         .find(|row| row["name"] == "tools/call get_trace");
     assert_eq!(tool.unwrap()["errors"], 1, "{by_name}");
-    let runs = asked(&folder, &["runs"]);
+    let runs = command_json(&folder, &["runs"]);
     assert_eq!(
         (&runs[0]["error_count"], &runs[0]["status"]),
         (&json!(1), &json!("completed"))
     );
-    let run = asked(&folder, &["run", runs[0]["task_id"].as_str().unwrap()]);
+    let run = command_json(&folder, &["run", runs[0]["task_id"].as_str().unwrap()]);
     assert_eq!(run["summary"]["errors_count"], 1, "{run}");
     assert_eq!(run["analysis"]["errors"].as_array().unwrap().len(), 1, "{run}");
     let tool = run["events"]
@@ -157,7 +160,7 @@ fn a_time_to_the_first_token_stays_a_number() {
     let server = folder.serve();
     sent(&server, "63-ttft-masked/traces.json");
     assert_eq!(usage(&folder, "llama-v"), [1, 0, 9, 40]);
-    let spans = asked(&folder, &["spans"]);
+    let spans = command_json(&folder, &["spans"]);
     for key in [
         "gen_ai.latency.time_to_first_token",
         "gen_ai.response.time_to_first_token",
@@ -212,7 +215,7 @@ fn counted(spans: &[Json], one_by_one: bool) -> Vec<(String, u64, u64)> {
             ""
         );
     }
-    let mut rows: Vec<(String, u64, u64)> = asked(&folder, &["usage"])
+    let mut rows: Vec<(String, u64, u64)> = command_json(&folder, &["usage"])
         .as_array()
         .unwrap()
         .iter()
@@ -233,7 +236,7 @@ fn counted(spans: &[Json], one_by_one: bool) -> Vec<(String, u64, u64)> {
 type Case = (&'static str, Vec<Json>, Vec<(String, u64, u64)>);
 
 #[test]
-fn calls_below_one_another_count_once_or_each_in_whatever_order_they_come() {
+fn nested_calls_count_once_or_each_in_any_order_of_arrival() {
     let agent = |number, parent, input: u64| call(number, parent, "invoke_agent", "m", input);
     let tool = |number, parent| {
         span(
@@ -251,17 +254,17 @@ fn calls_below_one_another_count_once_or_each_in_whatever_order_they_come() {
             m(1, 10),
         ),
         (
-            "the inner says nothing",
+            "the inner reports nothing",
             vec![call(1, 0, "chat", "m", 12), call(2, 1, "chat", "m", 0)],
             m(1, 12),
         ),
         (
-            "both say nothing",
+            "both report nothing",
             vec![call(1, 0, "chat", "m", 0), call(2, 1, "chat", "m", 0)],
             m(1, 0),
         ),
         (
-            "a span that says nothing is between",
+            "a span that reports nothing is between",
             vec![
                 call(1, 0, "chat", "m", 12),
                 span(2, 1, &[]),

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use spanscope_model::{TraceStore as _, UsageBy, UsageQuery, block_on};
 
 use super::super::support::{Folder, Serve, span as bare_span};
-use super::{asked, remark};
+use super::{command_json, remark};
 
 /// A span: its number, that of its parent (0 means none), its name and its attributes.
 pub(super) type Described = (u64, u64, &'static str, Json);
@@ -76,7 +76,7 @@ fn sent(server: &Serve, spans: &[Json]) {
 /// Each model with calls, errors, input, output, read from a cache and written to one.
 fn counted(folder: &Folder) -> BTreeMap<String, [u64; 6]> {
     let mut counted = BTreeMap::new();
-    for row in asked(folder, &["usage"]).as_array().unwrap() {
+    for row in command_json(folder, &["usage"]).as_array().unwrap() {
         let of = |key: &str| row[key].as_u64().unwrap();
         let model = row["name"].as_str().unwrap().to_owned();
         let counts: &mut [u64; 6] = counted.entry(model).or_default();
@@ -95,7 +95,8 @@ fn counted(folder: &Folder) -> BTreeMap<String, [u64; 6]> {
     counted
 }
 
-/// Sends all, once as a whole and once span by span in reverse order, and compares the counts.
+/// Sends all cases, once as whole traces and once span by span in reverse order, and compares the
+/// counts.
 fn check(cases: &[Case]) {
     for one_by_one in [false, true] {
         let folder = Folder::new();
@@ -131,7 +132,7 @@ fn check(cases: &[Case]) {
 
 /// Anthropic's input count excludes cache reads and writes.
 #[test]
-fn a_cached_part_that_the_input_lacks_is_added_in_every_convention() {
+fn cached_tokens_that_the_input_excludes_are_added_in_every_convention() {
     check(&[
         Case {
             source: "Claude Code's own spans, langfuse's test of them",
@@ -195,7 +196,7 @@ fn a_cached_part_that_the_input_lacks_is_added_in_every_convention() {
             usage: vec![("v7-opus", [1, 0, 48_183, 714, 47_105, 1_076])],
         },
         Case {
-            // Categories that do not overlap, under names that mean wholes: the total shows it.
+            // Categories that do not overlap, under the names of sums: the total shows it.
             source: "https://github.com/DEVtheOPS/opencode-plugin-otel/pull/110",
             spans: vec![(
                 1,
@@ -222,7 +223,7 @@ fn a_cached_part_that_the_input_lacks_is_added_in_every_convention() {
             usage: vec![("dd-opus", [1, 0, 5_000, 7, 5_000, 0])],
         },
         Case {
-            // The whole of the reasoning is a part of the output.
+            // More reasoning than output: it is added to the output.
             source: "langfuse's test of names of reasoning",
             spans: vec![
                 (
@@ -344,8 +345,8 @@ fn a_call_that_spans_of_other_frameworks_describe_twice_counts_once() {
             usage: vec![("smol-m", [1, 0, 30, 3, 0, 0])],
         },
         Case {
-            // DSPy names the model with its provider, the SDK the model that responded, and no
-            // usage above.
+            // DSPy reports the model with its provider and no usage, the SDK below it the model
+            // that responded.
             source: "https://github.com/Arize-ai/openinference: DSPy above the OpenAI SDK",
             spans: vec![
                 (
@@ -475,7 +476,7 @@ fn failed_calls_and_calls_without_usage_of_other_instrumentations_count() {
 }
 
 #[test]
-fn the_names_of_further_senders_are_counted() {
+fn counts_are_read_from_the_attributes_of_further_senders() {
     check(&[
         Case {
             source: "Laminar, https://github.com/mlflow/mlflow/blob/master/mlflow/tracing/otel/translation/laminar.py",
@@ -577,7 +578,7 @@ fn the_names_of_further_senders_are_counted() {
             usage: vec![("lf-emb", [1, 0, 7, 0, 0, 0])],
         },
         Case {
-            // The meaning of the name elsewhere: not about models.
+            // The attributes have other meanings in spans that are not about models.
             source: "Datadog's types of spans",
             spans: vec![(
                 1,
@@ -591,7 +592,7 @@ fn the_names_of_further_senders_are_counted() {
 }
 
 #[test]
-fn counts_that_are_written_as_texts_are_counts_and_conditions_match_them() {
+fn counts_written_as_texts_are_counted_and_match_conditions() {
     let folder = Folder::new();
     let server = folder.serve();
     let spans = [(
@@ -620,8 +621,8 @@ fn counts_that_are_written_as_texts_are_counts_and_conditions_match_them() {
     server.stop();
 }
 
-/// Anthropic's SDK has no parent for its span where the library above it does not make its own span
-/// the current one.
+/// The span of Anthropic's SDK has no parent if the library above it does not make its own span the
+/// current one.
 #[test]
 fn one_response_that_two_instrumentations_report_in_two_traces_counts_once() {
     let folder = Folder::new();
@@ -649,7 +650,7 @@ fn one_response_that_two_instrumentations_report_in_two_traces_counts_once() {
     sent_by(library, 2, "x-inner-first", "msg_1", -minute);
     sent_by(library, 3, "x-outer-first", "msg_2", -minute);
     sent_by(sdk, 4, "x-outer-first", "msg_2", 0);
-    // A model server for tests may give one id to all.
+    // A mock server may return one id for all responses.
     sent_by(library, 5, "x-mock", "msg_3", -minute);
     sent_by(library, 6, "x-mock", "msg_3", 0);
     sent_by(library, 7, "x-mock", "msg_3", 0);
@@ -664,8 +665,8 @@ fn one_response_that_two_instrumentations_report_in_two_traces_counts_once() {
     server.stop();
 }
 
-/// Strands Agents name no response, so its calls are known by what they used, without the cached
-/// part; the spans of Anthropic's SDK have no parent.
+/// Strands Agents report no response id, so their calls are matched by their usage without the
+/// cached part; the spans of Anthropic's SDK have no parent.
 #[test]
 fn a_call_that_an_sdk_reports_in_a_separate_trace_counts_once_in_that_of_its_agent() {
     let chat = |model: &str, id: Option<&str>, input: u64, output: u64, cached: u64| {
@@ -709,7 +710,7 @@ fn a_call_that_an_sdk_reports_in_a_separate_trace_counts_once_in_that_of_its_age
         request(sdk, 3, &root("msg_2", 201, 15, 96), &[(310, 390)]),
         // The program called the model by itself meanwhile: no span around it used as much.
         request(sdk, 4, &root("msg_3", 500, 15, 0), &[(320, 380)]),
-        // Of two alike one is the library's.
+        // Two calls have the same usage, and one of them is the library's.
         request(sdk, 5, &root("msg_4", 105, 15, 0), &[(330, 340)]),
     ];
     let library = request(library, 1, &of_library, &[(0, 1_000), (100, 200), (300, 400)]);
@@ -724,7 +725,7 @@ fn a_call_that_an_sdk_reports_in_a_separate_trace_counts_once_in_that_of_its_age
         for body in bodies {
             assert_eq!(remark(&server.post("/v1/traces", body)), "");
         }
-        let rows = asked(&folder, &["usage", "--by", "agent"]);
+        let rows = command_json(&folder, &["usage", "--by", "agent"]);
         let row = |agent: &str| {
             let row = rows.as_array().unwrap().iter().find(|row| row["name"] == agent);
             row.map(|row| (row["calls"].clone(), row["input_tokens"].clone()))

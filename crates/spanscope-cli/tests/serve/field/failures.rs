@@ -7,12 +7,12 @@ use tracing::info_span;
 use super::super::runs::write;
 use super::super::support::{Folder, json_of, traces};
 use super::elsewhere::trace;
-use super::{asked, remark};
+use super::{command_json, remark};
 
-/// A way in which a span marks its failure.
-struct Way {
+/// A form in which a span marks its failure.
+struct FailureForm {
     name: &'static str,
-    /// Makes the failed span in the store.
+    /// Stores the failed span.
     store: fn(&Folder),
     /// The reason of its failure.
     why: &'static str,
@@ -45,13 +45,13 @@ fn write_failed(folder: &Folder, fail: impl FnOnce(&tracing::Span)) {
     });
 }
 
-const WAYS: [Way; 7] = [
-    Way {
+const FORMS: [FailureForm; 7] = [
+    FailureForm {
         name: "error.type, sent",
         store: |folder| send_failed(folder, &json!({"error.type": "timeout"})),
         why: "timeout",
     },
-    Way {
+    FailureForm {
         name: "an exception event, sent",
         store: |folder| {
             let exception = json!({"name": "exception", "attributes":
@@ -60,7 +60,7 @@ const WAYS: [Way; 7] = [
         },
         why: "ValueError: no such city",
     },
-    Way {
+    FailureForm {
         name: "both, sent",
         store: |folder| {
             let exception = json!({"name": "exception", "attributes":
@@ -72,7 +72,7 @@ const WAYS: [Way; 7] = [
         },
         why: "ValueError: no such city",
     },
-    Way {
+    FailureForm {
         name: "the exception of an operation, sent",
         store: |folder| {
             let exception = json!({"name": "gen_ai.client.operation.exception", "attributes":
@@ -81,8 +81,8 @@ const WAYS: [Way; 7] = [
         },
         why: "BadRequestError: max_tokens is -5",
     },
-    Way {
-        name: "the word of Claude Code, sent",
+    FailureForm {
+        name: "the attributes of Claude Code, sent",
         store: |folder| {
             send_failed(
                 folder,
@@ -91,7 +91,7 @@ const WAYS: [Way; 7] = [
         },
         why: "Overloaded",
     },
-    Way {
+    FailureForm {
         name: "error.type, of a Rust program",
         store: |folder| {
             write_failed(folder, |call| {
@@ -100,7 +100,7 @@ const WAYS: [Way; 7] = [
         },
         why: "timeout",
     },
-    Way {
+    FailureForm {
         name: "an exception event, of a Rust program",
         store: |folder| {
             write_failed(folder, |call| {
@@ -115,11 +115,11 @@ const WAYS: [Way; 7] = [
 
 #[test]
 fn a_failure_is_an_error_for_every_query_and_counts_once_in_every_form() {
-    for Way { name, store, why } in WAYS {
+    for FailureForm { name, store, why } in FORMS {
         let folder = Folder::new();
         store(&folder);
         let server = folder.serve();
-        let failed = asked(&folder, &["spans", "--errors"]);
+        let failed = command_json(&folder, &["spans", "--errors"]);
         assert_eq!(failed.as_array().unwrap().len(), 1, "{name}: {failed}");
         assert_eq!(
             (&failed[0]["name"], &failed[0]["status"]),
@@ -128,11 +128,11 @@ fn a_failure_is_an_error_for_every_query_and_counts_once_in_every_form() {
         );
         let id = failed[0]["trace_id"].as_str().unwrap();
         assert_eq!(
-            asked(&folder, &["traces", "--errors"])[0]["error_count"],
+            command_json(&folder, &["traces", "--errors"])[0]["error_count"],
             1,
             "{name}"
         );
-        let by_name = asked(&folder, &["stats", "--by", "name"]);
+        let by_name = command_json(&folder, &["stats", "--by", "name"]);
         let errors: Vec<u64> = by_name
             .as_array()
             .unwrap()
@@ -140,19 +140,19 @@ fn a_failure_is_an_error_for_every_query_and_counts_once_in_every_form() {
             .map(|row| row["errors"].as_u64().unwrap())
             .collect();
         assert_eq!(errors.iter().sum::<u64>(), 1, "{name}: {by_name}");
-        // A Rust program measures its calls itself, with a layer that this one does without.
+        // A Rust program measures its calls with a layer, which this test does not install.
         if name.ends_with("sent") {
-            let usage = asked(&folder, &["usage"]);
+            let usage = command_json(&folder, &["usage"]);
             let counts = (&usage[0]["calls"], &usage[0]["errors"]);
             assert_eq!(counts, (&json!(1), &json!(1)), "{name}");
         }
-        let runs = asked(&folder, &["runs"]);
+        let runs = command_json(&folder, &["runs"]);
         assert_eq!(
             (&runs[0]["error_count"], &runs[0]["status"]),
             (&json!(1), &json!("completed")),
             "{name}"
         );
-        let run = asked(&folder, &["run", id, "--level", "debug"]);
+        let run = command_json(&folder, &["run", id, "--level", "debug"]);
         assert_eq!(run["summary"]["errors_count"], 1, "{name}: {run}");
         let analysis = run["analysis"]["errors"].as_array().unwrap();
         assert_eq!(analysis.len(), 1, "{name}: {run}");
@@ -173,9 +173,9 @@ fn a_failure_is_an_error_for_every_query_and_counts_once_in_every_form() {
     }
 }
 
-/// A program that overrides its library.
+/// The program overrides the failure that its library recorded.
 #[test]
-fn a_span_that_says_that_all_went_well_has_not_failed_for_any_question() {
+fn a_span_with_the_status_ok_has_not_failed_in_any_query() {
     let folder = Folder::new();
     send_failed(&folder, &json!({"error.type": "timeout", "status": {"code": 1}}));
     write_failed(&folder, |call| {
@@ -184,12 +184,12 @@ fn a_span_that_says_that_all_went_well_has_not_failed_for_any_question() {
     });
     let none = folder.command(&["spans", "--errors"]).output().unwrap();
     assert_eq!(none.status.code(), Some(3), "{none:?}");
-    let usage = asked(&folder, &["usage"]);
+    let usage = command_json(&folder, &["usage"]);
     assert_eq!((&usage[0]["calls"], &usage[0]["errors"]), (&json!(1), &json!(0)));
-    let runs = asked(&folder, &["runs"]);
+    let runs = command_json(&folder, &["runs"]);
     assert_eq!(runs.as_array().unwrap().len(), 2, "{runs}");
     for run in runs.as_array().unwrap() {
-        let run = asked(&folder, &["run", run["task_id"].as_str().unwrap()]);
+        let run = command_json(&folder, &["run", run["task_id"].as_str().unwrap()]);
         assert_eq!(run["summary"]["errors_count"], 0, "{run}");
         assert_eq!(run["analysis"]["errors"], json!([]), "{run}");
     }

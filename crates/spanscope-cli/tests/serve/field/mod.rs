@@ -82,7 +82,7 @@ fn remark(answer: &Answer) -> String {
 }
 
 /// Returns the JSON output of the command.
-fn asked(folder: &Folder, words: &[&str]) -> Json {
+fn command_json(folder: &Folder, words: &[&str]) -> Json {
     let mut command = folder.command(words);
     command.args(["--format", "json"]);
     serde_json::from_str(&finished(command)).unwrap()

@@ -1,11 +1,11 @@
-//! The output of published instrumentations against a model server, reduced to the attributes that
-//! matter: each case once had a wrong result.
+//! The output of published instrumentations against a model server, reduced to the relevant
+//! attributes.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
 
 use super::super::support::{Folder, Serve, json_of, span, traces};
-use super::asked;
+use super::command_json;
 
 const TRACE: &str = "5e0de500000000000000000000000001";
 const ROOT: &str = "5e0de50000000001";
@@ -36,7 +36,7 @@ fn sent(server: &Serve, spans: &[Json]) {
 
 /// Each row of `usage`: model, calls, errors, input, output.
 fn usage(folder: &Folder) -> Vec<Json> {
-    let rows = asked(folder, &["usage"]);
+    let rows = command_json(folder, &["usage"]);
     let mut rows: Vec<Json> = rows
         .as_array()
         .unwrap()
@@ -64,7 +64,7 @@ fn events(server: &Serve, event_type: &str) -> Vec<Json> {
 }
 
 /// OpenInference for JavaScript reports no usage of embeddings, and OpenInference for Python names
-/// no model where a call failed, but in its parameters.
+/// the model of a failed call only in its parameters.
 #[test]
 fn calls_are_counted_where_openinference_reports_no_usage_or_no_model() {
     let folder = Folder::new();
@@ -85,8 +85,8 @@ fn calls_are_counted_where_openinference_reports_no_usage_or_no_model() {
     server.stop();
 }
 
-/// MLflow writes each value as JSON, also the settings of a call, which name the model alone where
-/// it failed.
+/// MLflow writes each value as JSON, also the settings of a call, which alone name the model of a
+/// failed call.
 #[test]
 fn models_that_mlflow_writes_in_quotes_are_counted_by_their_names() {
     let folder = Folder::new();
@@ -117,8 +117,8 @@ fn models_that_mlflow_writes_in_quotes_are_counted_by_their_names() {
     server.stop();
 }
 
-/// Logfire ends the span of a streamed call when the caller gets the stream, and reports what was
-/// used in a span without a length when the stream is over, alongside it.
+/// Logfire ends the span of a streamed call when the caller gets the stream. It reports the usage at
+/// the end of the stream, in a sibling span without duration.
 #[test]
 fn a_stream_of_logfire_that_two_spans_describe_counts_once() {
     const TURN: &str = "5e0de5000000000a";
@@ -203,7 +203,7 @@ fn the_embeddings_of_the_vercel_ai_sdk_are_counted_once() {
 
 /// LangSmith writes the operation of embeddings on retrievers, and its session in the metadata.
 #[test]
-fn langsmith_s_retriever_is_no_call_and_its_sessions_and_cached_tokens_are_read() {
+fn a_retriever_of_langsmith_is_not_a_call_and_its_sessions_and_cached_tokens_are_read() {
     let folder = Folder::new();
     let server = folder.serve();
     let retriever = json!({"langsmith.span.kind": "retriever", "gen_ai.operation.name": "embeddings",
@@ -227,7 +227,7 @@ fn langsmith_s_retriever_is_no_call_and_its_sessions_and_cached_tokens_are_read(
         ],
     );
     assert_eq!(usage(&folder), [json!(["small", 1, 0, 101, 11])]);
-    let read = asked(
+    let read = command_json(
         &folder,
         &[
             "sql",
@@ -236,7 +236,7 @@ fn langsmith_s_retriever_is_no_call_and_its_sessions_and_cached_tokens_are_read(
     );
     assert_eq!(read[0]["value"], 64, "{read}");
     assert_eq!(
-        asked(&folder, &["runs", "--session", "sess-ls"])
+        command_json(&folder, &["runs", "--session", "sess-ls"])
             .as_array()
             .unwrap()
             .len(),
@@ -294,9 +294,8 @@ fn messages_whose_parts_are_spread_over_attributes_are_texts_and_calls() {
     server.stop();
 }
 
-/// A model's first response that only calls a tool is not a message to the user.
 #[test]
-fn a_call_that_asks_for_a_tool_gives_the_user_no_message() {
+fn a_response_that_only_requests_a_tool_is_not_a_message_to_the_user() {
     let folder = Folder::new();
     let server = folder.serve();
     let chat = json!({"openinference.span.kind": "LLM", "llm.model_name": "large", "llm.finish_reason": "tool_calls",
@@ -308,7 +307,7 @@ fn a_call_that_asks_for_a_tool_gives_the_user_no_message() {
 
 /// The Anthropic SDK writes a span below that of Pydantic AI, for the same call.
 #[test]
-fn a_run_counts_a_call_once_that_two_spans_describe_and_both_where_a_tool_is_between() {
+fn a_run_counts_nested_spans_of_one_call_once_and_both_calls_if_a_tool_is_between() {
     let folder = Folder::new();
     let server = folder.serve();
     let chat = |input: u64| {
@@ -334,7 +333,7 @@ fn a_run_counts_a_call_once_that_two_spans_describe_and_both_where_a_tool_is_bet
 
 /// SDKs also send the duration of calls as a histogram; the spans report each call.
 #[test]
-fn a_failed_call_is_counted_once_where_its_duration_was_sent_as_well() {
+fn a_failed_call_is_counted_once_if_its_duration_is_sent_too() {
     let folder = Folder::new();
     let server = folder.serve();
     let chat = json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "missing", "gen_ai.system": "openai",

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::support::{Folder, finished};
-use super::{asked, remark, send};
+use super::{command_json, remark, send};
 
 #[test]
 fn attributes_of_a_resource_are_found_and_shown() {
@@ -23,7 +23,7 @@ fn attributes_of_a_resource_are_found_and_shown() {
         "resource.service.name=c77",
     ] {
         for command in ["spans", "traces"] {
-            let found = asked(&folder, &[command, "--where", condition]);
+            let found = command_json(&folder, &[command, "--where", condition]);
             assert_eq!(found.as_array().unwrap().len(), 1, "{command} {condition}");
         }
     }
@@ -47,7 +47,7 @@ fn attributes_of_a_resource_are_found_and_shown() {
         span.contains("resource\n") && span.contains("deployment.environment.name"),
         "{span}"
     );
-    let span = asked(&folder, &["span", "c0de000000001e15"]);
+    let span = command_json(&folder, &["span", "c0de000000001e15"]);
     assert_eq!(span["resource"]["service.version"], "1.2.3");
     server.stop();
 }

@@ -1,13 +1,13 @@
 //! OTLP that deviates from the specification, as senders in use write it: ids, times, names of
-//! enums, attributes and containers. Understandable parts are stored and reported, and other parts
-//! cost only themselves.
+//! enums, attributes and containers. Parts that can be interpreted are stored and reported; only the
+//! others are lost.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
 use spanscope_tests::http::Answer;
 
 use super::super::support::{Folder, Serve, json_of, logs, span, traces};
-use super::{asked, remark, send_bytes};
+use super::{command_json, remark, send_bytes};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -20,11 +20,11 @@ fn one(name: &str) -> Json {
 fn stored(span: Json) -> (Json, String) {
     let folder = Folder::new();
     let server = folder.serve();
-    let told = remark(&server.post("/v1/traces", &traces(&[span])));
-    let spans = asked(&folder, &["spans"]);
+    let report = remark(&server.post("/v1/traces", &traces(&[span])));
+    let spans = command_json(&folder, &["spans"]);
     assert_eq!(spans.as_array().unwrap().len(), 1, "{spans}");
     server.stop();
-    (spans[0].clone(), told)
+    (spans[0].clone(), report)
 }
 
 fn refused(server: &Serve, path: &str, body: &Json) -> String {
@@ -66,7 +66,7 @@ fn structures_of_go_written_as_json_are_read() {
         "3 ids were read that OTLP writes otherwise; the first: \"Z6z8LqVvEI+kU1/Ci6mXBQ==\": send bytes in protobuf and \
          hexadecimal digits in JSON"
     );
-    let spans = asked(
+    let spans = command_json(
         &folder,
         &[
             "spans",
@@ -89,7 +89,7 @@ fn structures_of_go_written_as_json_are_read() {
 /// <https://github.com/open-telemetry/opentelemetry-swift/issues/537>, also without padding, and of
 /// the alphabet for URLs.
 #[test]
-fn ids_in_base64_are_read_and_what_is_no_id_stays_refused() {
+fn ids_in_base64_are_read_and_other_texts_are_rejected() {
     for (trace_id, is) in [
         (
             "OWUyYTNkYzA2MDc0YjE3NTQwZDU0ZGU0ZTUxZTczNWY=",
@@ -100,9 +100,9 @@ fn ids_in_base64_are_read_and_what_is_no_id_stays_refused() {
     ] {
         let mut span = one("x");
         span["traceId"] = json!(trace_id);
-        let (span, told) = stored(span);
+        let (span, report) = stored(span);
         assert_eq!(span["trace_id"], is, "{trace_id}");
-        assert_eq!(told.is_empty(), is == TRACE, "{told}");
+        assert_eq!(report.is_empty(), is == TRACE, "{report}");
     }
     let folder = Folder::new();
     let server = folder.serve();
@@ -113,15 +113,15 @@ fn ids_in_base64_are_read_and_what_is_no_id_stays_refused() {
     ] {
         let mut span = one("x");
         span["traceId"] = json!(wrong);
-        let (count, told) = rejected(&server.post("/v1/traces", &traces(&[span, one("other")])));
-        assert_eq!(count, "1", "{told}");
-        assert!(told.contains(wrong), "{told}");
+        let (count, report) = rejected(&server.post("/v1/traces", &traces(&[span, one("other")])));
+        assert_eq!(count, "1", "{report}");
+        assert!(report.contains(wrong), "{report}");
     }
     server.stop();
 }
 
 #[test]
-fn a_parent_that_can_not_be_costs_a_span_its_place_and_nothing_else() {
+fn a_span_with_an_invalid_parent_is_stored_without_a_parent() {
     for parent in [
         "00000000000000a1",
         "undefined",
@@ -131,13 +131,13 @@ fn a_parent_that_can_not_be_costs_a_span_its_place_and_nothing_else() {
     ] {
         let mut span = one("kept");
         span["parentSpanId"] = json!(parent);
-        let (span, told) = stored(span);
+        let (span, report) = stored(span);
         assert_eq!(span["parent_span_id"], Json::Null);
         assert!(
-            told.starts_with(
+            report.starts_with(
                 "1 span was stored without a parent because of an unusable id; the first: span \"kept\": "
             ),
-            "{told}"
+            "{report}"
         );
     }
     for none in [json!(""), json!("0000000000000000"), Json::Null] {
@@ -157,8 +157,8 @@ fn enums_are_read_by_their_names_with_and_without_the_prefix() {
     ] {
         let mut span = one("x");
         span["kind"] = json!(kind);
-        let (span, told) = stored(span);
-        assert_eq!((span["kind"].as_str(), told.as_str()), (Some(is), ""), "{kind}");
+        let (span, report) = stored(span);
+        assert_eq!((span["kind"].as_str(), report.as_str()), (Some(is), ""), "{kind}");
     }
     for status in [
         json!({"code": "STATUS_CODE_ERROR"}),
@@ -168,9 +168,9 @@ fn enums_are_read_by_their_names_with_and_without_the_prefix() {
     ] {
         let mut span = one("x");
         span["status"] = status.clone();
-        let (span, told) = stored(span);
+        let (span, report) = stored(span);
         assert_eq!(
-            (span["status"].as_str(), told.as_str()),
+            (span["status"].as_str(), report.as_str()),
             (Some("error"), ""),
             "{status}"
         );
@@ -202,28 +202,28 @@ fn times_with_an_exponent_a_fraction_or_as_a_date_are_read() {
     ] {
         let mut span = one("x");
         span["startTimeUnixNano"] = start.clone();
-        let (span, told) = stored(span);
+        let (span, report) = stored(span);
         let stored: Timestamp = span["start_time"].as_str().unwrap().parse().unwrap();
         let off = (stored.as_nanos() - nanos).abs();
         assert!(off < super::SECOND, "{start}: {stored}");
         assert_eq!(
-            told.starts_with("1 time was interpreted"),
+            report.starts_with("1 time was interpreted"),
             is_reported,
-            "{start}: {told}"
+            "{start}: {report}"
         );
     }
 }
 
 #[test]
-fn attributes_that_are_an_object_are_read_and_values_of_no_kind_are_kept() {
+fn attributes_in_an_object_are_read_and_values_of_unknown_types_are_kept() {
     let mut span = one("x");
     span["attributes"] = json!({"plan": "pro", "seats": 3, "typed": {"intValue": "7"}, "nothing": null});
-    let (span, told) = stored(span);
+    let (span, report) = stored(span);
     assert_eq!(
         span["attributes"],
         json!({"plan": "pro", "seats": 3, "typed": 7, "nothing": null})
     );
-    assert!(told.contains("attributes: an object is not a list"), "{told}");
+    assert!(report.contains("attributes: an object is not a list"), "{report}");
 
     let mut span = one("x");
     span["attributes"] = json!([
@@ -234,7 +234,7 @@ fn attributes_that_are_an_object_are_read_and_values_of_no_kind_are_kept() {
         {"key": "whole", "value": {"intValue": "5.0"}},
         {"key": "exponent", "value": {"intValue": "1e3"}},
     ]);
-    let (span, told) = stored(span);
+    let (span, report) = stored(span);
     assert_eq!(
         span["attributes"],
         json!({
@@ -242,12 +242,12 @@ fn attributes_that_are_an_object_are_read_and_values_of_no_kind_are_kept() {
         })
     );
     assert!(
-        told.starts_with("3 values were stored as another type than declared"),
-        "{told}"
+        report.starts_with("3 values were stored as another type than declared"),
+        "{report}"
     );
     assert!(
-        told.contains("\"map\": kvlistValue: the object has no field `values`"),
-        "{told}"
+        report.contains("\"map\": kvlistValue: the object has no field `values`"),
+        "{report}"
     );
 }
 
@@ -275,12 +275,12 @@ fn an_invalid_container_loses_only_its_own_records() {
             "scopeSpans[0]: a list is not an object",
         ),
     ] {
-        let told = rejected(&server.post("/v1/traces", &json!({"resourceSpans": [wrong, good]})));
-        assert_eq!(told, (lost.to_owned(), why.to_owned()), "{wrong}");
+        let report = rejected(&server.post("/v1/traces", &json!({"resourceSpans": [wrong, good]})));
+        assert_eq!(report, (lost.to_owned(), why.to_owned()), "{wrong}");
     }
     let nothing = json!({"resourceSpans": [null, {"scopeSpans": [null, {"spans": null}]}, good]});
     assert_eq!(remark(&server.post("/v1/traces", &nothing)), "");
-    let spans = asked(&folder, &["spans"]);
+    let spans = command_json(&folder, &["spans"]);
     assert_eq!(
         (spans.as_array().unwrap().len(), &spans[0]["name"]),
         (1, &json!("good")),
@@ -295,7 +295,7 @@ fn an_invalid_container_loses_only_its_own_records() {
 fn a_request_to_another_path_is_refused_with_the_right_one() {
     let folder = Folder::new();
     let server = folder.serve();
-    for (path, body, told) in [
+    for (path, body, report) in [
         (
             "/v1/traces",
             logs(&["one"]),
@@ -313,13 +313,13 @@ fn a_request_to_another_path_is_refused_with_the_right_one() {
         ),
     ] {
         let message = refused(&server, path, &body);
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(report), "{message}");
     }
     server.stop();
 }
 
 #[test]
-fn a_mark_of_the_encoding_before_json_is_passed_over() {
+fn a_byte_order_mark_before_json_is_ignored() {
     let folder = Folder::new();
     let server = folder.serve();
     let body = format!("\u{feff}{}", traces(&[one("after a mark")]));
@@ -330,12 +330,12 @@ fn a_mark_of_the_encoding_before_json_is_passed_over() {
         body.as_bytes(),
     );
     assert_eq!(remark(&answer), "");
-    assert_eq!(asked(&folder, &["spans"])[0]["name"], "after a mark");
+    assert_eq!(command_json(&folder, &["spans"])[0]["name"], "after a mark");
     server.stop();
 }
 
 #[test]
-fn severities_beyond_those_of_opentelemetry_are_read_as_pino_has_them_and_kept() {
+fn severities_outside_opentelemetrys_range_are_read_as_those_of_pino_and_kept() {
     let folder = Folder::new();
     let server = folder.serve();
     let numbers = [
@@ -352,7 +352,7 @@ fn severities_beyond_those_of_opentelemetry_are_read_as_pino_has_them_and_kept()
         body["resourceLogs"][0]["scopeLogs"][0]["logRecords"][at]["severityNumber"] = json!(number);
     }
     assert_eq!(remark(&server.post("/v1/logs", &body)), "");
-    let lines = asked(&folder, &["logs"]);
+    let lines = command_json(&folder, &["logs"]);
     for (number, severity) in numbers {
         let mut lines = lines.as_array().unwrap().iter();
         let text = number.to_string();
@@ -365,7 +365,7 @@ fn severities_beyond_those_of_opentelemetry_are_read_as_pino_has_them_and_kept()
 }
 
 #[test]
-fn a_metric_of_no_known_kind_is_rejected_and_not_passed_over() {
+fn a_metric_of_an_unknown_kind_is_rejected() {
     let folder = Folder::new();
     let server = folder.serve();
     let now = Timestamp::now().as_nanos().to_string();
@@ -375,12 +375,12 @@ fn a_metric_of_no_known_kind_is_rejected_and_not_passed_over() {
     ]}]}]});
     let part = json_of(&server.post("/v1/metrics", &metrics))["partialSuccess"].clone();
     assert_eq!(part["rejectedDataPoints"], "1", "{part}");
-    let told = part["errorMessage"].as_str().unwrap();
+    let report = part["errorMessage"].as_str().unwrap();
     assert!(
-        told.contains("gauge, sum, histogram, exponentialHistogram, summary but \"intGauge\""),
-        "{told}"
+        report.contains("gauge, sum, histogram, exponentialHistogram, summary but \"intGauge\""),
+        "{report}"
     );
-    let points = asked(
+    let points = command_json(
         &folder,
         &[
             "sql",

@@ -7,12 +7,12 @@ use serde_json::{Value as Json, json};
 use spanscope_tests::PATIENCE;
 
 use super::super::support::{Folder, Serve, json_of};
-use super::{asked, body_moved, remark, send, send_bytes};
+use super::{body_moved, command_json, remark, send, send_bytes};
 
 /// A stream of a run that is read event by event.
-struct Watched(Lines<BufReader<TcpStream>>);
+struct EventStream(Lines<BufReader<TcpStream>>);
 
-impl Watched {
+impl EventStream {
     fn open(server: &Serve, trace: &str) -> Self {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -36,9 +36,9 @@ impl Watched {
     }
 }
 
-/// The root ended longer ago than runs of local programs are waited for.
+/// The root ended longer ago than the grace period of local programs.
 #[test]
-fn a_run_of_which_spans_were_sent_waits_for_what_other_services_hold_back() {
+fn a_run_with_received_spans_waits_for_late_spans_of_other_services() {
     const ROOT_ENDED: i64 = 1_795_971_305_698_605_849;
     let ago = i64::try_from((spanscope_runs::GRACE * 2).as_nanos()).unwrap();
     let moved = spanscope_model::Timestamp::now().as_nanos() - ago - ROOT_ENDED;
@@ -52,7 +52,7 @@ fn a_run_of_which_spans_were_sent_waits_for_what_other_services_hold_back() {
         assert_eq!(remark(&answer), "");
     };
     sent("1-root");
-    let mut stream = Watched::open(&server, "f1e1d000000000000000000000000046");
+    let mut stream = EventStream::open(&server, "f1e1d000000000000000000000000046");
     assert_eq!(stream.until("message_generated")["outputs"]["content"], "done");
     sent("2-child");
     assert_eq!(stream.until("tool_call_completed")["component_name"], "remote");
@@ -60,7 +60,7 @@ fn a_run_of_which_spans_were_sent_waits_for_what_other_services_hold_back() {
 }
 
 #[test]
-fn the_time_that_a_run_waits_is_a_length_of_time() {
+fn an_invalid_run_grace_is_refused_with_an_example() {
     let folder = Folder::new();
     let answer = folder
         .command(&["serve", "--listen", "127.0.0.1:0", "--run-grace", "soon"])
@@ -72,14 +72,14 @@ fn the_time_that_a_run_waits_is_a_length_of_time() {
 }
 
 #[test]
-fn keys_that_name_tokens_of_models_are_readable_and_those_of_people_masked() {
+fn values_about_model_tokens_are_readable_and_access_tokens_are_masked() {
     let folder = Folder::new();
     let server = folder.serve();
     assert_eq!(
         remark(&send(&server, "/v1/traces", "18-token-keys/traces.json")),
         ""
     );
-    let spans = asked(&folder, &["spans"]);
+    let spans = command_json(&folder, &["spans"]);
     let attributes = &spans[0]["attributes"];
     for (key, value) in [
         ("next_token", json!("page-2")),
@@ -123,7 +123,7 @@ fn payloads<'a>(events: &'a [Json], event_type: &str, payload: &str) -> Vec<&'a 
 }
 
 #[test]
-fn what_strands_writes_into_events_of_spans_are_the_inputs_and_outputs_of_steps() {
+fn span_events_of_strands_are_the_inputs_and_outputs_of_steps() {
     let folder = Folder::new();
     let server = folder.serve();
     assert_eq!(
@@ -182,10 +182,10 @@ fn content_in_log_events_belongs_to_the_steps_whichever_comes_first() {
         assert_eq!(messages(&events), ["hello you", "second answer"], "{order:?}");
         let prompts = payloads(&events, "llm_call_started", "inputs");
         let prompts: Vec<&Json> = prompts.iter().map(|inputs| &inputs["messages"]).collect();
-        let said = |role, text| json!([{"role": role, "parts": [{"type": "text", "content": text}]}]);
+        let message = |role, text| json!([{"role": role, "parts": [{"type": "text", "content": text}]}]);
         assert_eq!(
             prompts,
-            [&said("user", "hi there"), &said("user", "second question")]
+            [&message("user", "hi there"), &message("user", "second question")]
         );
         let answers = payloads(&events, "llm_call_completed", "outputs");
         assert_eq!(answers[0]["messages"][0]["parts"][0]["content"], "hello you");
@@ -273,8 +273,7 @@ fn runs_are_found_by_every_conventions_name_of_a_session_and_of_a_user() {
     server.stop();
 }
 
-/// As Pydantic AI wrote them before each span had an operation: with its own names, and with only a
-/// tool's name.
+/// Older versions of Pydantic AI use their own attributes, and mark a tool only by its name.
 #[test]
 fn a_run_of_an_older_pydantic_ai_has_its_tool_its_answer_and_its_agent() {
     let folder = Folder::new();
@@ -334,8 +333,8 @@ fn a_run_of_an_older_pydantic_ai_has_its_tool_its_answer_and_its_agent() {
         payloads(&events, "tool_call_completed", "outputs"),
         [&json!({"result": "snow"})]
     );
-    assert_eq!(asked(&folder, &["runs"])[0]["agent_id"], "forecaster");
-    let by_agent = asked(&folder, &["usage", "--by", "agent"]);
+    assert_eq!(command_json(&folder, &["runs"])[0]["agent_id"], "forecaster");
+    let by_agent = command_json(&folder, &["usage", "--by", "agent"]);
     assert_eq!(
         (
             &by_agent[0]["name"],

@@ -1,10 +1,10 @@
-//! How records are written: wrong bytes, wrong ids, wrong units, wrong names, wrong paths.
+//! Records with invalid bytes, ids, units and names, and requests to wrong paths.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
 
 use super::super::support::{Folder, json_of, span, traces};
-use super::{asked, path, remark, send, send_bytes};
+use super::{command_json, path, remark, send, send_bytes};
 
 fn texts<'a>(rows: &'a Json, field: &str) -> Vec<&'a str> {
     rows.as_array()
@@ -22,7 +22,7 @@ fn containers_in_the_spelling_of_protobuf_are_read() {
         remark(&send(&server, "/v1/traces", "20-snake-case/scope-snake.json")),
         ""
     );
-    assert_eq!(texts(&asked(&folder, &["spans"]), "name"), ["scope snake"]);
+    assert_eq!(texts(&command_json(&folder, &["spans"]), "name"), ["scope snake"]);
 
     let now = Timestamp::now().as_nanos();
     let all_snake = json!({"resource_spans": [{
@@ -35,7 +35,7 @@ fn containers_in_the_spelling_of_protobuf_are_read() {
         }]}]
     }]});
     assert_eq!(remark(&server.post("/v1/traces", &all_snake)), "");
-    let found = asked(
+    let found = command_json(
         &folder,
         &["spans", "--where", "n=5", "--service", "snake", "--errors"],
     );
@@ -52,12 +52,12 @@ fn containers_of_older_versions_are_read_and_unknown_ones_are_reported() {
         {"instrumentationLibrary": {"name": "old lib"}, "spans": [one]}
     ]}]});
     assert_eq!(remark(&server.post("/v1/traces", &legacy)), "");
-    let found = asked(&folder, &["spans"]);
+    let found = command_json(&folder, &["spans"]);
     assert_eq!(
         (found[0]["name"].as_str(), found[0]["target"].as_str()),
         (Some("legacy"), Some("old lib"))
     );
-    for (body, told) in [
+    for (body, report) in [
         (
             json!({"resourceSpans": [{"libSpans": [{"spans": [one]}]}]}),
             "a resource has no field `scopeSpans` but \"libSpans\", so nothing in it was read",
@@ -67,18 +67,18 @@ fn containers_of_older_versions_are_read_and_unknown_ones_are_reported() {
             "a scope has no field `spans` but \"span\", so nothing in it was read",
         ),
     ] {
-        assert_eq!(remark(&server.post("/v1/traces", &body)), told);
+        assert_eq!(remark(&server.post("/v1/traces", &body)), report);
     }
     server.stop();
 }
 
 #[test]
-fn a_log_line_outlives_its_broken_ids() {
+fn a_log_line_with_invalid_ids_is_stored_without_them() {
     let folder = Folder::new();
     let server = folder.serve();
-    let told = remark(&send(&server, "/v1/logs", "22-bad-log-ids/logs.json"));
-    assert!(told.starts_with("3 log records were stored without ids that can't be used; the first: log record \"short trace\": its trace id has 2 bytes"), "{told}");
-    let lines = asked(&folder, &["logs"]);
+    let report = remark(&send(&server, "/v1/logs", "22-bad-log-ids/logs.json"));
+    assert!(report.starts_with("3 log records were stored without ids that can't be used; the first: log record \"short trace\": its trace id has 2 bytes"), "{report}");
+    let lines = command_json(&folder, &["logs"]);
     let mut messages = texts(&lines, "message");
     messages.sort_unstable();
     assert_eq!(
@@ -105,11 +105,11 @@ fn a_log_line_outlives_its_broken_ids() {
 }
 
 #[test]
-fn severities_are_known_by_their_numbers_and_by_all_their_names() {
+fn severities_are_read_by_number_and_by_all_their_names() {
     let folder = Folder::new();
     let server = folder.serve();
     assert_eq!(remark(&send(&server, "/v1/logs", "35-severities/logs.json")), "");
-    let lines = asked(&folder, &["logs"]);
+    let lines = command_json(&folder, &["logs"]);
     for (message, severity) in [
         ("dotnet info", "info"),
         ("dotnet warn", "warn"),
@@ -138,7 +138,7 @@ fn severities_are_known_by_their_numbers_and_by_all_their_names() {
 }
 
 #[test]
-fn a_text_that_is_not_utf_8_is_repaired_and_marked_and_costs_no_other() {
+fn a_text_that_is_not_utf_8_is_repaired_and_marked_and_the_others_are_unchanged() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut body = std::fs::read(path("64-invalid-utf8/traces.pb")).unwrap();
@@ -157,7 +157,7 @@ fn a_text_that_is_not_utf_8_is_repaired_and_marked_and_costs_no_other() {
             .contains("1 text is not UTF-8, and the wrong bytes were replaced by U+FFFD"),
         "{answer:?}"
     );
-    let spans = asked(&folder, &["spans"]);
+    let spans = command_json(&folder, &["spans"]);
     let find = |name: &str| {
         spans
             .as_array()
@@ -181,12 +181,12 @@ fn a_text_that_is_not_utf_8_is_repaired_and_marked_and_costs_no_other() {
     .into_bytes();
     let at = json.iter().position(|byte| *byte == b'@').unwrap();
     json[at] = 0xe9;
-    let told = remark(&send_bytes(&server, "/v1/traces", "application/json", &json));
+    let report = remark(&send_bytes(&server, "/v1/traces", "application/json", &json));
     assert_eq!(
-        told,
+        report,
         "1 text is not UTF-8, and the wrong bytes were replaced by U+FFFD"
     );
-    let found = asked(
+    let found = command_json(
         &folder,
         &[
             "spans",
@@ -201,17 +201,17 @@ fn a_text_that_is_not_utf_8_is_repaired_and_marked_and_costs_no_other() {
 }
 
 #[test]
-fn times_in_other_units_are_understood_and_those_ahead_are_kept_and_reported() {
+fn times_in_other_units_are_converted_and_times_in_the_future_are_kept_and_reported() {
     let folder = Folder::new();
     let server = folder.serve();
-    let told = remark(&send(&server, "/v1/traces", "79-milliseconds/traces.json"));
+    let report = remark(&send(&server, "/v1/traces", "79-milliseconds/traces.json"));
     assert_eq!(
-        told,
+        report,
         "1 record has times in us, which were read as such: send nanoseconds since 1970; \
          1 record has times in ms, which were read as such: send nanoseconds since 1970; \
          1 record is more than a day ahead of this machine's clock, and was stored so: look at the sender's clock"
     );
-    let spans = asked(&folder, &["spans"]);
+    let spans = command_json(&folder, &["spans"]);
     let now = Timestamp::now().as_nanos();
     for span in spans.as_array().unwrap() {
         let start: Timestamp = span["start_time"].as_str().unwrap().parse().unwrap();
@@ -237,7 +237,7 @@ fn times_in_other_units_are_understood_and_those_ahead_are_kept_and_reported() {
 }
 
 #[test]
-fn a_path_that_an_exporter_made_of_a_wrong_endpoint_is_answered_with_the_likely_cause() {
+fn a_request_to_a_wrong_path_is_refused_with_the_likely_cause() {
     let folder = Folder::new();
     let server = folder.serve();
     for (path, cause, fix) in [
@@ -275,7 +275,7 @@ fn a_log_line_that_is_only_an_event_is_shown_once() {
         {"timeUnixNano": now, "attributes": [{"key": "event.name", "value": {"stringValue": "checkout.paid"}}]}
     ]}]}]});
     assert_eq!(remark(&server.post("/v1/logs", &body)), "");
-    let lines = asked(&folder, &["logs"]);
+    let lines = command_json(&folder, &["logs"]);
     assert_eq!(
         (lines[0]["name"].as_str(), lines[0]["message"].as_str()),
         (Some("checkout.paid"), Some("checkout.paid"))
@@ -288,11 +288,11 @@ fn a_log_line_that_is_only_an_event_is_shown_once() {
 }
 
 #[test]
-fn a_span_that_is_sent_while_it_runs_is_shown_as_it_was_sent_last_and_each_event_once() {
+fn a_partial_span_is_shown_in_its_latest_state_and_each_event_once() {
     let folder = Folder::new();
     let server = folder.serve();
     let trace = "f1e1d00000000000000000000000001d";
-    // By the same offset, or they would be other events.
+    // All bodies are moved by the same offset, so that repeated events stay equal.
     let moved = Timestamp::now().as_nanos() - super::MADE * super::SECOND;
     let times = std::cell::Cell::new(0);
     let sent = |of: &str| {
@@ -304,10 +304,10 @@ fn a_span_that_is_sent_while_it_runs_is_shown_as_it_was_sent_last_and_each_event
         assert_eq!(remark(&answer), "");
     };
     let shown = || {
-        let spans = asked(&folder, &["spans"]);
+        let spans = command_json(&folder, &["spans"]);
         assert_eq!(spans.as_array().unwrap().len(), 1, "{spans}");
         let span = spans[0].clone();
-        let mut events: Vec<String> = asked(&folder, &["logs"])
+        let mut events: Vec<String> = command_json(&folder, &["logs"])
             .as_array()
             .unwrap()
             .iter()
@@ -337,7 +337,7 @@ fn a_span_that_is_sent_while_it_runs_is_shown_as_it_was_sent_last_and_each_event
     assert_eq!(shown(), ended);
     sent("2-heartbeat");
     assert_eq!(shown(), ended);
-    let summary = asked(&folder, &["traces"]);
+    let summary = command_json(&folder, &["traces"]);
     assert_eq!(summary[0]["trace_id"], trace);
     assert_eq!(summary[0]["span_count"], 1, "{summary}");
     server.stop();
@@ -348,12 +348,12 @@ fn both_halves_of_a_call_that_share_a_span_id_are_kept() {
     for order in [["client", "server"], ["server", "client"]] {
         let folder = Folder::new();
         let server = folder.serve();
-        // Each once more, from a sender that got no response.
+        // Each is sent twice, as by a sender that got no response.
         for half in order.into_iter().chain(order) {
             let answer = send(&server, "/v1/traces", &format!("30-shared-span-ids/{half}.json"));
             assert_eq!(remark(&answer), "");
         }
-        let spans = asked(&folder, &["spans"]);
+        let spans = command_json(&folder, &["spans"]);
         assert_eq!(spans.as_array().unwrap().len(), 2, "{spans}");
         let find = |name: &str| {
             let mut spans = spans.as_array().unwrap().iter();
@@ -368,12 +368,12 @@ fn both_halves_of_a_call_that_share_a_span_id_are_kept() {
             server_half["attributes"],
             json!({"route": "/x", "spanscope.shared_span_id": "c0de000000000bb9"})
         );
-        let by_id = asked(&folder, &["span", "c0de000000000bb9"]);
+        let by_id = command_json(&folder, &["span", "c0de000000000bb9"]);
         assert!(by_id.to_string().contains("GET /x client"), "{by_id}");
         let tree = server.post("/v1/telemetry/spans/c0de000000000bb9/tree", &json!({}));
         let tree = json_of(&tree)["data"].as_object().unwrap().clone();
         assert_eq!(tree.len(), 2, "{tree:?}");
-        let traces = asked(&folder, &["traces"]);
+        let traces = command_json(&folder, &["traces"]);
         assert_eq!(traces[0]["root_span_id"], "c0de000000000bb9", "{traces}");
         server.stop();
     }

@@ -72,7 +72,7 @@ fn every_route_shows_the_demos_run_as_its_spans_describe_it() {
     assert_analysis(&of_run("/analysis"), &events, &spans);
     assert_formats(&of_run, &summary, &events);
 
-    // Until the run is certainly over, which the first stream waits for.
+    // The first stream waits until the run is certainly over.
     assert_eq!(
         streamed(&server.get(&format!("/traces/{task}/stream?level=debug"))).len(),
         events.len()
@@ -100,7 +100,7 @@ fn assert_events(of_run: &dyn Fn(&str) -> Json, root: &Span, spans: &BTreeMap<St
     let of_id = |id: String| {
         let mut found = events.iter().filter(|event| event["event_id"] == id);
         let event = found.next().unwrap_or_else(|| panic!("{id}"));
-        assert_eq!(found.next(), None, "{id} is there once");
+        assert_eq!(found.next(), None, "{id} is listed once");
         event
     };
     for (id, span) in spans.iter().filter(|(_, span)| span.span_id != root.span_id) {
@@ -114,51 +114,51 @@ fn assert_events(of_run: &dyn Fn(&str) -> Json, root: &Span, spans: &BTreeMap<St
             assert_eq!(event["metadata"]["parent_id"], json!(span.parent_span_id));
             assert_eq!(event["metadata"]["service"], "spanscope-demo");
         }
-        let said = |name: &str| {
+        let recorded = |name: &str| {
             let text = span.attributes.get(name)?.to_string();
             Some(serde_json::from_str::<Json>(&text).unwrap_or(json!(text)))
         };
-        let types = match said("gen_ai.operation.name").as_ref().and_then(Json::as_str) {
+        let types = match recorded("gen_ai.operation.name").as_ref().and_then(Json::as_str) {
             Some("chat") => {
                 assert_eq!(
                     end["metadata"]["tokens"]["prompt"],
-                    said("gen_ai.usage.input_tokens").unwrap()
+                    recorded("gen_ai.usage.input_tokens").unwrap()
                 );
                 assert_eq!(
                     end["metadata"]["tokens"]["completion"],
-                    said("gen_ai.usage.output_tokens").unwrap()
+                    recorded("gen_ai.usage.output_tokens").unwrap()
                 );
                 assert_eq!(
                     start["inputs"]["messages"],
-                    said("gen_ai.input.messages").unwrap()
+                    recorded("gen_ai.input.messages").unwrap()
                 );
                 assert_eq!(
                     end["outputs"]["messages"],
-                    said("gen_ai.output.messages").unwrap()
+                    recorded("gen_ai.output.messages").unwrap()
                 );
                 ["llm_call_started", "llm_call_completed"]
             }
             Some("retrieval") => {
                 assert_eq!(
                     start["inputs"]["query"],
-                    said("gen_ai.retrieval.query.text").unwrap()
+                    recorded("gen_ai.retrieval.query.text").unwrap()
                 );
                 assert_eq!(
                     end["outputs"]["chunks"],
-                    said("gen_ai.retrieval.documents").unwrap()
+                    recorded("gen_ai.retrieval.documents").unwrap()
                 );
                 ["retrieval_started", "retrieval_completed"]
             }
             Some("execute_tool") => {
                 assert_eq!(
                     start["inputs"]["arguments"],
-                    said("gen_ai.tool.call.arguments").unwrap()
+                    recorded("gen_ai.tool.call.arguments").unwrap()
                 );
                 assert_eq!(
                     end["outputs"].get("result").cloned(),
-                    said("gen_ai.tool.call.result")
+                    recorded("gen_ai.tool.call.result")
                 );
-                assert_eq!(end.get("error").cloned(), said("error.type"));
+                assert_eq!(end.get("error").cloned(), recorded("error.type"));
                 ["tool_call_started", "tool_call_completed"]
             }
             _ if span.status == Some(SpanStatus::Error) => ["node_started", "node_failed"],
@@ -176,11 +176,11 @@ fn assert_events(of_run: &dyn Fn(&str) -> Json, root: &Span, spans: &BTreeMap<St
         (&first["timestamp"], &last["timestamp"]),
         (&json!(root.start_time), &json!(root.end_time))
     );
-    let said = root.attributes.get("gen_ai.output.messages").unwrap().to_string();
-    let said: Json = serde_json::from_str(&said).unwrap();
+    let recorded = root.attributes.get("gen_ai.output.messages").unwrap().to_string();
+    let recorded: Json = serde_json::from_str(&recorded).unwrap();
     let message = of_id(format!("{}:message", root.span_id));
     assert_eq!(message["event_type"], "message_generated");
-    assert_eq!(message["outputs"]["content"], said[0]["parts"][0]["content"]);
+    assert_eq!(message["outputs"]["content"], recorded[0]["parts"][0]["content"]);
     // The rest are the program's logged errors.
     let logged = events
         .iter()
@@ -215,8 +215,8 @@ fn assert_numbers(folder: &Folder, of_run: &dyn Fn(&str) -> Json, spans: &BTreeM
     assert_eq!(usage.as_array().unwrap().len(), 1, "the demo has one model");
     let of_operation = |operation: &str| {
         let named = |span: &&Span| {
-            let said = span.attributes.get("gen_ai.operation.name");
-            said.is_some_and(|said| said.to_string() == operation)
+            let recorded = span.attributes.get("gen_ai.operation.name");
+            recorded.is_some_and(|recorded| recorded.to_string() == operation)
         };
         spans.values().filter(named).count()
     };
@@ -265,23 +265,25 @@ fn assert_analysis(analysis: &Json, events: &[Json], spans: &BTreeMap<String, Sp
     let of_logs = events
         .iter()
         .filter(|event| event["event_type"] == "error_occurred");
-    let logged: BTreeSet<(String, String)> = of_logs.map(place_and_error).collect();
+    let logged: BTreeSet<(String, String)> = of_logs.map(component_and_error).collect();
     // An error that a step logged, and then failed with, is one error.
     let errors = events
         .iter()
         .filter(|event| event.get("error").is_some())
-        .filter(|event| event["event_type"] == "error_occurred" || !logged.contains(&place_and_error(event)));
+        .filter(|event| {
+            event["event_type"] == "error_occurred" || !logged.contains(&component_and_error(event))
+        });
     let errors: Vec<&Json> = errors.collect();
     assert_eq!(
         errors.len(),
         3,
-        "the weather and what it asked, one of them twice: {errors:#?}"
+        "the weather tool and its request, one of them twice: {errors:#?}"
     );
-    let told = analysis["errors"].as_array().unwrap();
-    assert_eq!(told.len(), errors.len());
-    for (told, event) in told.iter().zip(errors) {
+    let reported = analysis["errors"].as_array().unwrap();
+    assert_eq!(reported.len(), errors.len());
+    for (reported, event) in reported.iter().zip(errors) {
         assert_eq!(
-            (&told["component"], &told["error"], &told["timestamp"]),
+            (&reported["component"], &reported["error"], &reported["timestamp"]),
             (&event["component_name"], &event["error"], &event["timestamp"])
         );
     }
@@ -295,7 +297,7 @@ fn assert_analysis(analysis: &Json, events: &[Json], spans: &BTreeMap<String, Sp
 }
 
 /// Returns where an error occurred, and its message.
-fn place_and_error(event: &Json) -> (String, String) {
+fn component_and_error(event: &Json) -> (String, String) {
     (event["component_id"].to_string(), event["error"].to_string())
 }
 

@@ -1,4 +1,4 @@
-//! What is not available: deleted runs, another tenant's, and expired ones.
+//! Runs that are not available: deleted ones, those of other tenants, and expired ones.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn a_run_that_was_deleted_or_cleaned_up_is_not_found_on_any_route() {
     assert_eq!(clean_up(0.0)["deleted"], 1);
     assert_gone(&server, "third");
     assert_eq!(get(&server, "/traces")["total"], 0);
-    assert_eq!(traces(), 1, "what is no run stays");
+    assert_eq!(traces(), 1, "the trace that is not a run stays");
     server.stop();
 }
 
@@ -71,7 +71,7 @@ const ADMIN: &str = "of-all-0123456789";
 const TOKENS: &str = "of-acme-0123456789 acme\nof-other-0123456789 other\nof-all-0123456789 *\n";
 
 #[test]
-fn another_tenants_run_is_as_if_it_were_not_there() {
+fn the_run_of_another_tenant_is_not_found() {
     let folder = Folder::new();
     let server = folder.serve_with_tokens(TOKENS);
     let ask = |method: &str, path: &str, token: &str, body: Option<&Json>| {
@@ -139,7 +139,7 @@ fn another_tenants_run_is_as_if_it_were_not_there() {
             );
         }
     }
-    // It deletes nothing of others either.
+    // Its cleanup deletes no run of another tenant either.
     let all = json!({"days": 0});
     assert_eq!(
         json_of(&ask("POST", "/traces/cleanup", OTHER, Some(&all)))["deleted"],
@@ -154,7 +154,7 @@ fn another_tenants_run_is_as_if_it_were_not_there() {
     server.stop();
 }
 
-/// Sends a run to the server that ended this many minutes ago.
+/// Sends a run to the server; `began` is how long ago it began, `took` its duration.
 fn send_run(server: &Serve, number: u64, task: &str, began: Duration, took: Duration) {
     let (trace, root) = (format!("{:032x}", number + 1), format!("{:016x}", number + 1));
     let mut sent = span(&trace, &root, "invoke_agent librarian");
@@ -169,7 +169,7 @@ fn send_run(server: &Serve, number: u64, task: &str, began: Duration, took: Dura
 }
 
 #[test]
-fn runs_and_their_events_are_answered_for_as_long_as_the_flags_say() {
+fn runs_and_their_events_are_available_for_the_configured_time() {
     const MINUTE: Duration = Duration::from_secs(60);
     let folder = Folder::new();
     let serve = |session: &str, events: &str| {
@@ -225,7 +225,7 @@ fn runs_and_their_events_are_answered_for_as_long_as_the_flags_say() {
 
 /// The end counts, not the start.
 #[test]
-fn a_run_that_took_long_is_listed_for_as_long_as_it_is_answered() {
+fn a_long_run_is_listed_for_as_long_as_it_is_available() {
     const MINUTE: Duration = Duration::from_secs(60);
     let folder = Folder::new();
     let words = ["serve", "--listen", "127.0.0.1:0", "--session-ttl", "1h"];
@@ -237,7 +237,7 @@ fn a_run_that_took_long_is_listed_for_as_long_as_it_is_answered() {
 }
 
 #[test]
-fn an_age_of_runs_that_makes_no_sense_is_wrong_usage() {
+fn an_invalid_time_to_live_is_wrong_usage() {
     let folder = Folder::new();
     for flag in ["--session-ttl", "--event-ttl"] {
         for value in ["soon", "", "-1h", "1", "1x"] {
@@ -246,11 +246,11 @@ fn an_age_of_runs_that_makes_no_sense_is_wrong_usage() {
                 .arg("--db")
                 .arg(folder.db())
                 .arg(format!("{flag}={value}"));
-            let said = run_piped(command);
-            let err = String::from_utf8_lossy(&said.stderr).into_owned();
-            assert_eq!(said.status.code(), Some(2), "{flag}={value}: {err}");
+            let result = run_piped(command);
+            let err = String::from_utf8_lossy(&result.stderr).into_owned();
+            assert_eq!(result.status.code(), Some(2), "{flag}={value}: {err}");
             assert!(err.contains(value) && err.contains("7d"), "{flag}={value}: {err}");
-            assert!(!folder.db().exists(), "no store is made");
+            assert!(!folder.db().exists(), "no store is created");
         }
     }
 }

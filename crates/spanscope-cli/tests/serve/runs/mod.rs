@@ -17,7 +17,7 @@ use spanscope_tests::{PATIENCE, store_at};
 
 use super::support::{Folder, Serve, json_of, send};
 
-/// Each route is under these.
+/// The prefixes of all routes.
 pub(super) const PREFIXES: [&str; 2] = ["", "/api/v1"];
 /// All routes of one run.
 pub(super) const OF_A_RUN: [&str; 5] = ["", "/events", "/summary", "/analysis", "/stream"];
@@ -31,7 +31,7 @@ pub(super) fn get(server: &Serve, path: &str) -> Json {
     json_of(&plain)
 }
 
-/// The status and the code of an error.
+/// Returns the status and the code of an error.
 pub(super) fn refusal(answer: &Answer) -> (u16, Json) {
     (answer.status, json_of(answer)["error"]["code"].clone())
 }
@@ -63,7 +63,7 @@ pub(super) fn streamed(answer: &Answer) -> Vec<Json> {
     data.map(|mut data| data["data"].take()).collect()
 }
 
-/// Watches a run from now on, to its end.
+/// Follows a run on a thread, which returns its events at its end.
 pub(super) fn watch(address: SocketAddr, task: &str) -> JoinHandle<Vec<Json>> {
     let path = format!("/traces/{task}/stream?level=debug");
     std::thread::spawn(move || streamed(&send(address, "GET", &path, None, None).unwrap()))
@@ -86,7 +86,7 @@ pub(super) fn stored_spans(folder: &Folder, trace: &str) -> BTreeMap<String, Spa
         .collect()
 }
 
-/// Writes a run of another process than the server's.
+/// Records into the served file, as a program next to the server does.
 pub(super) fn write(folder: &Folder, work: impl FnOnce()) {
     let (dispatch, guard) = store_at(&folder.db());
     tracing::dispatcher::with_default(&dispatch, work);

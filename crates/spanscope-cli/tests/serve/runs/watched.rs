@@ -17,7 +17,7 @@ use crate::support::{Folder, json_of};
 /// until it is killed.
 struct Program(Child);
 
-/// Which file such a program writes to.
+/// The variable with the file that such a program writes to.
 const PROGRAM: &str = "SPANSCOPE_TEST_RUN_OF";
 
 impl Program {
@@ -35,13 +35,13 @@ impl Program {
         // The test's own lines come first, and its name on the same one.
         assert!(
             lines.map(Result::unwrap).any(|line| line.ends_with("stored")),
-            "it has ended"
+            "it ended before"
         );
         program
     }
 
-    /// Runs the program, if this is its process.
-    fn is_here() -> bool {
+    /// Runs the program if this process was started as one.
+    fn run_if_started() -> bool {
         let Some(db) = std::env::var_os(PROGRAM) else {
             return false;
         };
@@ -53,7 +53,7 @@ impl Program {
             let _tool = agent.in_scope(|| ToolCall::execute("weather"));
             guard.flush(PATIENCE).unwrap();
             println!("stored");
-            // its end comes from outside; the bound is for a test that died
+            // The test kills it; the limit applies if the test has died.
             std::thread::sleep(2 * PATIENCE);
         });
         true
@@ -74,9 +74,9 @@ impl Drop for Program {
 
 #[test]
 fn a_run_is_running_until_its_program_is_killed_and_then_abandoned() {
-    /// A program that was silent for this long counts as gone.
+    /// A program that was silent for this long counts as dead.
     const SILENCE: Duration = Duration::from_secs(15);
-    if Program::is_here() {
+    if Program::run_if_started() {
         return;
     }
     let folder = Folder::new();
@@ -138,10 +138,10 @@ fn a_run_is_running_until_its_program_is_killed_and_then_abandoned() {
     assert_eq!(get(&server, "/traces")["sessions"], list["sessions"]);
     assert_eq!(get(&server, "/traces?status=running")["total"], 0);
 
-    // Both the clients that watched it all the time, and a new one.
+    // For the clients that followed the run from the beginning, and for a new one.
     let late = watch(server.address(), "killed");
-    for told in [watched, other, late].map(|watching| watching.join().unwrap()) {
-        let (last, events) = told.split_last().unwrap();
+    for received in [watched, other, late].map(|watching| watching.join().unwrap()) {
+        let (last, events) = received.split_last().unwrap();
         assert_eq!(events, before);
         assert_eq!(
             (&last["event_id"], &last["event_type"]),
@@ -161,7 +161,7 @@ fn a_run_is_running_until_its_program_is_killed_and_then_abandoned() {
 }
 
 #[test]
-fn a_run_that_is_watched_from_its_middle_completes_or_fails_as_its_agent_does() {
+fn a_followed_run_completes_or_fails_as_its_agent_does() {
     let folder = Folder::new();
     let server = folder.serve();
     for (task, status, last_type) in [
@@ -186,10 +186,10 @@ fn a_run_that_is_watched_from_its_middle_completes_or_fails_as_its_agent_does() 
         });
         guard.flush(PATIENCE).unwrap();
         drop(guard);
-        let told = watched.join().unwrap();
+        let received = watched.join().unwrap();
         let listed = get(&server, &format!("/traces/{task}/events?level=debug"));
-        assert_eq!(json!(told), listed["events"], "{task}");
-        let last = told.last().unwrap();
+        assert_eq!(json!(received), listed["events"], "{task}");
+        let last = received.last().unwrap();
         assert_eq!(
             (&last["event_type"], &last["metadata"]["state"]),
             (&json!(last_type), &json!(status))
