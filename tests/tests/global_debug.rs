@@ -1,5 +1,5 @@
-//! A separate binary, because the dispatcher is global: under a scoped one `tracing` itself drops
-//! what a `Debug` logs, so only here does it reach the layer while the layer formats.
+//! A separate binary, because it sets the global dispatcher: under a scoped one `tracing` drops
+//! events that a `Debug` logs, so only here do they reach the layer while it formats.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt;
@@ -19,7 +19,7 @@ impl fmt::Debug for Logs {
 }
 
 #[test]
-fn what_a_debug_logs_while_it_is_captured_is_captured_too() {
+fn events_that_a_debug_logs_during_capture_are_captured_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_at(&path);

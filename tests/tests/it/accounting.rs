@@ -37,15 +37,15 @@ fn four_threads_of_a_hundred_thousand_spans_are_all_accounted_for() {
     assert_eq!(
         count(&path, WHOLE_RECORDS),
         stats.stored,
-        "what was counted as stored is in the file"
+        "all records counted as stored are in the file"
     );
     let accounts = "SELECT SUM(offered - stored - dropped_queue_full - dropped_write_failed - dropped_shutdown) FROM _process";
-    assert_eq!(count(&path, accounts), 0, "the file's own account is even");
+    assert_eq!(count(&path, accounts), 0, "the file's own account is balanced");
     assert_eq!(count(&path, "SELECT SUM(offered) FROM _process"), stats.offered);
 }
 
 #[test]
-fn a_waiting_queue_loses_nothing() {
+fn a_blocking_queue_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder()
@@ -69,7 +69,7 @@ fn a_waiting_queue_loses_nothing() {
 }
 
 #[test]
-fn what_threads_recorded_right_before_they_ended_is_kept() {
+fn records_of_threads_right_before_their_end_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     // The shortest interval makes the writer collect while threads end.
     let settings = SqliteLayer::builder()
@@ -124,12 +124,12 @@ fn the_queue_is_bounded_when_nothing_can_be_written() {
     assert_eq!(stats.offered, stats.stored + stats.dropped.total());
     assert!(
         stats.stored > 0,
-        "what was queued is written once the lock is gone"
+        "queued records are written once the lock is released"
     );
 }
 
 #[test]
-fn a_span_whose_end_is_dropped_stays_in_the_file_and_says_so() {
+fn a_span_whose_end_is_dropped_stays_in_the_file_and_is_marked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_with(SqliteLayer::builder().queue_bytes(1 << 20), &path);
@@ -158,7 +158,7 @@ fn a_span_whose_end_is_dropped_stays_in_the_file_and_says_so() {
 }
 
 #[test]
-fn looking_at_running_spans_never_costs_the_end_of_their_parents() {
+fn storing_running_spans_never_loses_the_end_of_their_parents() {
     let folder = tempfile::tempdir().unwrap();
     // The shortest interval makes the writer look at open spans as often as possible; they close
     // meanwhile.
@@ -176,7 +176,7 @@ fn looking_at_running_spans_never_costs_the_end_of_their_parents() {
 }
 
 #[test]
-fn spans_made_under_suppression_are_not_captured_and_spans_closed_under_it_are() {
+fn spans_created_under_suppression_are_not_captured_and_spans_closed_under_it_are() {
     let folder = tempfile::tempdir().unwrap();
     let (dispatch, guard) = store_at(&folder.path().join("trace_store.db"));
     tracing::dispatcher::with_default(&dispatch, || {
@@ -197,7 +197,7 @@ fn many_threads_with_a_record_each_fit_into_a_small_queue() {
     let (dispatch, guard) = store_with(SqliteLayer::builder().queue_bytes(2 << 20), &path);
     let blocker = Connection::open(&path).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // Nothing is written meanwhile; all threads stay alive with what they recorded.
+    // Nothing is written meanwhile; all threads stay alive with their records.
     let all_recorded = std::sync::Barrier::new(401);
     std::thread::scope(|scope| {
         for _ in 0..400 {

@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("spanscope-core", &["spanscope-model", "spanscope-process"]),
     ("spanscope-layers", &["spanscope-core", "spanscope-model"]),
     ("spanscope-runs", &["spanscope-model"]),
-    // Of the layers: the default categories of targets.
+    // From the layers: the default categories of targets.
     (
         "spanscope-sqlite",
         &[
@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "spanscope-runs",
         ],
     ),
-    // Of the core: threads without telemetry.
+    // From the core: threads without telemetry.
     (
         "spanscope-clickhouse",
         &["spanscope-core", "spanscope-model", "spanscope-runs"],
@@ -33,7 +33,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
         "spanscope-otlp",
         &["spanscope-core", "spanscope-layers", "spanscope-model"],
     ),
-    // They measure themselves and open spans by the helpers.
+    // The layers measure requests, and open spans with the helpers.
     (
         "spanscope-tower",
         &[
@@ -53,7 +53,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "spanscope-ui",
         ],
     ),
-    // Files alone: it knows neither HTTP nor what the pages show.
+    // Only files: it knows neither HTTP nor the contents of the pages.
     ("spanscope-ui", &[]),
     ("spanscope-mcp", &["spanscope-core", "spanscope-model"]),
     (
@@ -131,7 +131,7 @@ fn workspace() -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn no_crate_uses_another_one_than_the_map_says() {
+fn crates_use_only_the_crates_that_the_map_allows() {
     let workspace = workspace();
     let map: BTreeMap<_, _> = MAY_USE.into_iter().collect();
     for (name, uses) in &workspace {

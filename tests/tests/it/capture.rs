@@ -1,4 +1,4 @@
-//! What a `tracing` program records, and what the store then has.
+//! The records of a `tracing` program, as the store has them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -129,13 +129,13 @@ fn special_fields_name_the_span_its_kind_and_its_status() {
     assert_eq!(span.category.as_deref(), Some("inference"));
     assert!(
         span.attributes.is_empty(),
-        "special fields are no attributes: {:?}",
+        "special fields are not attributes: {:?}",
         span.attributes
     );
 }
 
 #[test]
-fn an_error_event_fails_its_span_unless_the_span_says_ok() {
+fn an_error_event_fails_its_span_unless_the_spans_status_is_ok() {
     let run = Run::new();
     run.run(|| {
         info_span!("fails").in_scope(|| tracing::error!("broken"));
@@ -204,7 +204,7 @@ fn errors_become_exceptions_with_type_and_chain() {
     assert_eq!(
         detailed.attributes.get("exception.type").and_then(Value::as_str),
         None,
-        "a name that does not look like an error type is none"
+        "a name that does not look like an error type is not used"
     );
     assert_eq!(
         detailed.attributes.get("exception.chain").and_then(Value::as_str),
@@ -213,7 +213,7 @@ fn errors_become_exceptions_with_type_and_chain() {
 }
 
 #[test]
-fn attributes_come_under_any_key_and_the_last_value_wins() {
+fn attributes_may_have_any_key_and_the_last_value_wins() {
     let run = Run::new();
     run.run(|| {
         let span = info_span!("chat", tokens = 1, late = field::Empty);
@@ -348,7 +348,7 @@ fn a_remote_parent_set_before_use_continues_its_trace_and_later_is_refused() {
         assert_eq!(span.ids().map(|(trace, _)| trace), Some(trace));
         assert!(
             span.set_remote_parent(trace, parent).is_err(),
-            "the ids have been shown"
+            "the ids are already in use"
         );
         span.in_scope(|| info_span!("inside").in_scope(|| {}));
     });
@@ -474,7 +474,7 @@ fn two_layers_show_the_same_ids_and_each_its_own_visible_parents() {
 }
 
 #[test]
-fn asking_whether_a_level_is_on_between_spans_loses_none() {
+fn level_checks_between_spans_lose_no_span() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::open(&path).unwrap();
@@ -491,7 +491,7 @@ fn asking_whether_a_level_is_on_between_spans_loses_none() {
 }
 
 #[test]
-fn a_reloaded_filter_loses_nothing_of_what_it_lets_through() {
+fn a_reloaded_filter_loses_no_record_that_it_lets_through() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::open(&path).unwrap();
@@ -512,7 +512,7 @@ fn a_reloaded_filter_loses_nothing_of_what_it_lets_through() {
 }
 
 #[test]
-fn hostile_names_arrive_whole() {
+fn hostile_names_are_stored_unchanged() {
     let run = Run::new();
     let hostile = "'; DROP TABLE spans; --\u{202e}\u{1b}[31m\"\\";
     run.run(|| {
@@ -528,7 +528,7 @@ fn hostile_names_arrive_whole() {
     assert_eq!(
         attribute(&run.span("y"), "text"),
         Some("a\u{fffd}b".into()),
-        "NUL is shown, not lost"
+        "NUL is replaced, not removed"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The SQL contract: queries that users of Llama Stack type work word for word.
+//! The SQL contract: queries of users of Llama Stack work unchanged.
 
 use rusqlite::Connection;
 use spanscope_tests::{PATIENCE, burst, store_at};
@@ -70,7 +70,7 @@ fn the_last_hour_is_exactly_the_last_hour() {
 }
 
 #[test]
-fn the_described_systems_columns_are_there_under_their_names() {
+fn the_columns_of_llama_stack_exist_under_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (dispatch, guard) = store_at(&path);

@@ -130,7 +130,7 @@ fn do_work(work: &str, guard: &Guard) {
         "side-by-side" => shapes::side_by_side(),
         "odd-spans" => shapes::odd_spans(),
         "wide-span" => shapes::wide_span(),
-        "said" => shapes::log_markup(),
+        "markup" => shapes::log_markup(),
         "dozen" => floods::dozen(),
         "story-begins" => story::begin(),
         "init-again" => {

@@ -1,4 +1,4 @@
-//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that go too early,
+//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that are dropped too early,
 //! thread-locals.
 
 use std::cell::RefCell;

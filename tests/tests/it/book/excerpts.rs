@@ -1,11 +1,11 @@
 //! Rust code on the pages is compiled: whole programs and functions as documentation of
-//! `spanscope-examples`, excerpts in the examples that they are of.
+//! `spanscope-examples`, excerpts as parts of the examples.
 
 use std::fs;
 
 use super::{blocks, documents, read, root};
 
-/// Files whose Rust blocks are shown by a page as `rust,ignore`.
+/// The sources that pages quote in `rust,ignore` blocks.
 fn sources() -> Vec<String> {
     let folder = root().join("examples/src/bin");
     let mut texts: Vec<String> = fs::read_dir(folder)

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{documents, has_extension, prose, read, root};
 
-/// Where the repository is published: links of the book to files outside of it begin so, because
-/// the book may be read without the repository around it.
+/// The published repository. Links of the book to files outside the book begin with this URL,
+/// because the book may be read without the repository.
 const REPOSITORY: &str = "https://github.com/spanscope/spanscope/";
 
 /// The anchor that GitHub and mdBook give a heading.
@@ -62,7 +62,7 @@ fn targets(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with a link of a document.
+/// Returns the fault of a link of a document, if it has one.
 fn wrong(document: &str, target: &str) -> Option<String> {
     let is_of_book = document.starts_with("docs/");
     let (path, fragment) = target.split_once('#').unwrap_or((target, ""));
@@ -81,9 +81,9 @@ fn wrong(document: &str, target: &str) -> Option<String> {
     if !file.exists() {
         return Some(format!("{target} leads nowhere"));
     }
-    // mdBook makes the list of pages of it, and no page.
+    // mdBook makes the list of pages from it, and no page.
     if is_of_book && path.ends_with("SUMMARY.md") && !path.contains("://") {
-        return Some(format!("{target} is no page of the book"));
+        return Some(format!("{target} is not a page of the book"));
     }
     let file = file.canonicalize().unwrap();
     if is_of_book && !path.contains("://") && !file.starts_with(root().join("docs").canonicalize().unwrap()) {
@@ -152,7 +152,7 @@ fn every_page_of_the_book_is_in_its_table_of_contents() {
     );
 }
 
-/// Each published crate has its own README, whose links hold on crates.io too.
+/// Each published crate has its own README, whose links work on crates.io too.
 #[test]
 fn every_published_crate_has_a_readme() {
     for entry in std::fs::read_dir(root().join("crates")).unwrap() {
@@ -173,7 +173,7 @@ fn every_published_crate_has_a_readme() {
     }
 }
 
-/// A page begins with one title, and the table of contents leads to pages that say what they are.
+/// A document begins with its title and has no other; the table of contents has one per part.
 #[test]
 fn every_document_begins_with_its_title() {
     for document in documents() {

@@ -1,5 +1,5 @@
 //! The README, the pages of the book and the other Markdown files: each page is in the table of
-//! contents, each link leads somewhere, and the reference is what the code says.
+//! contents, each link leads somewhere, and the reference equals the code.
 
 mod excerpts;
 mod links;

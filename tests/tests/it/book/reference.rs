@@ -16,7 +16,7 @@ use tracing_subscriber::prelude::*;
 
 use super::{WRITE, read, root};
 
-/// Compares a page with what the code says, or writes it.
+/// Compares a page with the text that is generated from the code, or writes it.
 fn assert_page(name: &str, text: &str) {
     let path = root().join(name);
     if std::env::var_os(WRITE).is_some() {
@@ -24,7 +24,7 @@ fn assert_page(name: &str, text: &str) {
     }
     assert!(
         std::fs::read_to_string(&path).is_ok_and(|page| page == text),
-        "{name} is not what the code says: run this test with {WRITE}=1, look at the difference, and commit it"
+        "{name} differs from the code: run this test with {WRITE}=1, look at the difference, and commit it"
     );
 }
 
@@ -102,7 +102,7 @@ fn named_variables() -> BTreeSet<String> {
         let text = std::fs::read_to_string(file).unwrap();
         let mut before = "";
         for literal in text.split('"') {
-            // What a build script tells its crate is no setting.
+            // A variable that a build script sets for its crate is not a setting.
             let is_of_build = before.ends_with("env!(");
             before = literal;
             let prefixes = [
@@ -126,7 +126,7 @@ fn named_variables() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_reference_of_settings_is_what_the_crates_read() {
+fn the_reference_of_settings_has_every_variable_that_the_crates_read() {
     let of_programs = read("crates/spanscope/src/variables.md");
     let of_otlp = read("crates/spanscope-otlp/src/variables.md");
     let page = format!(
@@ -307,7 +307,7 @@ versions may add columns, but keep these. Tables whose names begin with `_` may 
 text in UTC with microseconds; `attributes` is JSON (`attributes ->> '$.\"user.id\"'`).
 ";
 
-/// What a column of a view has.
+/// Describes a column of a view.
 fn column(view: &str, column: &str) -> &'static str {
     match (view, column) {
         ("traces", "root_span_id") => "the root or, without one, the earliest span",
@@ -354,7 +354,7 @@ fn column(view: &str, column: &str) -> &'static str {
         (_, "target") => "the target of `tracing`, often a module",
         (_, "level") => "`verbose`, `debug`, `info`, `warn`, `error`, `critical`",
         (_, "category") => "the [category](../how-to/console.md)",
-        _ => panic!("say here what {view}.{column} has"),
+        _ => panic!("describe {view}.{column} here"),
     }
 }
 
@@ -440,7 +440,7 @@ and
 | `spanscope_metric_rejected_total` | counter | `metric`, `reason` | a measurement cannot be added to its metric |
 ";
 
-/// When a metric is measured.
+/// Describes when a metric is measured.
 fn when(metric: &str) -> &'static str {
     match metric {
         "prompt_tokens" | "completion_tokens" | "total_tokens" => "a model call ends, each call once",
@@ -463,11 +463,11 @@ fn when(metric: &str) -> &'static str {
         "http.server.active_requests" | "llama_stack_concurrent_requests" => "a request begins or ends",
         "http.client.request.duration" => "a request that was sent has ended",
         "http.client.active_requests" => "a request that is sent begins or ends",
-        _ => panic!("say here when {metric} is measured"),
+        _ => panic!("describe here when {metric} is measured"),
     }
 }
 
-/// A program that does one of everything that is measured.
+/// Does everything that is measured, at least once.
 async fn measured_work() {
     let agent = Agent::invoke("librarian");
     let work = async {
@@ -510,7 +510,7 @@ async fn measured_work() {
 }
 
 #[test]
-fn the_reference_of_metrics_is_what_a_program_measures() {
+fn the_reference_of_metrics_has_every_metric_that_a_program_measures() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::open(&path).unwrap();

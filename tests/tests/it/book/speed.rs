@@ -2,8 +2,8 @@
 
 use super::read;
 
-/// The words behind a range in the README, and where the benchmark's ratio is: the beginning of the
-/// row's first cell, and the words behind the number.
+/// The words after a range in the README, and the position of the benchmark's ratio: the beginning
+/// of the row's first cell, and the words after the number.
 const RATIOS: [(&str, &str, &str); 4] = [
     (
         "of `tracing-opentelemetry`",
@@ -27,7 +27,7 @@ const RATIOS: [(&str, &str, &str); 4] = [
     ),
 ];
 
-/// The numbers of `0.2 to 0.3`, right before these words.
+/// Returns the numbers of a range such as `0.2 to 0.3` right before these words.
 fn range_before(text: &str, words: &str) -> Option<(f64, f64)> {
     let (before, _) = text.split_once(&format!(" {words}"))?;
     let mut parts = before.rsplit(' ');
@@ -36,7 +36,7 @@ fn range_before(text: &str, words: &str) -> Option<(f64, f64)> {
     Some((parts.next()?.parse().ok()?, high))
 }
 
-/// The ratio in the third cell of a row of the page.
+/// Returns the ratio in the third cell of a row of the page.
 fn measured(page: &str, row: &str, unit: &str) -> Option<f64> {
     let row = page
         .lines()

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use super::{Program, Running, Store, account, begins_entry, built, program};
 
-/// Writes far more than the pipe and the queue take.
+/// A program that writes far more than the pipe and the queue hold.
 fn talkative(work: &[&str]) -> Program {
     built(work)
         .env("CODE_SHAPE", "unlimited")
@@ -13,18 +13,18 @@ fn talkative(work: &[&str]) -> Program {
 }
 
 #[test]
-fn a_program_whose_stderr_is_blocked_does_its_work_and_says_later_what_was_lost() {
+fn a_program_whose_stderr_is_blocked_works_and_reports_lost_lines_later() {
     let mut running = talkative(&["lines", "worked", "wait", "flush", "stats"]).start();
     running.wait_worked();
-    running.go_on();
+    running.release();
     let ended = running.read_to_end();
     assert!(ended.status.success());
-    let [offered, stored, lost, failed] = account(&ended.said, "console");
+    let [offered, stored, lost, failed] = account(&ended.stdout, "console");
     assert_eq!(offered, 20_000);
     assert_eq!(offered, stored + lost + failed);
-    assert!(lost > 0 && failed == 0, "{}", ended.said);
+    assert!(lost > 0 && failed == 0, "{}", ended.stdout);
     assert_eq!(ended.count(": line number=") as u64, stored);
-    let said: u64 = ended
+    let reported: u64 = ended
         .console
         .lines()
         .filter(|line| line.contains("lost here, because stderr did not keep up"))
@@ -33,7 +33,7 @@ fn a_program_whose_stderr_is_blocked_does_its_work_and_says_later_what_was_lost(
             words.split(' ').next().unwrap().parse::<u64>().unwrap()
         })
         .sum();
-    assert_eq!(said, lost, "every lost line is reported");
+    assert_eq!(reported, lost, "every lost line is reported");
     assert!(ended.console.lines().all(begins_entry), "no line is torn");
     assert_eq!(
         ended.store().logs.len(),
@@ -43,7 +43,7 @@ fn a_program_whose_stderr_is_blocked_does_its_work_and_says_later_what_was_lost(
 }
 
 #[test]
-fn the_end_of_a_program_is_not_held_up() {
+fn a_blocked_stderr_does_not_delay_the_end_of_a_program() {
     let mut running = talkative(&["lines", "worked"]).start();
     running.wait_worked();
     assert!(running.wait().success());
@@ -57,8 +57,8 @@ fn a_signal_still_ends_a_program() {
     assert_eq!(running.wait().signal(), Some(15));
 }
 
-/// A program that logs at the beginning and later on, to its console or, without one, by itself.
-fn troubled(sinks: &str) -> Program {
+/// A program with invalid settings, which it reports on its console or, without one, on stderr.
+fn with_invalid_settings(sinks: &str) -> Program {
     program(&["story", "worked"])
         .env("TELEMETRY_SINKS", sinks)
         .env("LLAMA_STACK_LOGGING", "nosuch=debug")
@@ -73,21 +73,21 @@ fn check_that_it_works(mut running: Running) {
 }
 
 #[test]
-fn a_stderr_that_is_gone_does_no_harm() {
+fn a_closed_stderr_stops_no_other_sink() {
     for sinks in ["console,sqlite,kafka", "sqlite,kafka"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        check_that_it_works(troubled(sinks).start_into(writer));
+        check_that_it_works(with_invalid_settings(sinks).start_into(writer));
     }
 }
 
 #[test]
-fn a_stderr_that_takes_nothing_holds_up_no_other_sink() {
+fn a_full_stderr_delays_no_other_sink() {
     for sinks in ["console,sqlite,kafka", "sqlite,kafka"] {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        // All that a pipe takes: 64 KiB on Linux and on macOS.
+        // Fills the pipe, which holds 64 KiB on Linux and on macOS.
         writer.write_all(&[b'\n'; 1 << 16]).unwrap();
-        check_that_it_works(troubled(sinks).start_into(writer));
+        check_that_it_works(with_invalid_settings(sinks).start_into(writer));
         drop(reader);
     }
 }

@@ -1,5 +1,5 @@
-//! Lines of tests: a real run of `cargo test`'s harness, which is this program, shows those of the
-//! tests that fail.
+//! Log lines of tests: `cargo test` shows only those of failed tests. This program is run again as
+//! such a test harness.
 
 use std::process::Command;
 use std::sync::Once;
@@ -8,7 +8,7 @@ use spanscope::ConsoleLayer;
 use spanscope::testing::TestStore;
 use tracing_subscriber::prelude::*;
 
-/// Set for the run within; the tests below do nothing without it.
+/// Set for the inner run; without it the tests `inner_*` do nothing.
 const WITHIN: &str = "SPANSCOPE_TESTS_CAPTURED";
 
 fn is_within() -> bool {
@@ -26,7 +26,7 @@ fn shared() {
 }
 
 /// Many lines, so that parallel tests overlap.
-fn say(test: &str) {
+fn log_lines(test: &str) {
     for number in 0..200 {
         let _span = tracing::info_span!("work", number).entered();
         tracing::info!("line {number} of {test}");
@@ -37,7 +37,7 @@ fn say(test: &str) {
 fn inner_shared_passes() {
     if is_within() {
         shared();
-        say("shared that passes");
+        log_lines("shared that passes");
     }
 }
 
@@ -45,7 +45,7 @@ fn inner_shared_passes() {
 fn inner_shared_fails() {
     if is_within() {
         shared();
-        say("shared that fails");
+        log_lines("shared that fails");
         let thread = std::thread::spawn(|| tracing::warn!("from a thread of the shared one"));
         thread.join().unwrap();
         panic!("as asked");
@@ -56,7 +56,7 @@ fn inner_shared_fails() {
 fn inner_own_passes() {
     if is_within() {
         let store = TestStore::printing();
-        store.record(|| say("own that passes"));
+        store.record(|| log_lines("own that passes"));
         store.spans().named("work").exactly(200);
     }
 }
@@ -65,13 +65,13 @@ fn inner_own_passes() {
 fn inner_own_fails() {
     if is_within() {
         let store = TestStore::printing();
-        store.record(|| say("own that fails"));
+        store.record(|| log_lines("own that fails"));
         store.spans().named("play").one();
     }
 }
 
 #[test]
-fn cargo_test_shows_the_lines_of_tests_that_fail_and_of_no_other() {
+fn cargo_test_shows_the_lines_of_failed_tests_only() {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["console::captured::inner_", "--test-threads=4"])
         .env(WITHIN, "1")
@@ -100,9 +100,9 @@ fn cargo_test_shows_the_lines_of_tests_that_fail_and_of_no_other() {
     for part in shown.split("---- ").skip(1) {
         let (name, lines) = part.split_once(" stdout ----").unwrap();
         let kind = if name.contains("shared") { "shared" } else { "own" };
-        let mut said = lines.lines().filter(|line| line.contains(": line "));
+        let mut shown_lines = lines.lines().filter(|line| line.contains(": line "));
         assert!(
-            said.all(|line| line.contains(&format!("of {kind} that fails"))),
+            shown_lines.all(|line| line.contains(&format!("of {kind} that fails"))),
             "{part}"
         );
     }

@@ -2,8 +2,8 @@
 
 use super::{Ended, built, program};
 
-/// The messages of this target, in the order of the console.
-fn said<'a>(ended: &'a Ended, target: &str) -> Vec<&'a str> {
+/// Returns the messages of this target, in the order of the console.
+fn messages_of<'a>(ended: &'a Ended, target: &str) -> Vec<&'a str> {
     let place = format!(" {target}:");
     let lines = ended.console.lines();
     lines
@@ -26,7 +26,7 @@ fn stored<'a>(messages: &[&'a str], words: [&str; 2]) -> Vec<&'a str> {
 }
 
 #[test]
-fn levels_change_in_both_directions_for_callsites_that_are_known_already() {
+fn levels_change_in_both_directions_for_registered_callsites() {
     let ended = program(&["changes"]).run();
     let expected = [
         "info before",
@@ -36,7 +36,7 @@ fn levels_change_in_both_directions_for_callsites_that_are_known_already() {
         "info after bad ones",
     ];
     for target in ["inference", "inference::logged"] {
-        assert_eq!(said(&ended, target), expected, "{}", ended.console);
+        assert_eq!(messages_of(&ended, target), expected, "{}", ended.console);
     }
     let store = ended.store();
     let mut sorted = [expected, expected].concat();
@@ -50,7 +50,7 @@ fn a_change_applies_to_sinks_with_their_own_levels_too() {
         .env("CODE_LEVELS_OF_console", "all=warn")
         .run();
     assert_eq!(
-        said(&ended, "inference"),
+        messages_of(&ended, "inference"),
         [
             "debug lowered",
             "info lowered",
@@ -76,12 +76,12 @@ fn a_change_applies_to_sinks_with_their_own_levels_too() {
 }
 
 #[test]
-fn changes_during_logging_on_many_threads_lose_nothing_that_is_always_on() {
+fn changes_during_logging_on_many_threads_lose_no_event_that_is_always_enabled() {
     let ended = built(&["changes-on-many-threads", "flush", "stats"])
         .env("CODE_SHAPE", "unlimited")
         .env("CODE_QUEUE", (64 << 20).to_string())
         .run();
-    assert_eq!(said(&ended, "safety").len(), 4 * 500);
+    assert_eq!(messages_of(&ended, "safety").len(), 4 * 500);
     assert_eq!(ended.count("debug at last"), 1, "the last change holds");
     let store = ended.store();
     let always = stored(&store.messages(), ["always", "always"]);

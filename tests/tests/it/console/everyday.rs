@@ -54,7 +54,7 @@ fn attributes_that_do_not_fit_the_line_are_counted_and_long_values_cut() {
         start.contains(" prompt=\"word word") && start.contains(" \"… region="),
         "{start}"
     );
-    // Where the line has no space left, a start gets one more.
+    // If the line has no space left, a start gets a second line.
     let narrow = program(&["wide-span"]).env("LLAMA_STACK_LOG_WIDTH", "70").run();
     let (_, after) = narrow.console.split_once("[START] wide\n").unwrap();
     let next = after.lines().next().unwrap();
@@ -65,7 +65,7 @@ fn attributes_that_do_not_fit_the_line_are_counted_and_long_values_cut() {
 }
 
 #[test]
-fn starts_ends_warnings_and_errors_name_their_trace_as_tree_takes_it() {
+fn starts_ends_warnings_and_errors_name_their_trace_as_the_command_tree_accepts_it() {
     let ended = program(&["story", "measures"]).run();
     let store = ended.store();
     for (text, span) in [
@@ -80,12 +80,12 @@ fn starts_ends_warnings_and_errors_name_their_trace_as_tree_takes_it() {
         let whole = store.span(span).trace_id.to_string();
         assert!(whole.starts_with(short), "{short} of {whole}");
     }
-    // Without other lines on the console, an event needs no name.
+    // Without lines of other traces, an event does not name its trace.
     assert_eq!(trace_of(ended.line("planning the answer")), None);
 }
 
 #[test]
-fn where_traces_interleave_each_event_names_its_trace_and_its_span() {
+fn events_of_interleaved_traces_name_their_trace_and_span() {
     let ended = program(&["side-by-side"]).run();
     let traces = ["red", "blue"].map(|colour| {
         let root = starts(&ended)
@@ -131,7 +131,7 @@ fn events_alone_name_their_trace_where_it_changes() {
 }
 
 #[test]
-fn one_variable_says_how_the_console_shows_things() {
+fn one_variable_sets_the_style_of_the_console() {
     let shown = |style: &str| program(&["story"]).env("SPANSCOPE_CONSOLE", style).run();
     let below = "\n           session: abc-1\n";
     assert!(!shown("lines").console.contains(below));
@@ -194,7 +194,7 @@ fn one_variable_switches_everything_off_and_the_program_continues() {
         .env("OTEL_SDK_DISABLED", "true")
         .env("LLAMA_STACK_LOG_FILE", &log_file)
         .run();
-    assert_eq!((ended.console.as_str(), ended.said.as_str()), ("", "worked\n"));
+    assert_eq!((ended.console.as_str(), ended.stdout.as_str()), ("", "worked\n"));
     assert!(!ended.folder.path().join("store").exists());
     assert!(!log_file.exists());
     let ended = program(&["story"]).env("OTEL_SDK_DISABLED", "yes").run();
@@ -215,9 +215,9 @@ fn the_service_is_the_programs_name_where_nothing_else_is_set() {
 }
 
 #[test]
-fn a_message_is_data_unless_its_event_or_the_whole_console_says_that_it_is_markup() {
+fn a_message_is_data_unless_its_event_or_the_whole_console_requests_markup() {
     let data = r"[bold]x[/bold] in C:\new\[tmp] \[0] [/]";
-    let plain = program(&["said"]).run();
+    let plain = program(&["markup"]).run();
     assert!(plain.line("user said").ends_with(&format!(": user said: {data}")));
     let asked = plain.line("asked for");
     assert!(
@@ -229,14 +229,14 @@ fn a_message_is_data_unless_its_event_or_the_whole_console_says_that_it_is_marku
     let store = plain.store();
     assert!(store.messages().contains(&r"[bold]asked[/bold] for, see \[tmp]"));
 
-    let all = program(&["said"]).env("SPANSCOPE_CONSOLE_MARKUP", "1").run();
+    let all = program(&["markup"]).env("SPANSCOPE_CONSOLE_MARKUP", "1").run();
     assert!(
         all.line("user said")
             .ends_with(r": user said: x in C:\new[tmp] \[0] [/]")
     );
-    let none = program(&["said"]).env("SPANSCOPE_CONSOLE_MARKUP", "0").run();
+    let none = program(&["markup"]).env("SPANSCOPE_CONSOLE_MARKUP", "0").run();
     assert!(none.line("user said").ends_with(data));
-    let wrong = program(&["said"]).env("SPANSCOPE_CONSOLE_MARKUP", "rich").run();
+    let wrong = program(&["markup"]).env("SPANSCOPE_CONSOLE_MARKUP", "rich").run();
     assert!(
         wrong
             .line("SPANSCOPE_CONSOLE_MARKUP is \"rich\"")

@@ -1,4 +1,4 @@
-//! The log file: the console's text without colour, shared, rotated, or not to be had.
+//! The log file: the console's text without colour, shared, rotated, or unwritable.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn texts(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn it_has_the_consoles_text_without_colour_and_markup_and_with_the_date() {
+fn the_log_file_has_the_consoles_text_without_colour_and_markup_and_with_the_date() {
     let program = program(&["story"]).env("FORCE_COLOR", "1");
     let path = program.path("new/folder/agent.log");
     let ended = logging_to(program, &path).run();
@@ -39,15 +39,12 @@ fn it_has_the_consoles_text_without_colour_and_markup_and_with_the_date() {
             "{line}"
         );
     }
-    assert!(
-        text.lines().any(|line| line.len() > 400),
-        "a line is as long as it is"
-    );
+    assert!(text.lines().any(|line| line.len() > 400), "lines are not wrapped");
     assert_eq!(texts(&text).len(), 7, "{text}");
 }
 
 #[test]
-fn it_works_whatever_the_sinks_are() {
+fn the_log_file_works_with_any_sinks() {
     for sinks in ["sqlite", "console", "console,sqlite"] {
         let program = program(&["story"]).env("TELEMETRY_SINKS", sinks);
         let path = program.path("agent.log");
@@ -58,7 +55,7 @@ fn it_works_whatever_the_sinks_are() {
 }
 
 #[test]
-fn it_has_the_same_levels_as_the_console() {
+fn the_log_file_has_the_same_levels_as_the_console() {
     let program = program(&["levels"]).env("LLAMA_STACK_LOGGING", "all=error,agents=debug");
     let path = program.path("agent.log");
     let ended = logging_to(program, &path).run();
@@ -105,7 +102,7 @@ fn two_processes_append_whole_lines_to_one_file() {
         running.wait_worked();
     }
     for running in &mut both {
-        running.go_on();
+        running.release();
     }
     for running in both {
         assert!(running.read_to_end().status.success());
@@ -132,18 +129,18 @@ fn a_file_that_is_renamed_or_removed_while_it_is_written_is_recreated() {
     let mut running = logging_to(program(&work), &path).start();
     running.wait_worked();
     fs::rename(&path, &old).unwrap();
-    running.go_on();
+    running.release();
     running.wait_worked();
     let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
     assert_eq!((lines(&old), lines(&path)), (12, 12));
     fs::remove_file(&path).unwrap();
-    running.go_on();
+    running.release();
     assert!(running.read_to_end().status.success());
     assert_eq!((lines(&old), lines(&path)), (12, 12));
 }
 
 #[test]
-fn a_file_that_can_be_written_later_on_says_how_much_is_missing() {
+fn a_file_that_becomes_writable_names_the_number_of_missing_lines() {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs");
     fs::write(&logs, "not a folder yet").unwrap();
@@ -152,7 +149,7 @@ fn a_file_that_can_be_written_later_on_says_how_much_is_missing() {
     let mut running = logging_to(program(&work), &path).start();
     running.wait_worked();
     fs::remove_file(&logs).unwrap();
-    running.go_on();
+    running.release();
     let ended = running.read_to_end();
     assert!(ended.status.success(), "{}", ended.console);
     assert_eq!(ended.count("can't be written"), 1, "{}", ended.console);
@@ -161,7 +158,7 @@ fn a_file_that_can_be_written_later_on_says_how_much_is_missing() {
     let lost = text.lines().find(|line| line.contains("lost here")).unwrap();
     let number = lost.split_once(" spanscope: ").unwrap().1.split(' ').next();
     let number: usize = number.unwrap().parse().unwrap();
-    let said = ended.count("still here");
+    let on_console = ended.count("still here");
     let shown = text.matches("still here").count();
-    assert_eq!(number + shown, 12 + said, "{text}");
+    assert_eq!(number + shown, 12 + on_console, "{text}");
 }

@@ -7,7 +7,7 @@ use super::{Ended, account, built, program};
 const LINES: u64 = 150_000;
 const CALM: u64 = 10;
 
-/// The numbers in summary lines, added up.
+/// Returns the sum of the numbers in summary lines.
 fn held_back(ended: &Ended) -> u64 {
     let lines = ended.console.lines();
     let summaries = lines.filter(|line| line.contains("more of this within"));
@@ -24,7 +24,7 @@ fn held_back(ended: &Ended) -> u64 {
 }
 
 #[test]
-fn a_flood_shows_its_beginning_and_how_many_more_there_were() {
+fn a_flood_shows_its_beginning_and_the_number_of_further_lines() {
     let ended = built(&["flood", "flush", "stats", "store-stats"])
         .env("CODE_QUEUE", (128 << 20).to_string())
         .run();
@@ -38,11 +38,14 @@ fn a_flood_shows_its_beginning_and_how_many_more_there_were() {
         ended.console
     );
     assert_eq!(
-        account(&ended.said, "console"),
+        account(&ended.stdout, "console"),
         [LINES + CALM, LINES + CALM, 0, 0],
-        "what is held back and said is not lost"
+        "lines that are held back and reported are not lost"
     );
-    assert_eq!(account(&ended.said, "store"), [LINES + CALM, LINES + CALM, 0, 0]);
+    assert_eq!(
+        account(&ended.stdout, "store"),
+        [LINES + CALM, LINES + CALM, 0, 0]
+    );
     let db = Connection::open(ended.folder.path().join("store/trace_store.db")).unwrap();
     let stored: i64 = db
         .query_row("SELECT COUNT(*) FROM logs", [], |row| row.get(0))
@@ -54,17 +57,17 @@ fn a_flood_shows_its_beginning_and_how_many_more_there_were() {
 fn every_line_of_a_flood_is_accounted_for_with_the_queues_that_init_sets_up() {
     let ended = program(&["flood", "flush", "stats", "store-stats"]).run();
     for sink in ["console", "store"] {
-        let [offered, stored, full, failed] = account(&ended.said, sink);
+        let [offered, stored, full, failed] = account(&ended.stdout, sink);
         assert_eq!(offered, LINES + CALM, "{sink}");
         assert_eq!(offered, stored + full + failed, "{sink}");
     }
-    let [_, _, lost, _] = account(&ended.said, "console");
+    let [_, _, lost, _] = account(&ended.stdout, "console");
     let shown = ended.count("the same again number=") + ended.count(": calm ");
     assert_eq!(shown as u64 + held_back(&ended) + lost, LINES + CALM);
 }
 
 #[test]
-fn without_the_limit_all_is_shown() {
+fn without_the_limit_every_line_is_shown() {
     let ended = built(&["lines"])
         .env("CODE_SHAPE", "unlimited")
         .env("CODE_QUEUE", (128 << 20).to_string())
@@ -74,7 +77,7 @@ fn without_the_limit_all_is_shown() {
 }
 
 #[test]
-fn json_says_what_was_held_back_as_a_number() {
+fn json_has_the_number_of_lines_that_were_held_back() {
     let ended = built(&["lines"])
         .env("CODE_SHAPE", "json")
         .env("CODE_QUEUE", (128 << 20).to_string())

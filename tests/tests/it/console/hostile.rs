@@ -2,7 +2,7 @@
 
 use super::{begins_entry, built, program};
 
-/// The number of entries that the program makes.
+/// The number of entries that the program logs.
 const ENTRIES: usize = 15;
 
 /// Removes the escape codes that the console itself sends: styles and links. The rest must have
@@ -39,7 +39,7 @@ fn is_harmless(c: char) -> bool {
 }
 
 #[test]
-fn nothing_from_outside_begins_a_line_or_reaches_the_terminal_as_an_escape() {
+fn no_data_begins_a_line_or_reaches_the_terminal_as_an_escape() {
     for (colour, width) in [("0", "1000"), ("1", "1000"), ("1", "60"), ("1", "40")] {
         let ended = program(&["hostile"])
             .env("FORCE_COLOR", colour)
@@ -66,7 +66,7 @@ fn nothing_from_outside_begins_a_line_or_reaches_the_terminal_as_an_escape() {
 }
 
 #[test]
-fn only_messages_that_ask_for_it_have_markup_which_ends_with_the_entry() {
+fn only_messages_that_request_markup_have_it_and_it_ends_with_the_entry() {
     let ended = program(&["hostile", "story"]).env("FORCE_COLOR", "1").run();
     for kept in [
         "[bold red]marked[/bold red]",
@@ -121,7 +121,7 @@ fn the_log_file_has_no_forged_lines_either() {
 }
 
 #[test]
-fn a_debug_that_panics_or_logs_costs_nothing_but_its_own_value() {
+fn a_debug_that_panics_or_logs_affects_only_its_own_value() {
     let ended = program(&["debugs"]).run();
     for expected in [
         "around value=logged-2",

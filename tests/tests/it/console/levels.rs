@@ -7,7 +7,7 @@ use super::{Ended, Program, built, program};
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// The least important level that was let through, by place; no level in between is missing.
+/// Returns the finest level that was let through for a place. No level in between may be missing.
 fn threshold_of<'a>(messages: impl IntoIterator<Item = &'a str>, place: &str) -> &'static str {
     let messages: Vec<&str> = messages.into_iter().collect();
     let has = |level: &str| {
@@ -24,7 +24,7 @@ fn threshold_of<'a>(messages: impl IntoIterator<Item = &'a str>, place: &str) ->
     shown.checked_sub(1).map_or("off", |last| LEVELS[last])
 }
 
-/// What the console showed, without the text around the messages.
+/// Returns the messages on the console, without the text around them.
 fn console_messages(ended: &Ended) -> Vec<&str> {
     let lines = ended.console.lines();
     lines
@@ -143,7 +143,7 @@ fn all_sets_every_category_and_the_root_and_later_pairs_win() {
 }
 
 #[test]
-fn directives_of_rust_log_come_on_top() {
+fn directives_of_rust_log_override_categories() {
     check(
         levels()
             .env("LLAMA_STACK_LOGGING", "agents=error,core=error")
@@ -173,7 +173,7 @@ fn a_mapped_target_has_the_level_of_its_category() {
 }
 
 #[test]
-fn each_bad_part_is_warned_about_once_and_the_good_ones_count() {
+fn each_invalid_part_is_reported_once_and_the_others_apply() {
     let ended = check(
         levels().env(
             "LLAMA_STACK_LOGGING",
@@ -202,12 +202,12 @@ fn each_bad_part_is_warned_about_once_and_the_good_ones_count() {
             .messages()
             .iter()
             .any(|message| message.contains("LLAMA")),
-        "a warning is no event"
+        "a warning is not an event"
     );
 }
 
 #[test]
-fn bad_directives_are_warned_about_too() {
+fn invalid_directives_are_reported_too() {
     let ended = check(
         levels().env("RUST_LOG", "sqlx=loud,agents[span]=debug,tower_http=warn"),
         &[("tower_http::trace", "warn"), ("sqlx::query", "warn")],
@@ -217,7 +217,7 @@ fn bad_directives_are_warned_about_too() {
 }
 
 #[test]
-fn values_that_are_no_text_are_named_and_their_readable_parts_count() {
+fn values_that_are_not_utf_8_are_reported_and_their_readable_parts_apply() {
     let torn = OsStr::from_bytes(b"agents=debug,\xff\xfe=info");
     let ended = check(
         levels()
@@ -227,19 +227,19 @@ fn values_that_are_no_text_are_named_and_their_readable_parts_count() {
             .env("TELEMETRY_SINKS", OsStr::from_bytes(b"console\xff")),
         &[("core", "info")],
     );
-    for said in [
+    for report in [
         "LLAMA_STACK_LOGGING: not valid UTF-8",
         "OTEL_SERVICE_NAME is",
         "LLAMA_STACK_LOG_WIDTH is",
         "TELEMETRY_SINKS is",
     ] {
-        assert_eq!(ended.count(said), 1, "{said} in {}", ended.console);
+        assert_eq!(ended.count(report), 1, "{report} in {}", ended.console);
     }
     assert_eq!(threshold_of(console_messages(&ended), "agents"), "debug");
 }
 
 #[test]
-fn the_longest_nonsense_is_a_few_warnings() {
+fn a_very_long_invalid_value_causes_few_warnings() {
     // A variable can't be longer than 128 KiB on Linux.
     let nonsense = "nosuch=debug;x".repeat(9_000) + ";agents=debug";
     let ended = check(
@@ -251,8 +251,8 @@ fn the_longest_nonsense_is_a_few_warnings() {
 }
 
 /// `tracing`'s macros skip everything beyond this level with one comparison, which a disabled sink
-/// must not undo. It is not below the process-wide levels: what they let through is measured,
-/// whatever the console shows.
+/// must not undo. It is never coarser than the process-wide levels: records that they let through
+/// are measured, whatever the console shows.
 #[test]
 fn the_level_of_the_process_is_the_finest_of_its_sinks_also_where_one_is_off() {
     for sinks in ["console", "sqlite", "console,sqlite"] {
@@ -261,7 +261,7 @@ fn the_level_of_the_process_is_the_finest_of_its_sinks_also_where_one_is_off() {
                 .env("CODE_SINKS", sinks)
                 .env("CODE_LEVELS_OF_console", own)
                 .run();
-            assert_eq!(ended.said.trim(), level, "{sinks}, {own}: {}", ended.console);
+            assert_eq!(ended.stdout.trim(), level, "{sinks}, {own}: {}", ended.console);
         }
     }
 }

@@ -60,13 +60,13 @@ struct Program {
     command: Command,
 }
 
-/// What a program that has ended leaves: its output and its folder.
+/// A program that has ended: its output and its folder.
 struct Ended {
     folder: tempfile::TempDir,
     /// The part of stderr that its console wrote.
     console: String,
-    /// Of stdout.
-    said: String,
+    /// The output of the program itself.
+    stdout: String,
     status: ExitStatus,
 }
 
@@ -107,7 +107,7 @@ impl Program {
         self.folder.path().join(name)
     }
 
-    /// Runs it with pipes; it must end well.
+    /// Runs it with pipes; it must succeed.
     fn run(self) -> Ended {
         let ended = self.run_to_any_end();
         assert!(ended.status.success(), "{:?}: {}", ended.status, ended.console);
@@ -123,7 +123,7 @@ impl Program {
         Ended {
             folder: self.folder,
             console: String::from_utf8(stderr).unwrap(),
-            said: String::from_utf8(stdout).unwrap(),
+            stdout: String::from_utf8(stdout).unwrap(),
             status,
         }
     }
@@ -145,7 +145,7 @@ impl Program {
         let mut child = self.command.spawn().unwrap();
         Running {
             folder: self.folder,
-            said: BufReader::new(child.stdout.take().unwrap()),
+            stdout: BufReader::new(child.stdout.take().unwrap()),
             child,
         }
     }
@@ -161,19 +161,19 @@ impl Program {
 struct Running {
     folder: tempfile::TempDir,
     child: Child,
-    said: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Running {
-    /// Waits until it says that it has done its work.
+    /// Waits until it reports that its work is done.
     fn wait_worked(&mut self) {
         let mut line = String::new();
-        self.said.read_line(&mut line).unwrap();
+        self.stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "worked\n");
     }
 
-    /// Releases it where it waits.
-    fn go_on(&mut self) {
+    /// Lets it continue after a wait.
+    fn release(&mut self) {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 
@@ -191,13 +191,13 @@ impl Running {
             stderr.read_to_string(&mut console).map(|_| console)
         });
         let status = self.wait();
-        let mut said = String::new();
-        self.said.read_to_string(&mut said).unwrap();
+        let mut stdout = String::new();
+        self.stdout.read_to_string(&mut stdout).unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         Ended {
             folder,
             console: reader.join().unwrap().unwrap(),
-            said,
+            stdout,
             status,
         }
     }
@@ -224,12 +224,12 @@ impl Ended {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
-    /// How many entries hold this text.
+    /// Counts the occurrences of a text on the console.
     fn count(&self, text: &str) -> usize {
         self.console.matches(text).count()
     }
 
-    /// The whole line that has this text.
+    /// Returns the first line with this text.
     fn line(&self, text: &str) -> &str {
         let mut lines = self.console.lines();
         lines
@@ -238,7 +238,7 @@ impl Ended {
     }
 }
 
-/// What a program has stored.
+/// The records that a program has stored.
 struct Store {
     spans: Vec<Span>,
     logs: Vec<LogEvent>,
@@ -264,11 +264,10 @@ impl Store {
     }
 }
 
-/// The first word of the last line that the program printed about this sink's account, and the
-/// numbers after it: offered, stored, lost because the queue was full, lost because they could not
-/// be written.
-fn account(said: &str, sink: &str) -> [u64; 4] {
-    let mut lines = said.lines().rev();
+/// Returns the account of a sink, from the last line that the program printed about it: offered,
+/// stored, lost because the queue was full, lost because they could not be written.
+fn account(stdout: &str, sink: &str) -> [u64; 4] {
+    let mut lines = stdout.lines().rev();
     let line = lines.find_map(|line| line.strip_prefix(sink)).unwrap();
     let numbers: Vec<u64> = line
         .split_whitespace()

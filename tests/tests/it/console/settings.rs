@@ -1,4 +1,4 @@
-//! Where settings come from, which of them win, and the warnings about those that can't be used.
+//! The sources of settings, their precedence, and the warnings about invalid ones.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -33,10 +33,10 @@ fn an_unknown_sink_is_named_with_the_accepted_ones_and_the_others_work() {
         .env("TELEMETRY_SINKS", "consol, sqlite ,kafka,")
         .run();
     for name in ["consol", "kafka"] {
-        let said = format!(
+        let warning = format!(
             "TELEMETRY_SINKS is \"{name}\": a comma-separated list of these is accepted: console, sqlite"
         );
-        assert_eq!(ended.count(&said), 1, "{}", ended.console);
+        assert_eq!(ended.count(&warning), 1, "{}", ended.console);
     }
     assert!(
         !shows(&ended, "[START]"),
@@ -68,7 +68,7 @@ fn a_store_that_can_not_be_opened_is_reported_on_the_console() {
 }
 
 #[test]
-fn the_same_store_is_an_error_for_who_wants_to_know() {
+fn the_same_store_is_an_error_of_try_init() {
     let program = built(&["story"]);
     fs::write(program.path("occupied"), "a file").unwrap();
     let below = program.path("occupied").join("store");
@@ -143,7 +143,7 @@ fn a_file_that_code_names_replaces_the_one_that_the_variable_names() {
 }
 
 #[test]
-fn the_file_names_the_place_of_the_store_and_of_the_log_file() {
+fn the_file_sets_the_paths_of_the_store_and_of_the_log_file() {
     let program = program(&["story"]);
     let text = format!(
         "telemetry: {{ sqlite_db_path: '{}' }}\nlogging_config: {{ log_file: '{}' }}",
@@ -177,7 +177,7 @@ fn a_sink_of_the_file_has_its_own_levels() {
 }
 
 #[test]
-fn the_environment_is_above_what_the_file_says_of_a_sink() {
+fn the_environment_overrides_the_files_levels_of_a_sink() {
     let ended = program(&["levels"])
         .config("logging_config: { sinks: { console: { category_levels: { agents: error } } } }")
         .env("LLAMA_STACK_LOGGING", "agents=debug")
@@ -209,24 +209,24 @@ fn the_log_file_can_have_its_own_levels() {
 fn an_unknown_key_is_named_with_its_line_and_the_file_is_ignored() {
     let config = "telemetry:\n  service_nam: agent\n";
     let ended = program(&["story"]).config(config).run();
-    let said = "run.yaml:2: a key of telemetry is \"service_nam\": did you mean service_name? These are accepted: \
+    let warning = "run.yaml:2: a key of telemetry is \"service_nam\": did you mean service_name? These are accepted: \
                 service_name, sinks, sqlite_db_path";
-    assert_eq!(ended.count(said), 1, "{}", ended.console);
+    assert_eq!(ended.count(warning), 1, "{}", ended.console);
     assert!(shows(&ended, "[END] agent_run"));
     assert_eq!(ended.store().span("agent_run").service_name, "console");
 
     let ended = built(&["story"]).config(config).run_to_any_end();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.console.contains(said), "{}", ended.console);
+    assert!(ended.console.contains(warning), "{}", ended.console);
 }
 
 #[test]
-fn a_bad_level_of_the_file_is_a_warning_that_names_where_it_is() {
+fn an_invalid_level_in_the_file_is_reported_with_its_position() {
     let ended = program(&["story"])
         .config("logging_config: { category_levels: { agents: loud, safety: debug } }")
         .run();
-    let said = "logging_config.category_levels: `agents=loud`: unknown level `loud`";
-    assert_eq!(ended.count(said), 1, "{}", ended.console);
+    let warning = "logging_config.category_levels: `agents=loud`: unknown level `loud`";
+    assert_eq!(ended.count(warning), 1, "{}", ended.console);
 }
 
 #[test]
@@ -239,8 +239,8 @@ fn a_missing_file_is_reported() {
 }
 
 #[test]
-fn bad_levels_in_code_and_unknown_sinks_are_an_error_for_who_wants_to_know() {
-    for (setter, value, said) in [
+fn invalid_levels_in_code_and_unknown_sinks_are_errors_of_try_init() {
+    for (setter, value, warning) in [
         ("CODE_LEVELS", "agents=loud", "levels: `agents=loud`"),
         ("CODE_DIRECTIVES", "sqlx=loud", "directives: `sqlx=loud`"),
         (
@@ -254,7 +254,7 @@ fn bad_levels_in_code_and_unknown_sinks_are_an_error_for_who_wants_to_know() {
         let ended = built(&["story"]).env(setter, value).run_to_any_end();
         assert_eq!(ended.status.code(), Some(1), "{setter}");
         assert!(
-            ended.console.starts_with(&format!("error: {said}")),
+            ended.console.starts_with(&format!("error: {warning}")),
             "{}",
             ended.console
         );
@@ -262,7 +262,7 @@ fn bad_levels_in_code_and_unknown_sinks_are_an_error_for_who_wants_to_know() {
 }
 
 #[test]
-fn paths_need_not_be_texts() {
+fn paths_need_not_be_utf_8() {
     let program = program(&["story"]);
     let name = OsStr::from_bytes(b"caf\xe9");
     let folder = program.folder.path().join(name);
@@ -280,7 +280,7 @@ fn paths_need_not_be_texts() {
 }
 
 #[test]
-fn blank_variables_are_as_good_as_none() {
+fn blank_variables_count_as_unset() {
     let mut program = program(&["story"]);
     for name in [
         "TELEMETRY_SINKS",
@@ -301,7 +301,7 @@ fn blank_variables_are_as_good_as_none() {
 }
 
 #[test]
-fn one_limit_of_values_holds_for_every_sink() {
+fn one_limit_of_values_applies_to_every_sink() {
     for sinks in ["console,sqlite", "console", "sqlite"] {
         let program = program(&["story"])
             .env("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "8")
@@ -321,8 +321,8 @@ fn a_limit_that_is_not_a_number_is_reported() {
     let ended = program(&["story"])
         .env("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "many")
         .run();
-    let said = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT is \"many\": write a number of bytes";
-    assert_eq!(ended.count(said), 1, "{}", ended.console);
+    let warning = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT is \"many\": write a number of bytes";
+    assert_eq!(ended.count(warning), 1, "{}", ended.console);
     assert!(shows(&ended, "[END] agent_run"));
 }
 

@@ -18,10 +18,10 @@ fn entries(ended: &Ended) -> Vec<Value> {
 }
 
 fn entry<'a>(entries: &'a [Value], kind: &str, text: &str) -> &'a Value {
-    let said = |entry: &Value, key: &str| entry[key].as_str() == Some(text);
+    let has_text = |entry: &Value, key: &str| entry[key].as_str() == Some(text);
     entries
         .iter()
-        .find(|entry| entry["kind"] == kind && (said(entry, "name") || said(entry, "message")))
+        .find(|entry| entry["kind"] == kind && (has_text(entry, "name") || has_text(entry, "message")))
         .unwrap_or_else(|| panic!("no {kind} {text} in {entries:#?}"))
 }
 
@@ -72,7 +72,7 @@ fn a_tree_that_is_still_open_is_shown_at_a_flush_and_at_the_end() {
     running.terminate();
     let ended = running.read_to_end();
     assert!(ended.console.contains("[START] left open"), "{}", ended.console);
-    assert!(ended.console.contains("said in it"), "{}", ended.console);
+    assert!(ended.console.contains("has_text in it"), "{}", ended.console);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn events_only_shows_no_span_lines() {
 }
 
 #[test]
-fn json_lines_have_the_ids_that_the_store_has() {
+fn json_lines_have_the_same_ids_as_the_store() {
     let ended = shaped("json", &["story", "odd-spans", "side-by-side"]);
     let entries = entries(&ended);
     let store = ended.store();
@@ -132,7 +132,7 @@ fn json_lines_have_the_ids_that_the_store_has() {
 }
 
 #[test]
-fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_shown_right() {
+fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_shown_correctly() {
     let ended = shaped("json", &["odd-spans"]);
     let entries = entries(&ended);
     assert_eq!(
@@ -142,7 +142,7 @@ fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_shown_righ
     assert!(entry(&entries, "span_end", "never entered")["duration_ms"].is_number());
     let elsewhere = entry(&entries, "span_start", "entered elsewhere");
     assert_eq!(
-        entry(&entries, "event", "said elsewhere")["span_id"],
+        entry(&entries, "event", "has_text elsewhere")["span_id"],
         elsewhere["span_id"]
     );
     let continued = entry(&entries, "span_start", "continued");
@@ -194,7 +194,7 @@ fn parents(ended: &Ended) -> [Vec<(String, Option<String>)>; 2] {
 }
 
 #[test]
-fn a_span_that_its_category_field_hides_is_hidden_from_its_sinks_alone_and_leaves_no_gap() {
+fn a_span_that_its_category_field_hides_is_hidden_from_that_sink_only_and_leaves_no_gap() {
     let (root, guarded) = (|| Some("root".to_owned()), || Some("guarded".to_owned()));
     let whole = vec![
         ("child".to_owned(), guarded()),
@@ -223,7 +223,7 @@ fn a_span_that_its_category_field_hides_is_hidden_from_its_sinks_alone_and_leave
 }
 
 #[test]
-fn starts_come_before_what_happens_in_them_and_ends_after() {
+fn starts_come_before_all_entries_of_a_span_and_ends_after_them() {
     let ended = shaped("json", &["story", "odd-spans", "side-by-side"]);
     let entries = entries(&ended);
     for (place, start) in entries.iter().enumerate() {
@@ -270,6 +270,6 @@ fn a_signal_writes_the_last_lines() {
     assert_eq!(ended.read("agent.log").matches("[END] agent_run").count(), 2);
     assert!(
         ended.read("agent.log").contains("more of this within"),
-        "what was held back is reported at the end"
+        "lines that were held back are reported at the end"
     );
 }

@@ -12,7 +12,7 @@ use super::{Program, built, program};
 
 const SYNC: &str = "SPANSCOPE_CONSOLE_SYNC";
 
-/// Both streams of a program, as one terminal or file has them.
+/// Returns both streams of a program, as a terminal shows them.
 fn both_streams(program: Program) -> String {
     let shown = program.run_under_terminal(200);
     String::from_utf8(shown.raw).unwrap().replace('\r', "")
@@ -26,7 +26,7 @@ fn steps(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn its_lines_stand_in_order_with_what_the_program_prints() {
+fn its_lines_are_in_order_with_the_output_of_the_program() {
     let expected: Vec<String> = (0..100)
         .flat_map(|number| ["a", "b", "c"].map(|step| format!("{number}{step}")))
         .collect();
@@ -42,7 +42,7 @@ fn its_lines_stand_in_order_with_what_the_program_prints() {
     }
 }
 
-/// The switch in a settings file.
+/// A program that is made synchronous by a settings file.
 fn in_file(work: &[&str]) -> Program {
     let program = program(work);
     let path = program.path("run.yaml");
@@ -58,7 +58,7 @@ fn threads_that_hold_stderr_while_they_log_block_no_other() {
         .env("SPANSCOPE_CONSOLE", "json")
         .run();
     assert_eq!(ended.count("printed by Display"), 600);
-    // The limit of lines sums up the others.
+    // The rate limit summarizes the others.
     assert!(ended.count("logged by Display") >= 100, "{}", ended.console);
     assert!(ended.count("logged by itself") >= 100, "{}", ended.console);
 }
@@ -73,7 +73,7 @@ fn a_line_is_written_before_the_program_continues() {
 }
 
 #[test]
-fn everything_else_is_as_on_a_console_with_a_thread() {
+fn it_otherwise_behaves_like_a_console_with_a_thread() {
     for style in ["lines", "tree", "json", "events"] {
         let shown = |sync: &str| {
             let program = program(&["story", "measures"]).env("SPANSCOPE_CONSOLE", style);
@@ -92,7 +92,7 @@ fn everything_else_is_as_on_a_console_with_a_thread() {
     );
 }
 
-/// A writer that records, and fails now and then by a panic.
+/// A writer that records events, and panics on request.
 #[derive(Clone, Default)]
 struct Records(Arc<Mutex<String>>);
 

@@ -43,7 +43,7 @@ fn a_terminal_gets_colours_span_lines_and_an_error_box() {
     }
     assert!(
         raw.contains("\x1b]8;;https://example.org/plan\x1b\\"),
-        "the link is one: {raw:?}"
+        "the link is a hyperlink: {raw:?}"
     );
     assert!(
         shown.screen.iter().any(|line| line.contains("[END] agent_run")),
@@ -71,7 +71,7 @@ fn lines_are_as_wide_as_the_terminal_and_no_wider() {
 }
 
 #[test]
-fn the_variable_says_the_width_whatever_the_terminal_has() {
+fn the_variable_overrides_the_width_of_the_terminal() {
     for (value, expected) in [("100", 100), (" 47 ", 47)] {
         let shown = story().env("LLAMA_STACK_LOG_WIDTH", value).run_under_terminal(80);
         let widest = widest(&plain_lines(&shown.raw, 1000));
@@ -83,7 +83,7 @@ fn the_variable_says_the_width_whatever_the_terminal_has() {
 }
 
 #[test]
-fn the_narrowest_and_the_widest_do_no_harm() {
+fn extreme_widths_are_accepted() {
     for (value, columns) in [("1", 80), ("10000", 80), ("18446744073709551615", 80)] {
         let shown = story()
             .env("LLAMA_STACK_LOG_WIDTH", value)
@@ -105,7 +105,7 @@ fn the_narrowest_and_the_widest_do_no_harm() {
 }
 
 #[test]
-fn an_invalid_width_is_warned_about_and_the_terminals_is_used() {
+fn an_invalid_width_is_reported_and_the_width_of_the_terminal_is_used() {
     for value in ["wide", "0", "-5", "80.5", "", "99999999999999999999999"] {
         let shown = story().env("LLAMA_STACK_LOG_WIDTH", value).run_under_terminal(80);
         let lines = plain_lines(&shown.raw, 1000);
@@ -114,8 +114,8 @@ fn an_invalid_width_is_warned_about_and_the_terminals_is_used() {
         let text = text.join(" ");
         let warned = text.matches("LLAMA_STACK_LOG_WIDTH").count();
         assert_eq!(warned, usize::from(!value.is_empty()), "{value}: {text}");
-        let said = format!("spanscope: LLAMA_STACK_LOG_WIDTH is {value:?}: it must be a number");
-        assert!(value.is_empty() || text.contains(&said), "{value}: {text}");
+        let warning = format!("spanscope: LLAMA_STACK_LOG_WIDTH is {value:?}: it must be a number");
+        assert!(value.is_empty() || text.contains(&warning), "{value}: {text}");
     }
 }
 
@@ -130,11 +130,15 @@ fn a_pipe_gets_no_escape_code_and_120_columns() {
             .console
             .contains("planning the answer, see the plan model=tiny\n")
     );
-    assert!(ended.said.is_empty(), "stdout is the program's: {}", ended.said);
+    assert!(
+        ended.stdout.is_empty(),
+        "stdout is the program's: {}",
+        ended.stdout
+    );
 }
 
 #[test]
-fn the_usual_switches_turn_colours_on_and_off() {
+fn the_usual_variables_turn_colours_on_and_off() {
     let on_terminal: [(&str, &str, bool); 6] = [
         ("NO_COLOR", "1", false),
         ("NO_COLOR", "", true),
@@ -165,7 +169,7 @@ fn the_usual_switches_turn_colours_on_and_off() {
         );
     }
     let both = story().env("NO_COLOR", "1").env("FORCE_COLOR", "1").run();
-    assert!(!has_escapes(both.console.as_bytes()), "no is no");
+    assert!(!has_escapes(both.console.as_bytes()), "NO_COLOR has priority");
 }
 
 #[test]
@@ -181,7 +185,7 @@ fn the_width_follows_a_terminal_that_changes() {
     assert!(widest(after) <= 60 && widest(after) > 40, "{after:?}");
 }
 
-/// The links of a text, each once: where to, and what is shown.
+/// Returns the links of a text, each once: the target and the shown text.
 fn source_links(raw: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(raw);
     let mut links: Vec<(String, String)> = Vec::new();
@@ -229,7 +233,7 @@ fn no_other_output_has_links_to_the_source() {
 }
 
 #[test]
-fn the_variable_switches_links_on_where_nothing_is_known_and_colours_are() {
+fn the_variable_enables_links_on_unknown_terminals_with_colours() {
     let on = || story().env("SPANSCOPE_CONSOLE_HYPERLINKS", "1");
     assert!(!source_links(&on().run_under_terminal(120).raw).is_empty());
     let piped = on().env("FORCE_COLOR", "1").run();

@@ -11,7 +11,7 @@ use spanscope_tests::{PATIENCE, wait_for};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
-/// A place to write to that can be read.
+/// A writer whose text can be read.
 #[derive(Clone, Default)]
 pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
 
@@ -55,7 +55,7 @@ macro_rules! fmt_layer {
 }
 
 #[test]
-fn neither_shows_the_others_escape_codes_whichever_comes_first() {
+fn neither_layer_shows_the_others_escape_codes_in_any_order() {
     for fmt_ansi in [false, true] {
         for color in [ColorChoice::Never, ColorChoice::Always] {
             for ours_first in [false, true] {
@@ -159,7 +159,7 @@ impl io::Write for Holds {
 }
 
 #[test]
-fn a_console_that_was_given_up_accounts_for_every_line() {
+fn a_console_whose_shutdown_timed_out_accounts_for_every_line() {
     let (release, holds) = std::sync::mpsc::channel();
     let builder = ConsoleLayer::builder().writer(Holds(holds));
     let (layer, guard) = builder

@@ -2,7 +2,7 @@
 
 use super::{Ended, Program, program};
 
-/// The one line of the console that warns of this.
+/// Returns the only line of the console with this text.
 fn warning<'a>(ended: &'a Ended, text: &str) -> &'a str {
     assert_eq!(ended.count(text), 1, "{text}: {}", ended.console);
     ended.line(text)
@@ -16,13 +16,13 @@ fn a_logger_that_was_set_before_is_reported_and_keeps_its_records() {
         line.starts_with("WARN ") && line.contains("call `spanscope::init()` before"),
         "{line}"
     );
-    assert!(ended.said.contains("the logger had 2"), "{}", ended.said);
+    assert!(ended.stdout.contains("the logger had 2"), "{}", ended.stdout);
     assert_eq!(ended.count("a record of log"), 0);
     assert_eq!(ended.count("an event of tracing"), 1);
 }
 
 #[test]
-fn a_log_tracer_that_was_set_before_costs_the_key_values() {
+fn a_log_tracer_that_was_set_before_is_reported_because_key_values_are_lost() {
     let ended = Program::new("after-log-tracer", &["once"]).run();
     let line = warning(&ended, "key-values of records of the `log` crate are not kept");
     assert!(line.contains("`tracing_log::LogTracer`"), "{line}");
@@ -70,9 +70,9 @@ fn an_error_of_try_init_that_is_dropped_is_reported() {
         .run();
     assert_eq!(ended.console, "");
     assert!(
-        ended.said.starts_with("shown: SPANSCOPE_CONSOLE is"),
+        ended.stdout.starts_with("shown: SPANSCOPE_CONSOLE is"),
         "{}",
-        ended.said
+        ended.stdout
     );
 }
 
@@ -98,7 +98,7 @@ fn built_differently(mut program: Program) -> Option<Program> {
 }
 
 #[test]
-fn levels_that_are_compiled_out_are_reported_where_they_are_asked_for() {
+fn levels_that_are_compiled_out_are_reported_if_requested() {
     let Some(program_traced) = built_differently(program(&["once"])) else {
         return;
     };
@@ -118,13 +118,13 @@ fn levels_that_are_compiled_out_are_reported_where_they_are_asked_for() {
 }
 
 #[test]
-fn a_log_record_from_the_line_of_an_event_is_another_one() {
+fn a_log_record_from_the_line_of_an_event_is_shown_too() {
     let ended = program(&["both"]).run();
     assert_eq!(ended.count("said by both"), 2, "{}", ended.console);
 }
 
 #[test]
-fn with_log_always_an_event_comes_once() {
+fn with_log_always_an_event_is_shown_once() {
     for levels in ["all=info", "all=debug", "all=trace"] {
         let Some(program) = built_differently(program(&["once"])) else {
             return;
@@ -151,7 +151,7 @@ fn with_log_always_an_event_comes_once() {
 }
 
 #[test]
-fn a_program_that_hands_init_on_is_still_the_application() {
+fn a_program_that_passes_init_as_a_value_is_still_the_application() {
     for setup in ["handed-on", "pointed-to"] {
         let ended = Program::new(setup, &["story"]).run();
         assert_eq!(ended.count("[START] agent_run"), 1, "{setup}: {}", ended.console);

@@ -30,7 +30,7 @@ fn an_error_in_place_of_a_message_has_no_markup_and_no_links() {
 }
 
 #[test]
-fn a_summary_of_what_was_held_back_has_the_message_without_its_markup() {
+fn a_summary_of_held_back_lines_has_the_message_without_its_markup() {
     let page = Page::default();
     let (layer, guard) = ConsoleLayer::builder()
         .writer(page.clone())
@@ -54,7 +54,7 @@ fn a_summary_of_what_was_held_back_has_the_message_without_its_markup() {
 }
 
 #[test]
-fn what_a_span_got_whose_start_was_held_back_is_shown_at_its_end() {
+fn attributes_of_a_span_whose_start_was_held_back_are_shown_at_its_end() {
     let page = Page::default();
     let (layer, guard) = ConsoleLayer::builder()
         .writer(page.clone())
@@ -84,7 +84,7 @@ fn what_a_span_got_whose_start_was_held_back_is_shown_at_its_end() {
 }
 
 #[test]
-fn a_message_that_was_cut_says_so_with_its_length() {
+fn a_truncated_message_shows_its_length() {
     let page = Page::default();
     let (layer, guard) = ConsoleLayer::builder()
         .writer(page.clone())
@@ -101,7 +101,7 @@ fn a_message_that_was_cut_says_so_with_its_length() {
 }
 
 #[test]
-fn fields_named_as_those_of_log_records_do_not_move_an_event_elsewhere() {
+fn fields_named_like_those_of_log_records_do_not_change_the_target_of_an_event() {
     let text = shown(|| {
         tracing::warn!(log.target = "forged_place", log.line = 4242, "where am I?");
     });
@@ -112,7 +112,7 @@ fn fields_named_as_those_of_log_records_do_not_move_an_event_elsewhere() {
 }
 
 #[test]
-fn what_one_sink_filters_does_not_make_a_span_fail_at_another() {
+fn an_error_that_a_sink_filters_out_does_not_fail_the_span_there() {
     let (all, few) = (Page::default(), Page::default());
     let (all_layer, all_guard) = console(&all, ColorChoice::Never);
     let (few_layer, few_guard) = console(&few, ColorChoice::Never);

@@ -1,4 +1,4 @@
-//! `process::exit`, a return from `main` with a leaked guard, guards that go too early,
+//! `process::exit`, a return from `main` with a leaked guard, guards that are dropped too early,
 //! thread-locals.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -23,7 +23,7 @@ fn process_exit_writes_all_earlier_records() {
 }
 
 #[test]
-fn process_exit_ends_no_sink_where_the_builder_gives_it_no_time() {
+fn process_exit_ends_no_sink_with_an_exit_timeout_of_zero() {
     let ended = program("exit-no-wait").run();
     assert_eq!(ended.status.code(), Some(3));
     let not_ended = "SELECT COUNT(*) FROM _process WHERE ended_at IS NULL";
@@ -46,7 +46,7 @@ fn a_return_from_main_with_a_leaked_guard_writes_all_records() {
 }
 
 #[test]
-fn thread_locals_record_while_the_process_lives_in_whatever_order_they_go() {
+fn thread_locals_can_record_in_any_order_of_their_destruction() {
     let ended = program("exit-leaked-locals").run();
     assert!(ended.status.success(), "{}", ended.stderr);
     ended.assert_everywhere("destroyed before ours", 1);
@@ -81,7 +81,7 @@ fn records_after_the_end_are_counted_and_reported_once() {
 }
 
 #[test]
-fn process_exit_does_not_wait_for_a_blocked_stderr_and_says_what_it_left() {
+fn process_exit_does_not_wait_for_a_blocked_stderr() {
     // Nothing reads the pipe before the program has ended, so it can't be written whole.
     let (mut reader, writer) = std::io::pipe().unwrap();
     let (folder, mut child) = program("exit-blocked").start(writer.into());
@@ -95,7 +95,7 @@ fn process_exit_does_not_wait_for_a_blocked_stderr_and_says_what_it_left() {
 }
 
 #[test]
-fn one_deadline_holds_for_all_sinks_of_a_guard() {
+fn one_deadline_applies_to_all_sinks_of_a_guard() {
     // Accepts and never responds.
     let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", collector.local_addr().unwrap());
@@ -114,14 +114,14 @@ fn one_deadline_holds_for_all_sinks_of_a_guard() {
     let mut millis = String::new();
     stdout.read_line(&mut millis).unwrap();
     let millis: u64 = millis.trim().parse().unwrap();
-    // 5 s for all of them and half a second for their reports; one after the other they took 12 s.
+    // 5 s for all of them and half a second for their reports; in sequence they would take 12 s.
     assert!(millis < 8_000, "the drop took {millis} ms");
     assert!(end_of(&mut child, "the program").success());
     drop(reader);
 }
 
 #[test]
-fn what_the_exit_hook_leaves_out_is_reported_with_its_counts() {
+fn records_that_the_exit_hook_leaves_out_are_reported_with_their_counts() {
     let program = program("exit-hindered");
     // A pipe without a reader can't even be opened.
     let pipe = program.folder.path().join("pipe.log");

@@ -2,7 +2,7 @@
 
 use super::{Ended, program};
 
-/// The accounts of all processes are right: what was offered was stored.
+/// Asserts that the accounts of all processes are right: all offered records were stored.
 fn assert_accounts(ended: &Ended, processes: i64) {
     let wrong = "SELECT COUNT(*) FROM _process WHERE offered <> stored OR ended_at IS NULL";
     assert_eq!(ended.store().number(wrong), 0);
@@ -11,7 +11,7 @@ fn assert_accounts(ended: &Ended, processes: i64) {
     assert_eq!(
         ended.store().number(twice),
         0,
-        "no process gives an id that another one gave"
+        "no two processes create the same id"
     );
 }
 
@@ -30,11 +30,7 @@ fn a_child_continues_with_its_own_writers() {
     assert_accounts(&ended, 3);
     let in_trace =
         "SELECT COUNT(DISTINCT trace_id) FROM spans WHERE name IN ('of the child', 'open at the fork')";
-    assert_eq!(
-        ended.store().number(in_trace),
-        1,
-        "the child goes on with the trace"
-    );
+    assert_eq!(ended.store().number(in_trace), 1, "the child continues the trace");
 }
 
 #[test]
@@ -60,7 +56,7 @@ fn a_child_that_records_nothing_leaves_its_parent_alone() {
 }
 
 #[test]
-fn forks_of_a_busy_program_hang_nowhere() {
+fn forks_of_a_busy_program_never_hang() {
     let ended = program("fork-busy").env("LLAMA_STACK_LOGGING", "all=debug").run();
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(ended.store().events("after the fork"), 1);
@@ -70,7 +66,7 @@ fn forks_of_a_busy_program_hang_nowhere() {
 }
 
 #[test]
-fn a_sink_that_can_not_go_on_in_a_child_says_so_once() {
+fn a_sink_that_can_not_continue_in_a_child_reports_it_once() {
     let ended = program("fork-once")
         .env("TELEMETRY_SINKS", "console,otel_trace,otel_log")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")

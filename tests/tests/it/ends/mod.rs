@@ -1,4 +1,4 @@
-//! How programs end, and what the console, the log file and the store then have.
+//! Ends of programs, and the records that the console, the log file and the store then have.
 
 mod exit;
 mod forks;
@@ -19,7 +19,7 @@ struct Program {
     command: Command,
 }
 
-/// What a program that has ended leaves.
+/// A program that has ended.
 struct Ended {
     folder: tempfile::TempDir,
     stderr: String,
@@ -116,7 +116,7 @@ impl Ended {
     }
 }
 
-/// A program's file, as a foreign program finds it.
+/// A program's file, read as another program reads it.
 struct Store(PathBuf);
 
 impl Store {
