@@ -41,7 +41,7 @@ fn a_program_has_the_configured_propagators() {
     propagation::set_global(&[Propagator::Baggage]);
     assert!(injected().is_empty(), "there is no baggage");
 
-    // A format of the program's own, set as OpenTelemetry has it, is used by every crate.
+    // A propagator that the program sets through OpenTelemetry is used by every crate.
     spanscope_otlp::opentelemetry::global::set_text_map_propagator(OneHeader);
     let mut message = Vec::<(String, Vec<u8>)>::new();
     spanscope::propagation::inject(&tracing::Span::current(), &mut message);

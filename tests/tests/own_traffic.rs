@@ -19,9 +19,9 @@ fn the_exporters_own_traffic_makes_no_spans() {
         settings.export_timeout(Duration::from_millis(500))
     };
     let (http, http_guard) = bridge(Protocol::HttpProtobuf).build().unwrap();
-    // The missing gRPC response only makes it log more.
+    // Without a gRPC response the exporter only logs more.
     let (grpc, grpc_guard) = bridge(Protocol::Grpc).build().unwrap();
-    // Every level is let through.
+    // Every level is enabled.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(http).with(grpc)).unwrap();
     info_span!("mine").in_scope(|| info!("mine too"));
     for guard in [&http_guard, &grpc_guard] {

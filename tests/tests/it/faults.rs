@@ -1,4 +1,4 @@
-//! Files that are wrong, disks that are full, readers that block, clocks and spans out of order.
+//! Invalid files, full disks, blocking readers, clocks and spans out of order.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn count(path: &Path, sql: &str) -> i64 {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let text = "these are my notes, not a database\n".repeat(200);
@@ -31,7 +31,7 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_of_a_newer_version_is_refused_and_left_alone() {
+fn a_file_of_a_newer_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     drop(store_at(&path));
@@ -53,7 +53,7 @@ fn a_folder_in_the_files_place_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn the_file_is_its_owners_alone() {
+fn only_its_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new").join("trace_store.db");
@@ -128,7 +128,7 @@ fn a_parked_reader_can_not_grow_the_log_beyond_its_bound() {
 }
 
 #[test]
-fn the_file_keeps_under_its_cap_and_gives_space_back() {
+fn the_file_stays_below_its_cap() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let cap = 4 << 20;
@@ -146,7 +146,7 @@ fn the_file_keeps_under_its_cap_and_gives_space_back() {
     assert!(newest > 0, "the newest traces are there");
     let broken =
         "SELECT COUNT(*) FROM _trace t WHERE span_count <> (SELECT COUNT(*) FROM _span WHERE trace = t.id)";
-    assert_eq!(count(&path, broken), 0, "traces go whole");
+    assert_eq!(count(&path, broken), 0, "traces are deleted completely");
     assert_eq!(
         count(
             &path,
@@ -207,7 +207,7 @@ fn old_traces_are_deleted_by_age_and_events_by_their_time_to_live() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_that_was_stored_and_heals() {
+fn a_full_disk_loses_no_stored_record_and_writing_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
@@ -307,7 +307,7 @@ fn a_small_disk_is_not_filled_by_the_log() {
 }
 
 #[test]
-fn very_many_open_spans_are_kept_and_end_well() {
+fn very_many_open_spans_are_kept_and_end_correctly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder().on_overflow(spanscope_sqlite::OverflowPolicy::Block);

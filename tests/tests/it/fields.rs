@@ -19,15 +19,15 @@ use tracing_subscriber::prelude::*;
 
 /// One span or event in each sink.
 #[derive(Debug)]
-struct Made {
+struct InSinks {
     /// By sink: the message of an event, or the name of a span.
     texts: [String; 3],
     severities: [String; 3],
-    /// By sink, without what every span or event has.
+    /// By sink, without the attributes that every span or event has.
     attributes: [Map<String, Json>; 3],
 }
 
-impl Made {
+impl InSinks {
     #[track_caller]
     fn has(&self, text: &str, severity: &str, attributes: &Json) {
         let expected = attributes.as_object().unwrap();
@@ -75,7 +75,7 @@ impl Sinks {
     }
 
     /// The one event in each sink.
-    fn event(&self) -> Made {
+    fn event(&self) -> InSinks {
         let [stored] = self.logs.as_slice() else {
             panic!("{:?}", self.logs)
         };
@@ -91,7 +91,7 @@ impl Sinks {
             21 => "critical",
             other => panic!("{other}"),
         };
-        Made {
+        InSinks {
             texts: [
                 stored.message.clone(),
                 line["message"].as_str().unwrap().to_owned(),
@@ -113,7 +113,7 @@ impl Sinks {
     }
 
     /// The one span in each sink.
-    fn span(&self) -> Made {
+    fn span(&self) -> InSinks {
         let [stored] = self.spans.as_slice() else {
             panic!("{:?}", self.spans)
         };
@@ -122,7 +122,7 @@ impl Sinks {
         let spans = self.receiver.spans();
         let sent = &spans[0].it;
         let severity = || "info".to_owned();
-        Made {
+        InSinks {
             texts: [
                 stored.name.clone(),
                 line["name"].as_str().unwrap().to_owned(),
@@ -177,7 +177,7 @@ fn json_of(value: OtelValue) -> Json {
 }
 
 #[test]
-fn what_a_role_cannot_read_stays_an_attribute_of_a_span() {
+fn an_invalid_special_field_stays_an_attribute_of_a_span() {
     let sinks = Sinks::of(|| {
         drop(info_span!(
             "call",
@@ -203,7 +203,7 @@ fn what_a_role_cannot_read_stays_an_attribute_of_a_span() {
 }
 
 #[test]
-fn what_a_role_cannot_read_stays_an_attribute_of_an_event() {
+fn an_invalid_special_field_stays_an_attribute_of_an_event() {
     let sinks = Sinks::of(|| {
         warn!(
             ttl_seconds = "soon",
@@ -221,7 +221,7 @@ fn what_a_role_cannot_read_stays_an_attribute_of_an_event() {
 }
 
 #[test]
-fn what_a_role_can_read_is_no_attribute() {
+fn a_valid_special_field_is_not_an_attribute() {
     let sinks = Sinks::of(|| {
         drop(info_span!(
             "call",

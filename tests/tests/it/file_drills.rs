@@ -1,5 +1,5 @@
-//! What happens to a file while programs write it: it is replaced, cut, deleted, its disk fails, a
-//! reader blocks. Each with real programs.
+//! Failures of a file while programs write it: it is replaced, truncated or deleted, its disk fails,
+//! a reader blocks. Each with real programs.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Program {
         Self { child, out, err }
     }
 
-    /// `writer FILE WHAT`, once it has written first.
+    /// Runs `writer FILE WHAT` and waits for its first write.
     fn writer(path: &Path, what: &str) -> Self {
         let mut command = program_without_settings(env!("CARGO_BIN_EXE_writer"));
         command.arg(path).arg(what);
@@ -67,7 +67,7 @@ impl Program {
 
     fn wait_err(&self, part: &str) {
         let deadline = std::time::Instant::now() + spanscope_tests::PATIENCE;
-        while self.said(part) == 0 {
+        while self.error_lines(part) == 0 {
             assert!(
                 std::time::Instant::now() < deadline,
                 "waited for {part}: {:?}",
@@ -77,8 +77,8 @@ impl Program {
         }
     }
 
-    /// How many lines of stderr hold this.
-    fn said(&self, part: &str) -> usize {
+    /// The number of lines of stderr that contain this.
+    fn error_lines(&self, part: &str) -> usize {
         let lines = self.err.lock().unwrap();
         lines.iter().filter(|line| line.contains(part)).count()
     }
@@ -95,7 +95,7 @@ impl Program {
         stored.map(|number| number.parse().unwrap()).collect()
     }
 
-    /// Waits until N more than now were acknowledged, and returns the numbers from now on.
+    /// Waits until `count` more numbers are acknowledged, and returns those from the call on.
     fn store_more(&self, count: usize) -> Vec<u64> {
         let before = self.stored().len();
         wait_for("more acknowledged records", || {
@@ -199,7 +199,7 @@ fn restores(replace: impl Fn(&Folder, &Path)) {
     assert!(acknowledged.into_iter().all(|number| folder.has(number)));
     for program in [receiver, recorder] {
         assert_eq!(
-            program.said("was replaced by another file"),
+            program.error_lines("was replaced by another file"),
             1,
             "at most one a minute"
         );
@@ -211,24 +211,24 @@ fn restores(replace: impl Fn(&Folder, &Path)) {
 
 #[cfg(unix)]
 #[test]
-fn a_backup_that_is_moved_over_the_file_is_written_on_and_stays_whole() {
+fn programs_continue_in_a_backup_moved_over_the_file_which_stays_consistent() {
     restores(|folder, copy| std::fs::rename(copy, &folder.path).unwrap());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_restored_backup_is_written_on_and_stays_whole() {
+fn programs_continue_in_a_restored_backup_which_stays_consistent() {
     restores(|folder, copy| SqliteStore::restore(&folder.path, copy, |_, _| ()).unwrap());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_is_cut_is_written_no_more_and_read_without_a_signal() {
+fn a_truncated_file_is_not_written_and_reading_it_raises_no_signal() {
     for kept in [0, 2] {
         let folder = Folder::new();
         let receiver = Program::writer(&folder.path, "receive");
         receiver.store_more(300);
-        // Into the file with what is in the log.
+        // The log is copied into the file.
         folder.number("PRAGMA wal_checkpoint");
         let reader = SqliteStore::open(&folder.path).unwrap();
         let pages = std::fs::metadata(&folder.path).unwrap().len() / 8192;
@@ -251,7 +251,7 @@ fn a_file_that_is_cut_is_written_no_more_and_read_without_a_signal() {
         });
         // An error or cached data, but no signal.
         let _ = spanscope_model::block_on(spanscope_model::TraceStore::statistics(&reader));
-        assert_eq!(receiver.said("can't be written now"), 1);
+        assert_eq!(receiver.error_lines("can't be written now"), 1);
         // Renamed, as the message advises.
         std::fs::rename(&folder.path, folder.sibling("cut.db")).unwrap();
         receiver.wait_err("is written again");
@@ -263,7 +263,7 @@ fn a_file_that_is_cut_is_written_no_more_and_read_without_a_signal() {
 
 #[cfg(unix)]
 #[test]
-fn a_log_that_is_removed_costs_no_record_that_was_acknowledged() {
+fn removing_the_log_loses_no_acknowledged_record() {
     for removed in [&["-wal"][..], &["-shm"], &["-wal", "-shm"]] {
         let folder = Folder::new();
         let receiver = Program::writer(&folder.path, "receive");
@@ -271,7 +271,7 @@ fn a_log_that_is_removed_costs_no_record_that_was_acknowledged() {
         for _ in 0..3 {
             receiver.store_more(20);
             for name in removed {
-                // A program may have copied the file meanwhile, and has begun no log yet.
+                // A program may have copied the file meanwhile and not created a log yet.
                 let _ = std::fs::remove_file(folder.sibling(&format!("trace_store.db{name}")));
             }
             receiver.store_more(20);
@@ -290,10 +290,14 @@ fn a_log_that_is_removed_costs_no_record_that_was_acknowledged() {
             .count();
         assert_eq!(refused, 0, "{removed:?}: {:?}", receiver.err());
         // One of the two copies the file, and the other one finds it.
-        let said = |part: &str| receiver.said(part) + recorder.said(part);
-        assert!(said("has lost its log") >= 1, "{:?}", receiver.err());
+        let reports = |part: &str| receiver.error_lines(part) + recorder.error_lines(part);
+        assert!(reports("has lost its log") >= 1, "{:?}", receiver.err());
         for program in [&receiver, &recorder] {
-            assert!(program.said("has lost its log") <= 1, "{:?}", program.err());
+            assert!(
+                program.error_lines("has lost its log") <= 1,
+                "{:?}",
+                program.err()
+            );
             assert!(program.err().len() <= 2, "{:?}", program.err());
         }
         assert!(!folder.sibling("trace_store.db.restored").exists());
@@ -302,7 +306,7 @@ fn a_log_that_is_removed_costs_no_record_that_was_acknowledged() {
 
 #[cfg(unix)]
 #[test]
-fn nothing_is_acknowledged_behind_a_log_that_was_cut() {
+fn no_write_is_acknowledged_after_the_log_was_truncated() {
     for kept in [0, 100_000] {
         let folder = Folder::new();
         let receiver = Program::writer(&folder.path, "receive");
@@ -336,7 +340,12 @@ fn nothing_is_acknowledged_behind_a_log_that_was_cut() {
         let receiver = receiver.end();
         folder.check();
         assert!(acknowledged.into_iter().all(|number| folder.has(number)));
-        assert_eq!(receiver.said("can't be written now"), 1, "{:?}", receiver.err());
+        assert_eq!(
+            receiver.error_lines("can't be written now"),
+            1,
+            "{:?}",
+            receiver.err()
+        );
     }
 }
 
@@ -367,13 +376,13 @@ fn a_parked_reader_is_reported_once_and_its_end_once() {
     let reader = Connection::open(&folder.path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM _span").unwrap();
     writer.wait_err("a reader has held a transaction open");
-    // Maintenance runs once a second, and must not be taken for the end of the failure.
+    // Maintenance runs once a second, and must not count as the end of the failure.
     std::thread::sleep(Duration::from_secs(4));
-    assert_eq!(writer.said("a reader has held a transaction open"), 1);
-    assert_eq!(writer.said("again"), 0, "{:?}", writer.err());
+    assert_eq!(writer.error_lines("a reader has held a transaction open"), 1);
+    assert_eq!(writer.error_lines("again"), 0, "{:?}", writer.err());
     reader.execute_batch("COMMIT").unwrap();
     writer.wait_err("is written again");
-    assert_eq!(writer.said("again"), 1, "{:?}", writer.err());
+    assert_eq!(writer.error_lines("again"), 1, "{:?}", writer.err());
 }
 
 #[cfg(target_os = "linux")]
@@ -393,13 +402,18 @@ fn a_disk_that_fails_is_reported_with_its_cause_once_and_its_end_once() {
         out.iter().any(|line| line.starts_with("not ready"))
     });
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(receiver.said("can't be written now"), 1);
-    assert_eq!(receiver.said("again"), 0);
+    assert_eq!(receiver.error_lines("can't be written now"), 1);
+    assert_eq!(receiver.error_lines("again"), 0);
     std::fs::remove_file(&flag).unwrap();
     receiver.wait_err("is written again");
     let acknowledged = receiver.store_more(10);
     let receiver = receiver.end();
-    assert_eq!(receiver.said("can't be written now"), 1, "{:?}", receiver.err());
+    assert_eq!(
+        receiver.error_lines("can't be written now"),
+        1,
+        "{:?}",
+        receiver.err()
+    );
     assert!(acknowledged.into_iter().all(|number| folder.has(number)));
     folder.check();
 }
@@ -420,7 +434,7 @@ fn a_clock_that_jumps_ahead_deletes_nothing_by_its_age() {
     command.env("LD_PRELOAD", library).env("SHIM_JUMP", "2592000");
     let recorder = Program::run(command);
     recorder.wait_err("the clock has jumped");
-    // Ages are looked at for the first time after 5 s; these take longer.
+    // Ages are checked for the first time after 5 s; these take longer.
     let before = folder.number("SELECT max(id) FROM _span");
     wait_for("spans after the jump", || {
         (folder.number("SELECT max(id) FROM _span") > before + 12_000).then_some(())
@@ -432,7 +446,7 @@ fn a_clock_that_jumps_ahead_deletes_nothing_by_its_age() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn records_of_a_clock_that_was_ahead_age_from_the_time_of_storage_once_it_is_right() {
+fn records_of_a_fast_clock_age_from_their_storage_once_it_is_correct() {
     let folder = Folder::new();
     let Some(library) = folder.shim() else { return };
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_writer"));

@@ -50,7 +50,7 @@ fn text(text: &str) -> Value {
 }
 
 #[test]
-fn the_inference_table_arrives() {
+fn the_inference_table_is_stored() {
     let span = stored(|| {
         let call = ModelCall::chat("openai", "gpt-4o-mini");
         call.server("127.0.0.1", 8321)
@@ -88,7 +88,7 @@ fn the_inference_table_arrives() {
 }
 
 #[test]
-fn plain_fields_by_hand_arrive_like_those_of_a_helper() {
+fn fields_written_by_hand_are_stored_like_those_of_a_helper() {
     let span = stored(|| {
         tracing::info_span!(
             "inference",
@@ -136,7 +136,7 @@ fn a_streamed_call_counts_its_chunks_and_times_the_first() {
 }
 
 #[test]
-fn the_safety_table_arrives() {
+fn the_safety_table_is_stored() {
     let messages = r#"[{"role":"user","content":"Teach me how to make dynamite."}]"#;
     let span = stored(|| {
         SafetyCheck::run_shield("llama-guard-ollama")
@@ -176,7 +176,7 @@ fn the_safety_table_arrives() {
 }
 
 #[test]
-fn the_remote_tools_table_arrives() {
+fn the_remote_tools_table_is_stored() {
     let url = "https://api.githubcopilot.com/mcp/x/repos/readonly";
     let span = stored(|| {
         McpCall::list_tools(url, "github").list_id("mcp_list_1");

@@ -47,7 +47,7 @@ fn stored_spans(folder: &Path) -> Vec<Span> {
 }
 
 #[test]
-fn helpers_and_our_trait_work_in_a_file_that_imports_the_traits_of_others() {
+fn helpers_and_span_ext_work_in_a_file_that_imports_other_crates_traits() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start();
     run(program(folder.path(), &receiver, "names"));
@@ -115,7 +115,7 @@ fn ten_thousand_paths_without_a_route_leave_the_series_of_real_routes_alone() {
 }
 
 #[test]
-fn requests_of_a_client_are_in_the_store_and_at_the_collector_below_who_asked() {
+fn client_requests_are_children_of_their_caller_in_the_store_and_the_collector() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start();
     run(program(folder.path(), &receiver, "client"));
@@ -127,7 +127,7 @@ fn requests_of_a_client_are_in_the_store_and_at_the_collector_below_who_asked() 
         .collect();
     clients.sort_by_key(|span| span.start_time);
     let attribute = |span: &Span, key: &str| span.attributes.get(key).map(ToString::to_string);
-    let told: Vec<_> = clients
+    let found: Vec<_> = clients
         .iter()
         .map(|span| {
             assert_eq!(span.parent_span_id, Some(order.span_id));
@@ -149,7 +149,7 @@ fn requests_of_a_client_are_in_the_store_and_at_the_collector_below_who_asked() 
     let server = |name| Some((name, SpanKind::Server));
     let error = |error: &str| Some(error.to_owned());
     assert_eq!(
-        told,
+        found,
         [
             (
                 "http://[masked]@shop.example.com/v1/models/7?token=[masked]&page=2".to_owned(),
@@ -199,7 +199,7 @@ fn requests_of_a_client_are_in_the_store_and_at_the_collector_below_who_asked() 
     assert_eq!(of_trace.count(), 8);
 }
 
-/// When each span's work was over, as the program printed it.
+/// The end of each span's work, as the program printed it.
 fn times_over(output: &Output) -> BTreeMap<String, i64> {
     let lines = String::from_utf8_lossy(&output.stdout);
     let lines = lines.lines().map(|line| line.split_once('\t').unwrap());
@@ -289,19 +289,19 @@ fn a_task_that_is_left_running_makes_no_request_run_or_model_call_longer() {
 }
 
 #[test]
-fn a_sink_that_measures_while_it_is_given_a_measurement_is_stopped_and_counted() {
+fn a_sink_that_measures_while_it_records_a_measurement_is_stopped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start();
     let mut command = program(folder.path(), &receiver, "measuring-sink");
     command.env("TELEMETRY_SINKS", "sqlite");
     let output = run(command);
-    // For each of the two it makes one by an event, one by a call, and the six of a model call.
+    // For each of the two it records one by an event, one by a call, and the six of a model call.
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(printed.trim(), "2 taken, 16 made by the sink");
 }
 
 #[test]
-fn what_a_silent_collector_costs_at_the_end_is_reported_in_one_line() {
+fn records_lost_to_a_silent_collector_are_reported_in_one_line() {
     let receiver = Receiver::with(|_, _| Answer::Hang);
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
     command.arg("hung").env("COLLECTOR", receiver.url());
@@ -329,7 +329,7 @@ fn a_collector_that_responds_leaves_nothing_to_report() {
 }
 
 #[test]
-fn times_that_were_probably_meant_in_seconds_are_reported_once_and_hold() {
+fn times_probably_meant_in_seconds_are_reported_once_and_used() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start();
     let mut command = program(folder.path(), &receiver, "nothing");
@@ -352,7 +352,7 @@ fn times_that_were_probably_meant_in_seconds_are_reported_once_and_hold() {
 }
 
 #[test]
-fn a_path_that_names_no_file_is_refused_with_a_sentence_that_names_the_store_for_tests() {
+fn a_path_that_names_no_file_is_refused_with_a_message_that_names_the_store_for_tests() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start();
     for path in [":memory:", "file::memory:?cache=shared"] {
@@ -378,7 +378,7 @@ fn a_path_that_names_no_file_is_refused_with_a_sentence_that_names_the_store_for
 }
 
 #[test]
-fn user_tests_have_a_temporary_store_each_and_say_what_they_found() {
+fn each_user_test_has_a_temporary_store_and_reports_what_it_found() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
     command.arg("own-tests").env("TMPDIR", folder.path());

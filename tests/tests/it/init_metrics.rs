@@ -1,4 +1,4 @@
-//! What `spanscope::init()` alone measures: the environment names the sinks, and the program has
+//! The measurements of `spanscope::init()` alone: the environment names the sinks, and the program has
 //! plain spans and events.
 
 use std::path::Path;
@@ -96,12 +96,12 @@ fn a_metric_event_is_stored_as_a_measurement_and_shown_only_for_its_message() {
 
     // An event with a message is also logged, and one without a value is not a measurement.
     assert_eq!(measured(&store, "rejected"), (Value::I64(3), Vec::new()));
-    let mut said = messages(&store);
-    said.sort();
-    assert_eq!(said, ["", "no value, so no measurement", "the queue is full"]);
+    let mut logged = messages(&store);
+    logged.sort();
+    assert_eq!(logged, ["", "no value, so no measurement", "the queue is full"]);
     assert!(shown.contains("metric=odd value=many"), "{shown}");
-    for said in said {
-        assert!(shown.contains(&said), "{said}: {shown}");
+    for logged in logged {
+        assert!(shown.contains(&logged), "{logged}: {shown}");
     }
 }
 

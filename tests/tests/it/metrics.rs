@@ -172,7 +172,7 @@ fn events_that_measure_nothing_stay_events_and_measurements_with_a_message_are_b
 }
 
 #[test]
-fn labels_hold_whatever_there_is() {
+fn labels_keep_any_text() {
     let values = [
         "plain",
         "quote\" and \\ and '",
@@ -306,7 +306,7 @@ fn a_hundred_thousand_label_values_are_bounded_and_counted() {
 }
 
 #[test]
-fn the_first_unit_and_kind_stand_and_another_unit_never_adds_up_with_it() {
+fn the_first_unit_and_kind_are_kept_and_another_unit_is_a_separate_series() {
     let measured = measured(|| {
         info!(metric = "wait", value = 2, instrument = "histogram");
         info!(metric = "wait", value = 1, unit = "s", instrument = "histogram");
@@ -364,7 +364,7 @@ fn a_token_counter_is_found_under_both_names() {
 }
 
 #[test]
-fn a_sink_stores_what_is_no_event_in_the_same_account() {
+fn a_sink_stores_and_counts_measurements_without_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let (layer, guard) = SqliteLayer::open(&path).unwrap();
@@ -411,7 +411,7 @@ fn a_sink_stores_what_is_no_event_in_the_same_account() {
 }
 
 #[test]
-fn results_during_heavy_writing_are_whole() {
+fn results_during_heavy_writing_are_consistent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let settings = SqliteLayer::builder()
@@ -447,7 +447,7 @@ fn results_during_heavy_writing_are_whole() {
         for look in 0..40 {
             let granularity = [Some("1m"), None, Some("7s"), Some("1d")][look % 4];
             let now = sum(granularity);
-            assert!(now >= last, "{now} after {last}: what was seen stays");
+            assert!(now >= last, "{now} after {last}: results only grow");
             last = now;
         }
     });
@@ -480,7 +480,7 @@ fn several_processes_measure_into_one_file() {
     check(&path);
     let store = SqliteStore::open(&path).unwrap();
     let series = block_on(store.query_metrics(instant("burst_total"))).unwrap();
-    assert_eq!(series.len(), 10, "label sets are shared by their makers");
+    assert_eq!(series.len(), 10, "all processes share the label sets");
     assert!(
         series
             .iter()
@@ -499,7 +499,7 @@ fn flushed(work: impl FnOnce(), (dispatch, guard): &(Dispatch, SqliteGuard)) {
 }
 
 #[test]
-fn measurements_go_with_their_age_and_not_with_their_trace() {
+fn measurements_are_deleted_by_their_age_and_not_with_their_trace() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     flushed(
@@ -512,7 +512,7 @@ fn measurements_go_with_their_age_and_not_with_their_trace() {
         },
         &store_at(&path),
     );
-    // A day and more ago.
+    // More than a day ago.
     let db = Connection::open(&path).unwrap();
     let day = 90_000_000_000_000_i64;
     db.execute("UPDATE _trace SET start = start - ?1, end = end - ?1", [day])
@@ -543,7 +543,7 @@ fn measurements_go_with_their_age_and_not_with_their_trace() {
         2
     );
     drop(guard);
-    // And now they are old themselves, but one has its own day.
+    // Now the measurements are old too, but one has a lifetime of a day.
     let minutes = day / 60_000_000_000;
     db.execute_batch(&format!(
         "UPDATE _point SET time = time - {day}; UPDATE _rollup SET minute = minute - {minutes};"

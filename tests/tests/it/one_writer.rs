@@ -1,5 +1,4 @@
-//! One file has one writer in a process, and how that one serves several clients, tenants and
-//! files.
+//! A process has one writer for each file, which several clients and tenants share.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -32,8 +31,8 @@ fn a_program_writes_a_file_on_one_thread_however_often_it_opened_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let output = program(&path, "share").wait_with_output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said, "1 threads write\nended\n");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout, "1 threads write\nended\n");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert_eq!(
         number(&path, "SELECT count(*) FROM spans WHERE name = 'sent'"),
@@ -52,7 +51,7 @@ fn a_program_writes_a_file_on_one_thread_however_often_it_opened_it() {
     );
     assert!(
         !path.with_file_name("trace_store.db-wal").exists(),
-        "it is left whole"
+        "the log is removed at the end"
     );
 }
 
@@ -81,9 +80,9 @@ fn a_file_that_is_replaced_and_locked_gets_the_programs_own_row() {
     }
     std::fs::rename(&other, &path).unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("can't be written now") {
-        assert!(err.read_line(&mut said).unwrap() > 0, "{said}");
+    let mut stderr = String::new();
+    while !stderr.contains("can't be written now") {
+        assert!(err.read_line(&mut stderr).unwrap() > 0, "{stderr}");
     }
     lock.execute_batch("ROLLBACK").unwrap();
     drop(lock);

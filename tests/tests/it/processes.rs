@@ -1,4 +1,4 @@
-//! Other processes: that write the same file, are killed, panic, get signals, leave spans open.
+//! Several processes: they write the same file, are killed, panic, get signals, leave spans open.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -75,7 +75,7 @@ fn two_processes_write_a_hundred_thousand_spans_each() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_burst_leaves_a_sound_file() {
+fn a_kill_during_a_burst_leaves_a_consistent_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 0, "endless");
@@ -98,7 +98,7 @@ fn a_kill_loses_at_most_the_flush_interval() {
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 100, "hang");
     wait_ready(&mut child);
-    // All was recorded before `ready`; the flush interval is 200 ms, so it must be written without
+    // Everything was recorded before `ready`; the flush interval is 200 ms, so it must be written without
     // a flush.
     let db = wait_for("the file", || Connection::open(&path).ok());
     wait_for("all spans", || {
@@ -120,11 +120,7 @@ fn sigterm_and_sigint_write_all_records() {
         let mut child = start(&path, 2_000, "hang");
         wait_ready(&mut child);
         signal(&child, name);
-        assert_eq!(
-            child.wait().unwrap().signal(),
-            Some(code),
-            "it ends as the signal would have ended it"
-        );
+        assert_eq!(child.wait().unwrap().signal(), Some(code), "the signal ends it");
         let db = Connection::open(&path).unwrap();
         check_integrity(&db);
         assert_eq!(
@@ -157,7 +153,7 @@ fn a_panic_writes_all_records_and_marks_the_span_that_it_closed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_unreadable_message_costs_no_record() {
+fn a_message_that_nobody_reads_loses_no_record() {
     let full = std::fs::File::create("/dev/full").unwrap();
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);
@@ -186,7 +182,7 @@ fn an_unreadable_message_costs_no_record() {
 }
 
 #[test]
-fn a_running_span_is_visible_and_marked_once_its_process_died() {
+fn a_running_span_is_visible_and_marked_after_its_process_died() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 1, "open");
@@ -224,7 +220,7 @@ fn a_running_span_is_visible_and_marked_once_its_process_died() {
 }
 
 #[test]
-fn programs_of_which_nothing_is_left_are_forgotten_and_stay_in_the_account() {
+fn programs_without_records_are_deleted_and_stay_in_the_counts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     drop(SqliteStore::builder().open(&path).unwrap());

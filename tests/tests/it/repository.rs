@@ -1,9 +1,9 @@
-//! The files of the repository, for the tests that read them: not what a build or the installation
-//! of a tool leaves in the folders.
+//! The files of the repository, for the tests that read them, without the output of builds and
+//! installed tools.
 
 use std::path::{Path, PathBuf};
 
-/// Folders that are made, wherever they are: git ignores them.
+/// Generated folders, at any depth: git ignores them.
 const MADE: [&str; 2] = ["target", "node_modules"];
 
 /// The root of the repository.
@@ -42,7 +42,7 @@ fn files_below(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_tools_install_is_not_of_the_repository() {
+fn installed_tools_are_not_files_of_the_repository() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for name in [

@@ -1,4 +1,4 @@
-//! The resource of a program that writes its file itself: stored like a sender's.
+//! The resource of a program that writes its store itself: stored like a sender's.
 
 use std::path::Path;
 
@@ -42,14 +42,15 @@ fn text<'a>(resource: &'a Attributes, key: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn it_is_found_by_conditions_and_belongs_to_each_span() {
+fn resource_attributes_are_found_by_conditions_on_each_span() {
     let folder = tempfile::tempdir().unwrap();
-    let said = "service.version=1.2,deployment.environment.name=st%2Caging,api_key=hunter2,set=by variable";
+    let attributes =
+        "service.version=1.2,deployment.environment.name=st%2Caging,api_key=hunter2,set=by variable";
     run(
         folder.path(),
         "built",
         &[
-            ("OTEL_RESOURCE_ATTRIBUTES", said),
+            ("OTEL_RESOURCE_ATTRIBUTES", attributes),
             ("CODE_RESOURCE", "set=by code"),
             ("CODE_SERVICE", "shop"),
         ],

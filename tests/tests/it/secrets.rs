@@ -27,7 +27,7 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
     text.windows(what.len()).any(|part| part == what)
 }
 
-/// Panics if the text has a secret, with the text around it.
+/// Panics if the text contains a secret, and shows the text around it.
 fn assert_masked(place: &str, text: &[u8], kept: &[&str]) {
     if let Some(at) = text.windows(SECRET.len()).position(|part| part == SECRET) {
         let around = &text[at.saturating_sub(120)..text.len().min(at + 40)];

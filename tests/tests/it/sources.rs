@@ -1,4 +1,4 @@
-//! What the sources of the published crates must not contain.
+//! Code that the sources of the published crates must not contain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ const MAY_USE_STDERR: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn stderr_is_written_where_it_holds_up_nothing_and_nowhere_else() {
+fn only_the_listed_sources_write_to_stderr() {
     let mut used: Vec<String> = Vec::new();
     for file in sources() {
         let source = fs::read_to_string(&file).unwrap();
@@ -123,7 +123,7 @@ fn stderr_is_written_where_it_holds_up_nothing_and_nowhere_else() {
 }
 
 #[test]
-fn the_search_finds_each_macro_and_passes_over_comments_and_tests() {
+fn the_search_finds_each_macro_and_skips_comments_and_tests() {
     let source = "fn f() {\n    eprintln!(\"{}\", dbg!(1));\n    // println!\n    std::print!(\"\");\n    write!(f, \"\");\n}\n\
                   /// println!(\"an example\");\n#[cfg(test)]\nmod tests { fn g() { println!(); }
                   /// }\n";
@@ -212,7 +212,7 @@ fn attributes_of_conventions_are_named_in_one_table() {
 }
 
 #[test]
-fn the_search_for_names_passes_over_comments_and_tests() {
+fn the_search_for_names_skips_comments_and_tests() {
     let source = "/// \"gen_ai.a\"\nlet a = [\"gen_ai.b\", \"x\", \"llm.c\"];\nlet agent = \"ai\";\n#[cfg(test)]\nlet d = \"mcp.d\";\n";
     let found = convention_names(source);
     let found: Vec<_> = found.iter().map(|(line, name)| (*line, name.as_str())).collect();

@@ -1,4 +1,4 @@
-//! The tail rule of the store, from outside: a kept trace is whole, a dropped one is gone and
+//! The tail rule of the store, from outside: a kept trace is complete, a dropped one is deleted and
 //! counted.
 
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl File {
         names.map(Result::unwrap).collect()
     }
 
-    /// The file is consistent, and the account is exact.
+    /// The file is consistent, and the counts are exact.
     fn check(&self, guard: &SqliteGuard) {
         for wrong in WRONG {
             assert_eq!(self.count(wrong), 0, "{wrong}");
@@ -66,7 +66,7 @@ impl File {
         assert_eq!(
             self.count(RECORDS),
             stats.stored,
-            "what counts as stored is in the file"
+            "every record counted as stored is in the file"
         );
     }
 }
@@ -130,7 +130,7 @@ fn request(name: &'static str, in_part: impl FnOnce(&Span)) {
 }
 
 #[test]
-fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_whole() {
+fn failed_and_slow_traces_are_stored_completely() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(Duration::from_secs(3)));
     std::thread::scope(|scope| {
@@ -187,7 +187,7 @@ fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_who
              AND (SELECT COUNT(*) FROM logs l WHERE l.trace_id = t.trace_id AND message IN ('begun', 'done')) = 4"
         ),
         8,
-        "all of them are whole"
+        "all of them are complete"
     );
     assert_eq!(
         file.count("SELECT COUNT(*) FROM logs WHERE message = 'outside every span'"),
@@ -209,7 +209,7 @@ fn of_a_hundred_traces_those_that_failed_and_those_that_were_slow_are_stored_who
 }
 
 #[test]
-fn eight_threads_that_hand_spans_to_each_other_lose_no_error_and_keep_nothing_else() {
+fn eight_threads_that_exchange_spans_keep_exactly_the_errors() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG));
     std::thread::scope(|scope| {
@@ -260,12 +260,12 @@ fn eight_threads_that_hand_spans_to_each_other_lose_no_error_and_keep_nothing_el
 }
 
 #[test]
-fn an_error_is_not_missed_where_its_root_ends_on_a_thread_that_is_drained_later() {
+fn an_error_is_kept_if_its_root_ends_on_a_thread_that_is_drained_later() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG));
     let traces = 2_000;
-    // The queue visits threads in the order of their first record; these make the way from the
-    // first to the last a long one.
+    // The queue visits threads in the order of their first record; these delay the last
+    // one.
     let idle = 300;
     let came = |threads| wait_for("the threads", || (guard.stats().offered == threads).then_some(()));
     std::thread::scope(|scope| {
@@ -317,11 +317,7 @@ fn rows_of_a_dropped_trace_that_was_visible_are_deleted_and_their_ids_are_not_re
         drop(info_span!(parent: &root, "step", session_id = "s-1"));
         wait_for("the running span", || (file.count(RUNNING) == 1).then_some(()));
         guard.flush(PATIENCE).unwrap();
-        assert_eq!(
-            tail_stats(&guard).watched,
-            1,
-            "a flush decides nothing that is open"
-        );
+        assert_eq!(tail_stats(&guard).watched, 1, "a flush decides no open trace");
         assert_eq!(
             (guard.stats().stored, file.count("SELECT COUNT(*) FROM _event")),
             (4, 2)
@@ -339,8 +335,7 @@ fn rows_of_a_dropped_trace_that_was_visible_are_deleted_and_their_ids_are_not_re
         info_span!("failed").in_scope(|| error!("refused"));
     });
     guard.flush(PATIENCE).unwrap();
-    // Of the first trace there were a row, two spans and two events; of the second there may have
-    // been some too.
+    // The first trace had a row, two spans and two events; the second may have had some too.
     for (table, given) in [("_trace", 1), ("_span", 2), ("_event", 2)] {
         assert!(
             file.count(&format!("SELECT MIN(id) FROM {table}")) > given,
@@ -366,7 +361,7 @@ fn a_trace_that_runs_too_long_is_kept_before_it_ends() {
 }
 
 #[test]
-fn the_end_keeps_what_is_open_and_judges_what_is_over() {
+fn the_shutdown_keeps_open_traces_and_decides_ended_ones() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG).wait(LONG));
     let open = within(&dispatch, || {
@@ -404,7 +399,7 @@ fn an_error_that_comes_after_the_decision_follows_it_and_is_counted() {
 }
 
 #[test]
-fn two_parts_of_a_trace_are_judged_together_while_one_is_open() {
+fn two_parts_of_a_trace_are_decided_together_while_one_is_open() {
     let file = File::new();
     let (dispatch, guard) = file.at_flushes_with(TailRule::new().slower_than(LONG));
     within(&dispatch, || {
@@ -425,7 +420,7 @@ fn two_parts_of_a_trace_are_judged_together_while_one_is_open() {
 }
 
 #[test]
-fn what_another_process_wrote_of_a_dropped_trace_stays() {
+fn rows_of_a_dropped_trace_by_another_process_are_kept() {
     let file = File::new();
     let (theirs, their_guard) = store_with(quick().flush_interval(LONG), &file.path);
     let (ours, our_guard) = file.at_flushes_with(TailRule::new().slower_than(LONG));
@@ -527,7 +522,7 @@ fn the_oldest_of_too_many_open_traces_is_kept() {
 }
 
 #[test]
-fn a_trace_that_was_kept_and_forgotten_loses_nothing_when_it_comes_again() {
+fn a_kept_trace_that_is_no_longer_remembered_loses_no_record() {
     let file = File::new();
     let (dispatch, guard) = file.at_flushes_with(TailRule::new().slower_than(LONG).max_traces(1));
     let trace_id: TraceId = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
@@ -552,7 +547,7 @@ fn a_trace_that_was_kept_and_forgotten_loses_nothing_when_it_comes_again() {
 }
 
 #[test]
-fn a_program_with_a_rule_counts_what_it_left_out_and_says_nothing_of_it() {
+fn a_program_with_a_rule_counts_dropped_records_and_reports_none() {
     let file = File::new();
     let output = Command::new(env!("CARGO_BIN_EXE_burst"))
         .args([file.path.as_os_str(), "500".as_ref(), "tail".as_ref()])
@@ -579,9 +574,9 @@ fn without_a_rule_everything_is_stored() {
     file.check(&guard);
 }
 
-/// The rule looks at a span before its record is decoded.
+/// The rule reads a span before its record is decoded.
 #[test]
-fn a_trace_with_a_span_that_only_names_its_error_is_one_with_an_error() {
+fn a_span_with_only_an_error_type_makes_its_trace_one_with_an_error() {
     let file = File::new();
     let (dispatch, guard) = file.with(TailRule::new().slower_than(LONG));
     within(&dispatch, || {

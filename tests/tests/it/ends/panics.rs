@@ -8,7 +8,7 @@ use super::{Ended, program};
 
 const RECORDED: &str = "recorded before the end";
 
-/// Events of the store that a panic became, in the span that it happened in.
+/// Counts the events of panics in the span where they happened.
 const IN_SPAN: &str = "SELECT COUNT(*) FROM logs JOIN spans USING (span_id) WHERE spans.name = 'doomed' AND severity = 'error' \
                        AND logs.message LIKE 'thread ''%'' panicked at tests/src/bin/ends/panics.rs:%: as asked'";
 
@@ -46,7 +46,7 @@ fn a_panic_is_an_error_event_wherever_it_happens() {
         assert_eq!(
             attribute(&ended, "exception.stacktrace"),
             "",
-            "no backtrace was asked for"
+            "no backtrace was requested"
         );
         assert_eq!(ended.logged("panicked at"), usize::try_from(panics).unwrap());
         let failed = "SELECT COUNT(*) FROM spans WHERE name = 'doomed' AND status = 'error'";
@@ -55,10 +55,10 @@ fn a_panic_is_an_error_event_wherever_it_happens() {
 }
 
 #[test]
-fn a_backtrace_is_recorded_where_the_variable_asks_for_one() {
+fn a_backtrace_is_recorded_if_the_variable_requests_one() {
     let ended = program("panic-thread").env("RUST_BACKTRACE", "1").run();
     let backtrace = attribute(&ended, "exception.stacktrace");
-    assert!(backtrace.contains("fall"), "{backtrace}");
+    assert!(backtrace.contains("panic_in_span"), "{backtrace}");
 }
 
 /// The line of stderr that the hook of the standard library begins its message with.
@@ -69,7 +69,7 @@ fn message_line(stderr: &str) -> usize {
 }
 
 #[test]
-fn the_lines_of_the_console_are_in_the_order_of_what_happened() {
+fn console_lines_are_in_the_order_of_events() {
     let ended = program("panic-thread").run();
     let place = |text: &str| {
         let found = ended.stderr.lines().position(|line| line.contains(text));
@@ -85,7 +85,7 @@ fn the_lines_of_the_console_are_in_the_order_of_what_happened() {
 }
 
 #[test]
-fn panics_are_not_recorded_where_the_builder_says_so() {
+fn panics_are_not_recorded_if_the_builder_turns_it_off() {
     let ended = program("panic-off").run();
     assert_eq!(ended.status.code(), Some(101));
     let events = "SELECT COUNT(*) FROM logs";
@@ -94,7 +94,7 @@ fn panics_are_not_recorded_where_the_builder_says_so() {
 }
 
 #[test]
-fn a_panic_that_aborts_is_everywhere_before_the_process_dies() {
+fn a_panic_that_aborts_is_recorded_by_every_sink() {
     for scenario in ["panic-abort-in-hook", "panic-not-unwinding"] {
         let ended = program(scenario).run();
         assert_eq!(ended.status.signal(), Some(Signal::ABORT.as_raw()), "{scenario}");
@@ -110,7 +110,7 @@ fn a_panic_that_aborts_is_everywhere_before_the_process_dies() {
 }
 
 #[test]
-fn a_program_that_is_built_with_panic_abort_loses_nothing_of_a_panic() {
+fn a_program_built_with_panic_abort_loses_no_record_of_a_panic() {
     let Some(aborting) = std::env::var_os("SPANSCOPE_ENDS_ABORTING") else {
         return spanscope_tests::skip(
             "SPANSCOPE_ENDS_ABORTING names no program `ends` that was built with CARGO_PROFILE_DEV_PANIC=abort",

@@ -30,7 +30,7 @@ fn store(folder: &TempDir) -> Store {
 }
 
 #[test]
-fn a_signal_that_only_we_handle_ends_the_program_as_it_would_without_us() {
+fn a_signal_that_only_spanscope_handles_ends_the_program_as_without_spanscope() {
     for signal in [Signal::TERM, Signal::INT] {
         let (folder, mut child) = start(program("signal-alone"));
         send_signal(&child, signal);
@@ -64,7 +64,7 @@ fn a_signal_that_is_ignored_stays_ignored() {
 }
 
 #[test]
-fn the_builder_can_have_a_signal_written_and_not_end_the_program() {
+fn a_signal_can_write_the_records_without_ending_the_program() {
     let (folder, mut child) = start(program("signal-flush"));
     send_signal(&child, Signal::TERM);
     wait_for("the record", || {
@@ -76,7 +76,7 @@ fn the_builder_can_have_a_signal_written_and_not_end_the_program() {
 }
 
 #[test]
-fn a_second_signal_ends_a_program_whose_end_takes_long() {
+fn a_second_signal_ends_a_program_whose_shutdown_is_slow() {
     let (folder, mut child) = start(program("signal-slow"));
     let db = Connection::open(folder.path().join("trace_store.db")).unwrap();
     wait_for("the file's lock", || db.execute_batch("BEGIN EXCLUSIVE").ok());
@@ -96,7 +96,7 @@ fn a_second_signal_ends_a_program_whose_end_takes_long() {
 }
 
 #[test]
-fn after_the_guards_drop_signals_mean_what_they_did() {
+fn after_the_drop_of_the_guard_signals_have_their_default_effect() {
     let (_folder, mut child) = start(program("signal-after-guard"));
     send_signal(&child, Signal::TERM);
     assert_eq!(

@@ -29,7 +29,7 @@ fn run(dispatch: &Dispatch, traces: u64) {
     tracing::dispatcher::with_default(dispatch, || burst(traces));
 }
 
-/// The statistics once nothing waits any more.
+/// The statistics once no record waits.
 fn settled(guard: &OtlpGuard) -> OtlpStats {
     let _ = guard.flush(PATIENCE);
     wait_for("nothing to wait", || {
@@ -51,7 +51,7 @@ fn dead_url() -> String {
 }
 
 #[test]
-fn a_collector_that_is_not_there_costs_counted_records() {
+fn records_for_an_unreachable_collector_are_counted_as_lost() {
     for url in [dead_url(), "http://no-such-host.invalid:4318".to_owned()] {
         for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
             let (dispatch, guard) = alone(
@@ -73,7 +73,7 @@ fn a_collector_that_is_not_there_costs_counted_records() {
 }
 
 #[test]
-fn the_end_of_the_program_does_not_wait_for_a_collector_that_is_not_there() {
+fn the_shutdown_does_not_wait_for_an_unreachable_collector() {
     let (dispatch, guard) = alone(traces_only(&dead_url()).shutdown_timeout(PATIENCE));
     run(&dispatch, 3);
     // Far below the timeout: the connection is refused immediately.
@@ -135,7 +135,7 @@ fn a_request_without_a_response_in_time_is_retried() {
 }
 
 #[test]
-fn retry_after_is_kept() {
+fn retry_after_is_respected() {
     let times: Arc<std::sync::Mutex<Vec<Instant>>> = Arc::default();
     let seen = Arc::clone(&times);
     let receiver = Receiver::with(move |_, before| {
@@ -152,7 +152,7 @@ fn retry_after_is_kept() {
     let times = times.lock().unwrap();
     assert!(
         times[1] - times[0] >= Duration::from_secs(1),
-        "not before it was asked to"
+        "not before the requested time"
     );
 }
 
@@ -190,7 +190,7 @@ fn retryable_responses_are_retried_and_others_are_not() {
 }
 
 #[test]
-fn what_a_collector_rejects_of_a_request_is_counted() {
+fn records_that_a_collector_rejects_are_counted() {
     for (is_json, body) in [
         (false, partial(4)),
         (
@@ -218,7 +218,7 @@ fn what_a_collector_rejects_of_a_request_is_counted() {
             (stats.exported, stats.lost),
             (SPANS - 4, lost(|lost| lost.rejected = 4))
         );
-        assert_eq!(stats.retries, 0, "what was rejected is never sent again");
+        assert_eq!(stats.retries, 0, "rejected records are never sent again");
     }
 }
 
@@ -233,7 +233,7 @@ fn partial(rejected_spans: i64) -> Vec<u8> {
 }
 
 #[test]
-fn a_rejection_of_more_than_was_sent_or_of_less_than_nothing_breaks_no_account() {
+fn impossible_rejection_counts_keep_the_statistics_consistent() {
     for (rejected, expected) in [(1_000_000, SPANS), (-5, 0)] {
         let receiver = Receiver::with(move |_, _| Answer::Say(200, Vec::new(), partial(rejected)));
         let (dispatch, guard) = alone(traces_only(&receiver.url()));
@@ -248,7 +248,7 @@ fn a_rejection_of_more_than_was_sent_or_of_less_than_nothing_breaks_no_account()
 }
 
 #[test]
-fn nonsense_in_place_of_a_response_is_retried() {
+fn a_malformed_response_is_retried() {
     for nonsense in [
         &b"SSH-2.0-OpenSSH_9.6\r\n"[..],
         b"HTTP/1.1 999999 no\r\n\r\n",
@@ -286,7 +286,7 @@ fn a_200_that_is_not_otlp_still_accepts_the_records() {
 }
 
 #[test]
-fn a_receiver_that_speaks_no_tls_or_no_http2_is_a_failure_that_is_counted() {
+fn records_for_a_receiver_without_tls_or_http2_are_counted_as_lost() {
     let receiver = Receiver::start();
     let https = receiver.url().replace("http://", "https://");
     for (url, protocol) in [(https, Protocol::HttpProtobuf), (receiver.url(), Protocol::Grpc)] {
@@ -302,7 +302,7 @@ fn a_receiver_that_speaks_no_tls_or_no_http2_is_a_failure_that_is_counted() {
 }
 
 #[test]
-fn a_collector_that_comes_back_gets_what_waited() {
+fn a_collector_that_is_reachable_again_gets_the_waiting_records() {
     let receiver = Receiver::start();
     let address = receiver.address();
     let (dispatch, guard) = alone(traces_only(&receiver.url()));
@@ -310,7 +310,7 @@ fn a_collector_that_comes_back_gets_what_waited() {
     guard.flush(PATIENCE).unwrap();
     let before = receiver.spans().len();
     drop(receiver);
-    // Away: everything continues, and the first batch is retried.
+    // Without the collector everything continues, and the first batch is retried.
     run(&dispatch, 5);
     assert!(guard.flush(Duration::from_millis(1)).is_err());
     wait_for("some retries", || {
@@ -324,7 +324,7 @@ fn a_collector_that_comes_back_gets_what_waited() {
 }
 
 #[test]
-fn killing_rotel_in_the_middle_changes_nothing_but_the_counters() {
+fn killing_rotel_between_batches_changes_only_the_counters() {
     if !is_here() {
         return;
     }
@@ -358,12 +358,12 @@ fn killing_rotel_in_the_middle_changes_nothing_but_the_counters() {
 }
 
 #[test]
-fn a_slow_collector_costs_counted_spans_once_the_queue_is_full() {
-    let goes = Arc::new(AtomicBool::new(false));
-    let may_go = Arc::clone(&goes);
+fn spans_beyond_a_full_queue_are_counted_as_lost() {
+    let released = Arc::new(AtomicBool::new(false));
+    let is_released = Arc::clone(&released);
     let receiver = Receiver::with(move |_, _| {
-        wait_for("the test to let it go", || {
-            may_go.load(Ordering::SeqCst).then_some(())
+        wait_for("the test to release it", || {
+            is_released.load(Ordering::SeqCst).then_some(())
         });
         Answer::OK
     });
@@ -376,7 +376,7 @@ fn a_slow_collector_costs_counted_spans_once_the_queue_is_full() {
     wait_for("the queue to be full", || {
         (guard.stats().spans.lost.queue_full == 400).then_some(())
     });
-    goes.store(true, Ordering::SeqCst);
+    released.store(true, Ordering::SeqCst);
     let stats = settled(&guard).spans;
     assert_eq!((stats.offered, stats.exported), (500, 100));
     assert_eq!(stats.lost, lost(|lost| lost.queue_full = 400));
@@ -420,7 +420,7 @@ fn eight_threads_lose_nothing() {
 }
 
 #[test]
-fn what_is_counted_as_lost_by_the_shutdown_is_not_delivered_after_it() {
+fn records_counted_as_lost_by_the_shutdown_are_not_delivered_after_it() {
     let receiver = Receiver::with(|_, _| Answer::Take(Duration::from_millis(50)));
     let settings = traces_only(&receiver.url())
         .max_batch_size(SPANS as usize)
@@ -432,15 +432,15 @@ fn what_is_counted_as_lost_by_the_shutdown_is_not_delivered_after_it() {
     assert_eq!(stats.waiting(), 0);
     assert!(stats.lost.shutdown > 0);
     // Requests in flight at the limit may still arrive; no other is begun.
-    let under_way = SPANS;
+    let in_flight = SPANS;
     drop((dispatch, guard));
     receiver.wait_until_left();
     let received = receiver.spans().len() as u64;
-    assert!(received <= stats.exported + under_way, "{received} of {stats:?}");
+    assert!(received <= stats.exported + in_flight, "{received} of {stats:?}");
 }
 
 #[test]
-fn a_shutdown_that_loses_something_says_so() {
+fn a_shutdown_that_loses_records_returns_an_error() {
     for status in [404, 503] {
         let receiver = Receiver::with(move |_, _| Answer::status(status));
         let (dispatch, guard) =
@@ -455,7 +455,7 @@ fn a_shutdown_that_loses_something_says_so() {
 }
 
 #[test]
-fn settings_at_their_ends_do_no_harm() {
+fn extreme_settings_work() {
     let receiver = Receiver::start();
     let settings = to(&receiver.url())
         .schedule_delay(Duration::ZERO)

@@ -1,5 +1,4 @@
-//! OTLP over gRPC against a server made with tonic, as collectors in Rust are: what its responses
-//! mean.
+//! OTLP over gRPC against a tonic server, as collectors in Rust are: the effect of its responses.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -112,7 +111,7 @@ fn send(settings: OtlpLayerBuilder) -> SignalStats {
 }
 
 #[test]
-fn codes_that_mean_later_are_tried_again_and_those_that_mean_no_are_not() {
+fn retryable_status_codes_are_retried_and_others_are_not() {
     for code in [
         Code::Cancelled,
         Code::DeadlineExceeded,
@@ -148,7 +147,7 @@ fn codes_that_mean_later_are_tried_again_and_those_that_mean_no_are_not() {
 }
 
 #[test]
-fn the_time_to_come_again_is_kept() {
+fn the_requested_retry_delay_is_respected() {
     let times: Arc<Mutex<Vec<std::time::Instant>>> = Arc::default();
     let seen = Arc::clone(&times);
     let collector = Collector::start(None, move |before| {
@@ -169,7 +168,7 @@ fn the_time_to_come_again_is_kept() {
 }
 
 #[test]
-fn what_is_rejected_of_a_request_is_counted() {
+fn rejected_records_of_a_request_are_counted() {
     let collector = Collector::start(None, |_| {
         Ok(ExportTraceServiceResponse {
             partial_success: Some(ExportTracePartialSuccess {

@@ -30,7 +30,7 @@ type Seen = BTreeMap<String, Ids>;
 const REMOTE_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const REMOTE_SPAN: &str = "00f067aa0ba902b7";
 
-/// A stream that can be read afterwards.
+/// A writer whose output can be read afterwards.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -66,7 +66,7 @@ const ORDERS: [Order; 6] = [
     Order::StoreFiltered,
 ];
 
-/// What the three sinks showed.
+/// The output of the three sinks.
 struct Shown {
     sent: Seen,
     stored: Seen,
@@ -269,7 +269,7 @@ fn a_remote_parent_that_is_set_after_creation_through_opentelemetry() {
 }
 
 #[test]
-fn a_remote_parent_that_is_set_after_creation_through_our_trait() {
+fn a_remote_parent_that_is_set_after_creation_through_span_ext() {
     same_everywhere(
         &["request", "child"],
         |_| {
@@ -334,7 +334,7 @@ fn a_span_made_on_one_thread_and_entered_on_another() {
 }
 
 #[test]
-fn a_span_whose_ids_are_asked_for_before_it_is_entered() {
+fn a_span_whose_ids_are_read_before_it_is_entered() {
     same_everywhere(
         &["first", "second"],
         |_| {
@@ -367,7 +367,7 @@ fn a_span_whose_ids_are_asked_for_before_it_is_entered() {
 }
 
 #[test]
-fn a_span_between_that_one_sink_does_not_see() {
+fn an_intermediate_span_that_one_sink_does_not_see() {
     same_everywhere(
         &["root", "hidden between", "child"],
         |_| {
@@ -548,8 +548,8 @@ fn spans_in_thread_locals() {
         static KEPT: std::cell::RefCell<Option<Kept>> = const { std::cell::RefCell::new(None) };
     }
 
-    // Where no span was made before, the registry's own thread-locals are gone first: it bears no
-    // entering then, whatever layers it has, so the span is only closed.
+    // If no span was created before, the registry's own thread-locals are gone first: then no span
+    // can be entered, whatever layers it has, so the span is only closed.
     for enters_before in [false, true] {
         let receiver = Receiver::start();
         let (dispatch, guard) = alone(to(&receiver.url()));
@@ -571,7 +571,7 @@ fn spans_in_thread_locals() {
         thread.join().unwrap();
         guard.flush(PATIENCE).unwrap();
         let sent = receiver.spans().iter().any(|span| span.it.name == "kept");
-        // The queue's thread-locals may be gone as well; the queue accepts it even so.
+        // The queue's thread-locals may be gone too; the queue still accepts it.
         let spans = guard.stats().spans;
         assert!(sent, "{spans:?}");
         assert_eq!(spans.lost.total(), 0, "{spans:?}");
@@ -580,7 +580,7 @@ fn spans_in_thread_locals() {
 }
 
 #[test]
-fn spans_close_while_the_stores_thread_looks_at_them() {
+fn spans_close_while_the_stores_thread_reads_them() {
     for bridge_first in [true, false] {
         let receiver = Receiver::start();
         let folder = tempfile::tempdir().unwrap();

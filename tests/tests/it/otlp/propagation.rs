@@ -1,7 +1,7 @@
-//! What the bridge writes into a request's headers and reads from them, whichever sinks are on.
+//! The headers that the bridge writes into a request and reads from one, whichever sinks are on.
 //!
-//! The global propagator is the process's. Every test here needs the default one, so each sets that
-//! same one; `tests/no_propagators.rs` has the others.
+//! The propagator is global. Every test here needs the default one, so each sets it;
+//! `tests/no_propagators.rs` has the others.
 
 use http::HeaderMap;
 use spanscope_layers::console::SpanDisplay;
@@ -96,8 +96,8 @@ fn injected(span: &Span) -> HeaderMap {
     headers
 }
 
-/// The value under a name; empty without the header.
-fn said(headers: &HeaderMap, name: &str) -> String {
+/// The value of a header; empty without it.
+fn header_value(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     value.unwrap_or_default()
 }
@@ -108,7 +108,7 @@ fn headers_of(span: &Span, flags: &str) -> String {
 }
 
 #[test]
-fn a_request_that_is_sent_has_the_ids_that_the_sinks_show() {
+fn a_sent_request_has_the_ids_that_the_sinks_show() {
     for sinks in OURS {
         under(sinks, || {
             let root = info_span!("root");
@@ -116,7 +116,7 @@ fn a_request_that_is_sent_has_the_ids_that_the_sinks_show() {
                 let client = info_span!("client", otel.kind = "client");
                 let headers = injected(&client);
                 assert_eq!(
-                    said(&headers, "traceparent"),
+                    header_value(&headers, "traceparent"),
                     headers_of(&client, "01"),
                     "{sinks:?}"
                 );
@@ -128,7 +128,7 @@ fn a_request_that_is_sent_has_the_ids_that_the_sinks_show() {
 }
 
 #[test]
-fn a_received_request_continues_with_its_flag_its_state_and_its_baggage() {
+fn a_received_request_keeps_its_flag_its_state_and_its_baggage() {
     for (sinks, flags) in OURS.into_iter().flat_map(|sinks| [(sinks, "01"), (sinks, "00")]) {
         under(sinks, || {
             let request = info_span!("request", otel.kind = "server");
@@ -156,7 +156,7 @@ fn a_received_request_continues_with_its_flag_its_state_and_its_baggage() {
                 let client = info_span!("work").in_scope(|| info_span!("client", otel.kind = "client"));
                 let sent = injected(&client);
                 assert_eq!(
-                    said(&sent, "traceparent"),
+                    header_value(&sent, "traceparent"),
                     headers_of(&client, flags),
                     "{sinks:?}"
                 );
@@ -164,11 +164,11 @@ fn a_received_request_continues_with_its_flag_its_state_and_its_baggage() {
             });
             assert_eq!(request.ids().unwrap().0.to_string(), TRACE, "{sinks:?}");
             assert_eq!(
-                said(&sent, "tracestate"),
+                header_value(&sent, "tracestate"),
                 "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7",
                 "{sinks:?}"
             );
-            let baggage = said(&sent, "baggage");
+            let baggage = header_value(&sent, "baggage");
             let mut baggage: Vec<_> = baggage.split(',').collect();
             baggage.sort_unstable();
             assert_eq!(baggage, ["tenant=acme", "tier=gold%20plus;since=2"], "{sinks:?}");
@@ -181,14 +181,14 @@ fn a_received_request_continues_with_its_flag_its_state_and_its_baggage() {
 }
 
 #[test]
-fn a_span_that_the_bridge_does_not_see_hands_the_request_on() {
+fn a_span_that_the_bridge_does_not_see_passes_the_context_on() {
     under(Sinks::FilteredBridgeAndStore, || {
         let request = info_span!("hidden request");
         let came = headers(&[("traceparent", &traceparent("00")), ("baggage", "tenant=acme")]);
         assert!(propagation::continue_from(&request, &came).is_continued());
         let sent = injected(&request);
-        assert_eq!(said(&sent, "traceparent"), headers_of(&request, "00"));
-        assert_eq!(said(&sent, "baggage"), "tenant=acme");
+        assert_eq!(header_value(&sent, "traceparent"), headers_of(&request, "00"));
+        assert_eq!(header_value(&sent, "baggage"), "tenant=acme");
         request.in_scope(|| {
             let client = info_span!("client");
             assert_eq!(client.ids().unwrap().0.to_string(), TRACE);
@@ -201,13 +201,17 @@ fn a_span_that_the_bridge_does_not_see_hands_the_request_on() {
 }
 
 #[test]
-fn a_span_that_is_switched_off_sends_the_one_around_it() {
+fn a_disabled_span_sends_the_context_of_the_span_around_it() {
     for sinks in OURS {
         under(sinks, || {
             let around = info_span!("around");
             around.in_scope(|| {
                 let sent = injected(&Span::none());
-                assert_eq!(said(&sent, "traceparent"), headers_of(&around, "01"), "{sinks:?}");
+                assert_eq!(
+                    header_value(&sent, "traceparent"),
+                    headers_of(&around, "01"),
+                    "{sinks:?}"
+                );
             });
             assert!(injected(&Span::none()).is_empty(), "{sinks:?}");
         });
@@ -223,7 +227,7 @@ fn without_any_sink_only_baggage_is_sent() {
         assert!(injected(&span).is_empty());
         let _attached = Context::current_with_baggage([KeyValue::new("tenant", "acme")]).attach();
         let sent = injected(&span);
-        assert_eq!(said(&sent, "baggage"), "tenant=acme");
+        assert_eq!(header_value(&sent, "baggage"), "tenant=acme");
         assert_eq!(sent.len(), 1);
     });
 }
@@ -282,7 +286,7 @@ fn malformed_or_repeated_headers_are_ignored() {
 }
 
 #[test]
-fn baggage_alone_leaves_the_parent_alone() {
+fn baggage_alone_does_not_change_the_parent() {
     for sinks in OURS {
         under(sinks, || {
             let around = info_span!("around");
@@ -301,7 +305,11 @@ fn baggage_alone_leaves_the_parent_alone() {
                 );
             });
             for span in [&request, &root] {
-                assert_eq!(said(&injected(span), "baggage"), "tenant=acme", "{sinks:?}");
+                assert_eq!(
+                    header_value(&injected(span), "baggage"),
+                    "tenant=acme",
+                    "{sinks:?}"
+                );
             }
             assert_eq!(request.ids().unwrap().0, around.ids().unwrap().0, "{sinks:?}");
             assert_ne!(root.ids().unwrap().0, around.ids().unwrap().0, "{sinks:?}");
@@ -322,7 +330,7 @@ fn added_baggage_is_sent_with_received_baggage() {
             let more = [KeyValue::new("tier", "gold"), KeyValue::new("tenant", "other")];
             let _attached = propagation::add_baggage(&context, more).attach();
             for span in [&before, &info_span!("made after"), &request] {
-                let baggage = said(&injected(span), "baggage");
+                let baggage = header_value(&injected(span), "baggage");
                 let mut baggage: Vec<_> = baggage.split(',').collect();
                 baggage.sort_unstable();
                 assert_eq!(baggage, ["tenant=other", "tier=gold"], "{sinks:?}");
@@ -332,7 +340,7 @@ fn added_baggage_is_sent_with_received_baggage() {
 }
 
 #[test]
-fn extracting_leaves_the_current_context_out() {
+fn extracting_ignores_the_current_context() {
     under(Sinks::Bridge, || {
         info_span!("around").in_scope(|| {
             let context = propagation::extract(&HeaderMap::new());
@@ -358,14 +366,18 @@ fn injected_headers_replace_existing_ones() {
         ]);
         let client = info_span!("client");
         propagation::inject(&client, &mut sent);
-        assert_eq!(said(&sent, "traceparent"), headers_of(&client, "01"));
-        assert_eq!(said(&sent, "tracestate"), "", "it is of another trace");
-        assert_eq!(said(&sent, "accept"), "*/*");
+        assert_eq!(header_value(&sent, "traceparent"), headers_of(&client, "01"));
+        assert_eq!(
+            header_value(&sent, "tracestate"),
+            "",
+            "it belongs to another trace"
+        );
+        assert_eq!(header_value(&sent, "accept"), "*/*");
     });
 }
 
 #[test]
-fn both_traits_may_set_the_same_parent_and_the_state_stays() {
+fn both_traits_may_set_the_same_parent_and_the_state_is_kept() {
     under(Sinks::Bridge, || {
         let request = info_span!("request");
         let came = headers(&[("traceparent", &traceparent("01")), ("tracestate", "k=v")]);
@@ -373,12 +385,12 @@ fn both_traits_may_set_the_same_parent_and_the_state_stays() {
             .set_remote_parent(TRACE.parse().unwrap(), PARENT.parse().unwrap())
             .unwrap();
         request.set_parent(propagation::extract(&came)).unwrap();
-        assert_eq!(said(&injected(&request), "tracestate"), "k=v");
+        assert_eq!(header_value(&injected(&request), "tracestate"), "k=v");
     });
 }
 
 #[test]
-fn the_crate_without_opentelemetry_writes_the_same_and_adds_baggage_to_it() {
+fn the_crate_without_opentelemetry_writes_the_same_headers_and_keeps_baggage() {
     for sinks in OURS {
         under(sinks, || {
             let request = info_span!("request", otel.kind = "server");

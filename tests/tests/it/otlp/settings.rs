@@ -63,7 +63,7 @@ fn protocol_compression_and_headers_are_on_the_wire() {
 }
 
 #[test]
-fn variables_of_the_process_reach_the_wire_only_where_they_are_read() {
+fn variables_of_the_process_apply_only_if_they_are_read() {
     let receiver = Receiver::start();
     let url = receiver.url();
     let get = move |name: &str| match name {
@@ -91,7 +91,7 @@ fn wrong(settings: OtlpLayerBuilder) -> OtlpError {
 }
 
 #[test]
-fn settings_that_can_not_be_are_refused_at_the_start() {
+fn invalid_settings_are_refused_at_the_start() {
     for url in ["localhost:4318", "ftp://host", "http://host:99999", "no url"] {
         let error = wrong(traces_only(url));
         let setting = error.bad_setting().unwrap();
@@ -147,12 +147,12 @@ impl Pki {
         self.folder.path().join(name)
     }
 
-    fn receiver(&self, asks_clients: bool) -> Receiver {
+    fn receiver(&self, requires_client_certificate: bool) -> Receiver {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if asks_clients {
+        let builder = if requires_client_certificate {
             let roots = Arc::new(self.roots.clone());
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
                 .build()
@@ -186,7 +186,7 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
 }
 
 #[test]
-fn a_collector_that_asks_for_a_certificate_gets_it() {
+fn a_collector_that_requests_a_certificate_gets_it() {
     let pki = Pki::new();
     let receiver = pki.receiver(true);
     let settings = || traces_only(&receiver.url()).certificate(pki.file("ca.pem"));
@@ -196,7 +196,7 @@ fn a_collector_that_asks_for_a_certificate_gets_it() {
 }
 
 #[test]
-fn files_that_can_not_be_used_are_named() {
+fn unusable_files_are_named() {
     let pki = Pki::new();
     let file = |name: &str| pki.file(name).display().to_string();
     for (variables, place, why) in [
@@ -275,7 +275,7 @@ fn code_wins_over_the_environment_of_one_signal_too() {
 }
 
 #[test]
-fn a_query_stays_behind_the_path() {
+fn a_query_stays_after_the_path() {
     let receiver = Receiver::start();
     let settings = traces_only(&format!("{}/base?key=1", receiver.url()));
     assert_eq!(send_through(settings), (10, 0));

@@ -21,7 +21,7 @@ use tracing_subscriber::prelude::*;
 
 use super::{alone, build, stored_spans, to};
 
-/// A program that exports spans and events, and the receiver that they arrive at.
+/// A program that exports spans and events, and their receiver.
 struct Sending {
     receiver: Receiver,
 }
@@ -99,7 +99,7 @@ fn attributes_keep_their_types() {
 }
 
 #[test]
-fn the_special_fields_hold() {
+fn the_special_fields_apply() {
     let sent = Sending::of(same, || {
         info_span!(
             "a",
@@ -134,7 +134,7 @@ fn the_special_fields_hold() {
 }
 
 #[test]
-fn opentelemetrys_own_trait_works_and_the_store_shows_what_it_set() {
+fn opentelemetrys_own_trait_works_and_the_store_has_its_values() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
@@ -344,7 +344,7 @@ fn events_of_opentelemetry_are_truncated_like_all_others() {
 }
 
 #[test]
-fn limits_cut_and_count() {
+fn limits_truncate_and_count() {
     let limits = Limits {
         span_attributes: 3,
         span_events: 2,
@@ -369,7 +369,7 @@ fn limits_cut_and_count() {
     assert_eq!(
         (span.attributes.len(), span.dropped_attributes_count),
         (3, 2),
-        "the category is one too"
+        "the category is an attribute too"
     );
     assert_eq!(text_of(&span.attributes, "a").as_deref(), Some("äöüä"));
     assert_eq!((span.events.len(), span.dropped_events_count), (2, 3));
@@ -396,7 +396,7 @@ fn limits_cut_and_count() {
 }
 
 #[test]
-fn the_variable_says_where_contents_are_sent() {
+fn the_variable_determines_where_contents_are_sent() {
     for (value, in_span, in_log) in [
         ("SPAN_ONLY", true, false),
         ("EVENT_ONLY", false, true),
@@ -509,7 +509,7 @@ fn spans_and_log_records_have_their_own_filters() {
     let (shown, below) = (sent.span("shown"), sent.span("below"));
     assert_eq!(
         below.parent_span_id, shown.span_id,
-        "what is hidden hands on its parent"
+        "a hidden span passes its parent on"
     );
     assert_eq!(sent.receiver.spans().len(), 2);
     let events: Vec<_> = below.events.iter().map(|event| event.name.as_str()).collect();
@@ -518,7 +518,7 @@ fn spans_and_log_records_have_their_own_filters() {
 }
 
 #[test]
-fn exceptions_can_go_as_log_records_alone() {
+fn exceptions_can_be_sent_as_log_records_only() {
     for (value, in_spans) in [("logs", 0), ("logs/dup", 1), ("", 1)] {
         let get =
             move |name: &str| (name == "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN").then(|| value.to_owned());
@@ -594,7 +594,7 @@ fn measurements_add_up_in_opentelemetrys_instruments() {
     assert_eq!(
         (lost.rejected, lost.total()),
         (1, 1),
-        "the one whose name is none"
+        "the one with an invalid name"
     );
 }
 
@@ -629,7 +629,7 @@ fn histograms_can_be_exponential_and_sums_deltas() {
 }
 
 #[test]
-fn the_bridges_own_account_is_measured() {
+fn the_bridges_own_counts_are_measured() {
     let receiver = Receiver::with(|came, _| match came.path.as_str() {
         "/v1/traces" => spanscope_tests::receiver::Answer::status(400),
         _ => spanscope_tests::receiver::Answer::OK,
@@ -657,7 +657,7 @@ fn the_bridges_own_account_is_measured() {
 }
 
 #[test]
-fn retries_and_what_was_exported_are_measured() {
+fn retries_and_exported_records_are_measured() {
     let refused_once = std::sync::atomic::AtomicBool::new(false);
     let receiver = Receiver::with(move |came, _| {
         let is_first =
@@ -689,7 +689,7 @@ fn retries_and_what_was_exported_are_measured() {
 }
 
 #[test]
-fn spans_and_log_records_go_out_by_themselves_after_a_while() {
+fn spans_and_log_records_are_sent_after_the_schedule_delay() {
     let receiver = Receiver::start();
     let (dispatch, guard) = alone(to(&receiver.url()).schedule_delay(Duration::from_millis(20)));
     tracing::dispatcher::with_default(&dispatch, || info_span!("work").in_scope(|| info!("done")));
@@ -700,7 +700,7 @@ fn spans_and_log_records_go_out_by_themselves_after_a_while() {
 }
 
 #[test]
-fn metrics_go_out_by_themselves_at_their_interval() {
+fn metrics_are_sent_at_their_interval() {
     let receiver = Receiver::start();
     let (bridge, guard) = build(to(&receiver.url()).metric_interval(Duration::from_millis(20)));
     let metrics = TokenMetricsLayer::builder().sink(bridge.metric_sink()).build();
@@ -719,7 +719,7 @@ fn metrics_go_out_by_themselves_at_their_interval() {
 }
 
 #[test]
-fn a_span_whose_ids_are_settled_late_is_taken_back_like_any_other() {
+fn a_span_that_gets_its_ids_late_is_removed_like_any_other() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
@@ -744,7 +744,7 @@ fn a_span_whose_ids_are_settled_late_is_taken_back_like_any_other() {
 }
 
 #[test]
-fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
+fn the_tail_rule_sends_complete_traces_with_errors_and_slow_ones() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
@@ -758,7 +758,7 @@ fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
                 info_span!("child").in_scope(|| info!("event"));
                 match n {
                     3 | 50 => info_span!("failing").in_scope(|| error!("no luck")),
-                    // The test is about the time.
+                    // The test needs real time.
                     70 => std::thread::sleep(Duration::from_millis(60)),
                     _ => {}
                 }
@@ -779,14 +779,14 @@ fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
     kept.sort_unstable();
     let must = [3, 50, 70];
     assert!(must.iter().all(|n| kept.contains(n)), "{kept:?}");
-    // A machine that stalls makes more of them slow.
+    // On a slow machine more of them are slow.
     let failing = spans.iter().filter(|span| span.it.name == "failing").count();
-    assert_eq!((spans.len(), failing), (2 * kept.len() + 2, 2), "whole traces");
+    assert_eq!((spans.len(), failing), (2 * kept.len() + 2, 2), "complete traces");
     let stats = guard.stats();
     assert_eq!(stats.spans.offered, 202);
     assert_eq!(stats.spans.exported + stats.spans.lost.sampled, 202);
     assert_eq!(stats.spans.lost.total(), stats.spans.lost.sampled);
-    assert_eq!(stats.logs.exported, 102, "log records go in any case");
+    assert_eq!(stats.logs.exported, 102, "log records are always sent");
     let tail = guard.tail_stats().unwrap();
     assert_eq!((tail.kept + tail.dropped, tail.kept), (100, kept.len() as u64));
     let mut sent: Vec<_> = spans
@@ -799,11 +799,11 @@ fn the_tail_rule_sends_whole_traces_with_errors_and_slow_ones() {
         .collect();
     sent.sort_unstable();
     stored.sort_unstable();
-    assert_eq!(sent, stored, "both sinks judge alike");
+    assert_eq!(sent, stored, "both sinks decide alike");
 }
 
 #[test]
-fn a_trace_that_is_still_open_at_the_end_is_sent_as_far_as_it_went() {
+fn the_ended_spans_of_a_trace_that_is_open_at_the_shutdown_are_sent() {
     let receiver = Receiver::start();
     let (dispatch, guard) = alone(to(&receiver.url()).tail(TailRule::new()));
     let root = tracing::dispatcher::with_default(&dispatch, || {
@@ -853,7 +853,7 @@ fn attributes_of_opentelemetrys_trait_follow_the_same_rules() {
 }
 
 #[test]
-fn json_has_numbers_that_are_none_as_texts() {
+fn json_has_non_finite_numbers_as_strings() {
     let sent = Sending::of(
         |settings| settings.protocol(spanscope_otlp::Protocol::HttpJson),
         || {
@@ -877,7 +877,7 @@ fn json_has_numbers_that_are_none_as_texts() {
 }
 
 #[test]
-fn one_trace_is_sampled_as_a_whole_whatever_a_filter_hides() {
+fn a_trace_has_one_sampling_decision_whatever_a_filter_hides() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
     let parent = "00f067aa0ba902b7".parse().unwrap();
     let receiver = Receiver::start();

@@ -4,7 +4,7 @@ use spanscope_model::Timestamp;
 
 use super::Sinks;
 
-/// When each sink has a span end, in nanoseconds: the console shows milliseconds and a duration.
+/// The end of a span in each sink, in nanoseconds: the console shows milliseconds and a duration.
 fn ends_of(sinks: &Sinks, name: &str) -> [i64; 3] {
     let stored = sinks.stored_span(name);
     let sent = sinks.sent_span(name);
@@ -46,14 +46,14 @@ fn assert_ends_between(sinks: &Sinks, name: &str, after: &str, before: &str) {
 }
 
 #[test]
-fn a_span_ends_when_it_is_ended_or_left_and_only_one_that_was_never_entered_when_it_closes() {
+fn a_span_ends_at_its_end_or_last_exit_or_if_never_entered_at_its_close() {
     let sinks = Sinks::of("ends");
     assert_ends_between(&sinks, "request", "answered", "late 1");
     assert_ends_between(&sinks, "polled", "poll 2", "late 2");
     assert_ends_between(&sinks, "ended", "the work", "after the end");
     assert_ends_between(&sinks, "never entered", "late 3", "last");
     assert_ends_between(&sinks, "entered twice", "still in it", "late 4");
-    // A span that continues below has its own times.
+    // A child that runs longer has its own times.
     assert_ends_between(&sinks, "goes on", "late 1", "poll 0");
     // A span's measurement has the same end.
     let request = sinks.stored_span("request");

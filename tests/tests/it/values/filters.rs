@@ -1,4 +1,4 @@
-//! Filters of one sink, and what happens while a record's values are formatted.
+//! Filters of one sink, and records made while a record's values are formatted.
 
 use super::Sinks;
 
@@ -77,7 +77,7 @@ fn assert_held(sinks: &Sinks, also: &[&str]) {
 }
 
 #[test]
-fn a_filter_of_one_sink_holds_whatever_happens_while_values_are_worked_out() {
+fn a_filter_of_one_sink_applies_while_values_are_formatted() {
     let sinks = Sinks::of("filtered");
     assert_held(
         &sinks,
@@ -94,6 +94,6 @@ fn a_filter_of_one_sink_holds_whatever_happens_while_values_are_worked_out() {
 }
 
 #[test]
-fn our_filter_in_with_filter_holds_whatever_is_recorded_meanwhile() {
+fn a_spanscope_filter_in_with_filter_applies_to_nested_records() {
     assert_held(&Sinks::of("filtered by hand"), &[]);
 }

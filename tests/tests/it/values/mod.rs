@@ -25,7 +25,7 @@ struct Recorded {
     attributes: Map<String, Json>,
 }
 
-/// What every sink has of a program that has ended.
+/// The records of an ended program in every sink.
 struct Sinks {
     folder: tempfile::TempDir,
     spans: Vec<Span>,
@@ -76,7 +76,7 @@ impl Sinks {
         }
     }
 
-    /// The store's file as a foreign program opens it.
+    /// The store's file, opened as by any SQLite program.
     fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.folder.path().join("trace_store.db")).unwrap()
     }

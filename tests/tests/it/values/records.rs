@@ -1,4 +1,4 @@
-//! A record holds the same on every sink.
+//! A record has the same content on every sink.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -11,7 +11,7 @@ fn own(mut attributes: Map<String, Json>, added: &[&str]) -> Json {
 }
 
 #[test]
-fn a_key_that_comes_twice_is_there_once_with_its_last_value() {
+fn a_repeated_key_is_stored_once_with_its_last_value() {
     let sinks = Sinks::of("twice");
     for (sink, attributes) in sinks.span_attributes("doubled") {
         assert_eq!(
@@ -78,7 +78,7 @@ fn sinks_add_keys_without_replacing_the_programs() {
 }
 
 #[test]
-fn integers_of_128_bits_are_numbers_where_they_fit_and_measured() {
+fn integers_of_128_bits_are_numbers_if_they_fit_and_measured() {
     let sinks = Sinks::of("wide");
     for (sink, event) in sinks.events("message", "wide") {
         let mut expected = json!({
@@ -114,7 +114,7 @@ fn integers_of_128_bits_are_numbers_where_they_fit_and_measured() {
     );
 }
 
-/// SQLite's functions and its command end a text at a zero byte.
+/// SQLite's functions and its command line end a text at a zero byte.
 #[test]
 fn a_zero_byte_hides_nothing_from_sql() {
     let sinks = Sinks::of("zeros");
@@ -222,7 +222,7 @@ fn records_of_the_log_crate_have_their_own_level_in_every_process() {
 }
 
 #[test]
-fn key_values_of_log_records_are_attributes_of_their_types() {
+fn key_values_of_log_records_are_attributes_and_keep_their_types() {
     let sinks = Sinks::of("key-values");
     for (sink, event) in sinks.events("kind", "typed") {
         assert_eq!(event.message, "with key-values", "{sink}");
@@ -284,7 +284,7 @@ fn key_values_of_log_records_are_attributes_of_their_types() {
 }
 
 #[test]
-fn each_log_record_has_its_own_key_values_where_one_is_made_within_another() {
+fn each_of_two_nested_log_records_has_its_own_key_values() {
     let sinks = Sinks::of("key-values");
     for (sink, event) in sinks.events("kind", "outer") {
         assert_eq!(event.message, "around shown", "{sink}");

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Sinks;
 
 #[test]
-fn what_is_recorded_late_is_kept_under_a_reload_and_after_one() {
+fn values_recorded_late_are_kept_under_a_reload_layer_and_after_a_reload() {
     let sinks = Sinks::of("reloaded");
     let console = |name: &str| serde_json::Value::Object(sinks.shown_attributes(name));
     assert_eq!(console("before"), json!({"declared": "late", "undeclared": 7}));
