@@ -42,14 +42,14 @@ FUNCTIONS = {
     "chdb_stream_cancel_insert": (None, [POINTER]),
     "chdb_destroy_insert_stream": (None, [POINTER]),
 }
-# What the address of a request has that is no setting of a query.
+# Parameters of a request's URL that are not settings of a query.
 NOT_SETTINGS = {"query", "database", "default_format", "query_id", "user", "password", "role"}
-# Settings of the HTTP interface itself, which the engine in a process does not have.
+# Settings of the HTTP interface itself, which the embedded engine does not have.
 OF_HTTP = {"wait_end_of_query", "buffer_size", "http_write_exception_in_output_format"}
 
 
 class EngineError(Exception):
-    """What the engine says of a statement that failed."""
+    """The error message of a failed statement."""
 
     def __init__(self, text):
         super().__init__(text)
@@ -58,7 +58,7 @@ class EngineError(Exception):
 
 
 class Engine:
-    """Connections to one engine, which runs their statements side by side."""
+    """Connections to one engine, which runs their statements concurrently."""
 
     def __init__(self, lib, path, connections):
         self.lib = ctypes.CDLL(lib)
@@ -82,7 +82,7 @@ class Engine:
     def run(self, sql, form, database, settings, parameters, rows):
         connection = self.connection()
         try:
-            # A connection is a session: what one request sets must not stay for the next.
+            # A connection is a session: the settings of one request must not apply to the next.
             for key, value in settings:
                 self.statement(connection, f"SET {key} = {quoted(value)}".encode())
             self.statement(connection, b"USE `%s`" % database.replace("`", "``").encode())
@@ -94,7 +94,7 @@ class Engine:
                 try:
                     self.statement(connection, f"SET {key} = DEFAULT".encode())
                 except EngineError:
-                    pass  # it was not known, and so not set
+                    pass  # unknown, so it was not set
             self.idle.put(connection)
 
     def statement(self, connection, sql, form=b"TabSeparated", parameters=()):
@@ -109,7 +109,7 @@ class Engine:
         return self.answer(result)
 
     def insert(self, connection, sql, form, rows):
-        # Rows behind the statement's text would be split into statements at their line ends.
+        # Rows after the statement's text would be split into statements at their line ends.
         stream = self.lib.chdb_stream_insert_n(connection[0], sql, len(sql), form, len(form))
         try:
             error = self.lib.chdb_stream_insert_error(stream)

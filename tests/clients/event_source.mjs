@@ -1,5 +1,5 @@
-// Follows server-sent events with the package `eventsource`, which reads and comes back as browsers
-// do, and prints a line of JSON for each thing that happens to it, in order:
+// Follows server-sent events with the package `eventsource`, which reads and reconnects as browsers
+// do, and prints one line of JSON for each of its events, in order:
 //
 //     {"open": true}                     a connection was answered
 // {"id": "...", "data": "..."}       a message, with the id that the client holds as its last one
@@ -9,7 +9,7 @@
 //     SPANSCOPE_NODE_CLIENT=FOLDER_OF_NODE_MODULES node event_source.mjs URL close|stay
 //
 // With `close` it closes when `[DONE]` has come, as a client of this server does. With `stay` it
-// goes on as any EventSource does: it comes back until the server tells it not to.
+// continues as any EventSource does: it reconnects until the server refuses it.
 
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';

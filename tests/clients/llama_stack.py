@@ -34,7 +34,7 @@ IDS = {
     "running_trace": "80f198ee56343ba864fe8b2a57d3eff7",
     "running": "e457b5a2e4d86bd1",
     "orphan_trace": "5b8aa5a2d2c872e8321cf37308d69df2",
-    "orphan": "5fb397be34d26b51",  # only ever named by a log
+    "orphan": "5fb397be34d26b51",  # only a log names it
     "unknown_trace": "ffffffffffffffffffffffffffffffff",
     "unknown": "ffffffffffffffff",
 }
@@ -58,13 +58,13 @@ telemetry = LlamaStackClient(
     timeout=10,
     _strict_response_validation=True,
 ).telemetry
-# Two are not methods of the API but other ways to call them.
+# The two `with_` names are not methods of the API but other ways to call them.
 methods = [name for name in dir(telemetry) if not name.startswith(("_", "with_"))]
 answers = {}
 
 
 def plain(answer):
-    """What the client gives, as JSON has it."""
+    """The value that the client returns, as JSON."""
     if isinstance(answer, list):
         return [plain(one) for one in answer]
     if isinstance(answer, dict):
@@ -126,7 +126,7 @@ end("trace", "turn", 2.750125, "ok")
 start("second_trace", "second", 60, turn=4)
 end("second_trace", "second", 60.5, "ok", ttl=7 * 86400)
 start("running_trace", "running", 120, turn=5)
-# Two of the four fall into one minute.
+# Two of the four are in the same minute.
 measure("1", 1, 10, "small")
 measure("2", 61, 20, "small")
 measure("3", 62.5, 30.5, "small")
@@ -164,7 +164,7 @@ call("query_spans", "none", attribute_filters=[{"key": "input_tokens", "op": "gt
 call("save_spans_to_dataset", "run", attribute_filters=[RUN], attributes_to_save=["run", "turn"], dataset_id="client",
      max_depth=3)
 
-# The end is not part of the time, and comes after all measurements.
+# The end of the range is exclusive, and after all measurements.
 window = {"start_time": int(at(0).timestamp()), "end_time": int(at(180).timestamp())}
 COUNTER = "llama_stack_tokens_total"
 call("query_metrics", "by_default", COUNTER, query_type="range", **window)

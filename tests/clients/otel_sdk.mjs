@@ -42,8 +42,8 @@ const { OTLPLogExporter } = exporter('logs');
 const sent = { spans: [], metrics: new Map(), logs: [] };
 const failed = [];
 
-// Describes what passes when it passes: a second reader of metrics would collect its own numbers
-// and times.
+// Describes the records during their export: a second reader of metrics would collect its own
+// numbers and times.
 function recorded(exporter, describe) {
   const send = exporter.export.bind(exporter);
   exporter.export = (batch, done) => {
@@ -113,7 +113,7 @@ function describeSpans(batch) {
 function describePoint({ attributes: labels, startTime, endTime, value }, { dataPointType, descriptor }) {
   const described = { attributes: attributes(labels), start_ns: nanos(startTime), time_ns: nanos(endTime), exemplars: [] };
   if (dataPointType === DataPointType.SUM || dataPointType === DataPointType.GAUGE) {
-    // Here the instrument says the type, whatever the number is.
+    // Here the instrument determines the type, whatever the number is.
     return { ...described, value: { type: descriptor.valueType === ValueType.INT ? 'int' : 'double', value } };
   }
   const { count, sum, min, max } = value;
@@ -179,7 +179,7 @@ const loggers = new LoggerProvider({
 });
 const meters = new MeterProvider({
   resource,
-  // So rarely that it collects only on request: a slow run sends the same points.
+  // An interval so long that it collects only on request: a slow run sends the same points.
   readers: [
     new PeriodicExportingMetricReader({
       exporter: recorded(new OTLPMetricExporter(), describeMetrics),
@@ -275,7 +275,7 @@ const producer = within('POST /chat', { kind: SpanKind.SERVER }, (server) => {
     attributes: { queue: 'chat', full: 0.8 },
   });
   measure(1);
-  // The agent's span tells the sum of its calls once more; who adds it all up counts them twice.
+  // The agent's span has the sum of its calls too; a sum over all spans counts them twice.
   within('invoke_agent planner', { attributes: { ...agent, ...usage } }, () => {
     within('chat large', { kind: SpanKind.CLIENT, attributes: { ...chat, ...usage } }, (span) => {
       log.emit({ severityNumber: SeverityNumber.DEBUG, severityText: 'DEBUG', body: 'asked the model' });

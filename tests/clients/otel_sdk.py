@@ -69,7 +69,7 @@ failed = []
 
 
 def recorded(exporter, describe):
-    """Describes what passes when it passes: a second reader of metrics would collect its own numbers and times."""
+    """Describes the records during their export: a second reader of metrics would collect its own numbers and times."""
     export = exporter.export
 
     def both(batch, **options):
@@ -308,7 +308,7 @@ with tracer.start_as_current_span("POST /chat", remote, SpanKind.SERVER) as serv
     server.add_event("bare")
     log.warning("queue is %d %% full", 80, extra={"queue": "chat", "full": 0.8})
     measure(1)
-    # The agent's span tells the sum of its calls once more; who adds it all up counts them twice.
+    # The agent's span has the sum of its calls too; a sum over all spans counts them twice.
     with tracer.start_as_current_span("invoke_agent planner") as agent:
         agent.set_attributes({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"} | USAGE)
         with tracer.start_as_current_span("chat large", kind=SpanKind.CLIENT, attributes=CHAT | USAGE) as chat:
@@ -324,7 +324,7 @@ with tracer.start_as_current_span("POST /chat", remote, SpanKind.SERVER) as serv
 
 links = [Link(producer.get_span_context(), {"messaging.offset": 9, "why": "caused by"}), Link(elsewhere)]
 with tracer.start_as_current_span("consume", kind=SpanKind.CONSUMER, links=links):
-    # What the handler can't say: a name and no text of the severity.
+    # A name and no text of the severity, which the handler can't send.
     loggers.get_logger("clients.events", "0.3").emit(
         LogRecord(
             timestamp=producer.end_time,

@@ -15,7 +15,8 @@ use crate::{PATIENCE, tool_is_here, wait_for};
 /// One browser at a time: several would compete for the processors and the focus.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Without these Chromium connects to its vendor's hosts, and needs a sandbox, which root can't use.
+/// Without these Chromium connects to its vendor's hosts, and needs a sandbox, which root can't
+/// use.
 const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",

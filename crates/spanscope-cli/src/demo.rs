@@ -131,8 +131,8 @@ async fn run_agent(run: &str, conversation: &str, librarian: &Librarian) -> anyh
     Ok(Outcome { trace_id, answer })
 }
 
-/// Returns the sinks of `TELEMETRY_SINKS` that export to a collector. Its other sinks are ignored, so
-/// that the demo always shows the same.
+/// Returns the sinks of `TELEMETRY_SINKS` that export to a collector. Its other sinks are ignored,
+/// so that the demo always shows the same.
 fn sinks_that_send() -> Vec<String> {
     let sinks = std::env::var("TELEMETRY_SINKS").unwrap_or_default();
     let sinks = sinks.split(',').map(str::trim);

@@ -195,8 +195,8 @@ struct SpanLineFields {
     events: Vec<LogEvent>,
 }
 
-/// Parses one record; returns `None` if it is of another format. `has` returns whether its object has
-/// a field.
+/// Parses one record; returns `None` if it is of another format. `has` returns whether its object
+/// has a field.
 ///
 /// # Errors
 /// Returns a message if a field is invalid.

@@ -73,7 +73,8 @@ pub(crate) fn range(
     Ok((since, until))
 }
 
-/// Parses `--since` and `--until`. By default the range ends now, and starts `default` before its end.
+/// Parses `--since` and `--until`. By default the range ends now, and starts `default` before its
+/// end.
 pub(crate) fn range_of(
     since: Option<&str>,
     until: Option<&str>,

@@ -1,8 +1,8 @@
-"""Generates a client out of a server's OpenAPI document, and filters with it.
+"""Generates a client from a server's OpenAPI document, and filters with it.
 
     generated_client.py URL
 
-Prints one JSON document: what the client was answered.
+Prints the client's results as one JSON document.
 """
 
 import importlib
@@ -19,7 +19,7 @@ with tempfile.TemporaryDirectory() as folder:
     document = Path(folder, "openapi.json")
     with urllib.request.urlopen(f"{URL}/openapi.json") as answer:
         document.write_bytes(answer.read())
-    # Nothing is to be done with the generated files but to import them.
+    # The generated files are only imported, so no hook is needed.
     settings = Path(folder, "settings.yaml")
     settings.write_text("post_hooks: []\n")
     generate = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none", "--config", str(settings)]

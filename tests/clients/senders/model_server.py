@@ -1,4 +1,4 @@
-"""A model server for tests: OpenAI's and Anthropic's APIs with answers that are always the same.
+"""A model server for tests: OpenAI's and Anthropic's APIs with constant answers.
 
     model_server.py
 
@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
     def count(self, call, number, with_write=False):
         call["input"], call["output"], call["cache_read"] = 100 + number, 10 + number, 64
         if with_write:
-            # Anthropic's input_tokens is what is neither read from the cache nor written to it.
+            # Anthropic's input_tokens are those neither read from the cache nor written to it.
             call["cache_write"] = 32
             call["input"] += 64 + 32
 
@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         if (request.get("stream_options") or {}).get("include_usage"):
             chunks.append(head | {"choices": [], "usage": usage})
         else:
-            # Then the provider tells no client what it counted.
+            # Without this option the provider sends no token counts.
             call["told"] = False
         self.stream([*chunks, "[DONE]"], named=False)
 

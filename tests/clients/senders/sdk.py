@@ -1,4 +1,4 @@
-"""What the drivers of Python share: the SDK set up as a user's program does it, over OTLP/HTTP.
+"""Shared by the Python drivers: the SDK, set up as in a user's program, over OTLP/HTTP.
 
     DRIVER MODEL_URL OTLP_ENDPOINT
 
@@ -16,7 +16,7 @@ for name in list(os.environ):
 
 MODEL, ENDPOINT = sys.argv[1:3]
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = ENDPOINT
-# No secret: the server asks for none, but the libraries do.
+# Not a secret: the server needs none, but the libraries do.
 KEY = "none"
 
 from opentelemetry import trace
@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
 def traced(service):
-    """Sends the spans of this program. The caller shuts down what it gets."""
+    """Sends the spans of this program. The caller shuts down the returned provider."""
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)

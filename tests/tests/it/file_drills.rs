@@ -1,5 +1,5 @@
-//! Failures of a file while programs write it: it is replaced, truncated or deleted, its disk fails,
-//! a reader blocks. Each with real programs.
+//! Failures of a file while programs write it: it is replaced, truncated or deleted, its disk
+//! fails, a reader blocks. Each with real programs.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The measurements of `spanscope::init()` alone: the environment names the sinks, and the program has
-//! plain spans and events.
+//! The measurements of `spanscope::init()` alone: the environment names the sinks, and the program
+//! has plain spans and events.
 
 use std::path::Path;
 use std::process::Output;

@@ -98,8 +98,8 @@ fn a_kill_loses_at_most_the_flush_interval() {
     let path = folder.path().join("trace_store.db");
     let mut child = start(&path, 100, "hang");
     wait_ready(&mut child);
-    // Everything was recorded before `ready`; the flush interval is 200 ms, so it must be written without
-    // a flush.
+    // Everything was recorded before `ready`; the flush interval is 200 ms, so it must be written
+    // without a flush.
     let db = wait_for("the file", || Connection::open(&path).ok());
     wait_for("all spans", || {
         (number(&db, "SELECT COUNT(*) FROM spans WHERE name = 'step'") == 900).then_some(())
@@ -153,7 +153,7 @@ fn a_panic_writes_all_records_and_marks_the_span_that_it_closed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_message_that_nobody_reads_loses_no_record() {
+fn an_unread_message_loses_no_record() {
     let full = std::fs::File::create("/dev/full").unwrap();
     let (reader, closed) = std::io::pipe().unwrap();
     drop(reader);

@@ -103,8 +103,8 @@ impl Parts {
     }
 }
 
-/// Returns the id by which the store knows the run. `id` is `last`, a task id or a prefix of one, or
-/// the id of one of its traces or spans or a prefix of it.
+/// Returns the id by which the store knows the run. `id` is `last`, a task id or a prefix of one,
+/// or the id of one of its traces or spans or a prefix of it.
 fn resolve(store: &dyn TraceStore, id: &str) -> Result<String> {
     if id.is_empty() {
         return Err(Stop::usage(

@@ -1,4 +1,5 @@
-//! Stored records in formats that other programs read. Each format converts one trace at a time, so that the memory of an export does not grow with the store.
+//! Stored records in formats that other programs read. Each format converts one trace at a time, so
+//! that the memory of an export does not grow with the store.
 
 mod chrome;
 mod form;

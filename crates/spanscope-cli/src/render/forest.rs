@@ -135,8 +135,8 @@ impl<'a> Forest<'a> {
         lines
     }
 
-    /// Adds spans that no root reaches: they are in a cycle, or below one. The earliest unreached span
-    /// becomes a root, and so on.
+    /// Adds spans that no root reaches: they are in a cycle, or below one. The earliest unreached
+    /// span becomes a root, and so on.
     fn add_cycles(
         &self,
         tops: &[(Node, Vec<usize>)],
@@ -172,8 +172,8 @@ impl<'a> Forest<'a> {
         }
     }
 
-    /// Adds the lines of a span and its descendants. `own` is the guide of its line, `inherited` the
-    /// beginning of the guides below it.
+    /// Adds the lines of a span and its descendants. `own` is the guide of its line, `inherited`
+    /// the beginning of the guides below it.
     fn add_subtree(
         &self,
         top: usize,

@@ -2,8 +2,8 @@
 //! renderer.
 //!
 //! Any program can write to a store, so stored data must not restyle the output. Markup is
-//! never interpreted: it is removed from messages with the field `markup = true`, and other messages
-//! are shown literally. The renderer does the escaping and wrapping.
+//! never interpreted: it is removed from messages with the field `markup = true`, and other
+//! messages are shown literally. The renderer does the escaping and wrapping.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ pub(crate) struct EntryLines {
 }
 
 impl EntryLines {
-    /// Uses the width, the colours and the time zone of `out`. `with_date` adds the date to each time.
+    /// Uses the width, the colours and the time zone of `out`. `with_date` adds the date to each
+    /// time.
     pub(crate) fn new(out: &Output, with_date: bool) -> Self {
         let color = if out.colour { Color::Ansi16 } else { Color::None };
         let options = RenderOptions::new()

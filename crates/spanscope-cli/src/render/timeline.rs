@@ -117,8 +117,8 @@ impl<'a> Timeline<'a> {
         self.out.width >= MIN_WIDTH_FOR_TYPES
     }
 
-    /// Divides the width. Notes have priority over the ends of long names, and are omitted if there is
-    /// no room for them.
+    /// Divides the width. Notes have priority over the ends of long names, and are omitted if there
+    /// is no room for them.
     fn share_room(&mut self) {
         let types = if self.has_types() { TYPE + 1 } else { 0 };
         let left = self.out.width.saturating_sub(BELOW + types + 1 + DURATION);
@@ -209,8 +209,8 @@ impl<'a> Timeline<'a> {
         self.payload(event, text);
     }
 
-    /// Adds the message of an answer. For other events, at the level debug, adds thoughts, inputs and
-    /// outputs.
+    /// Adds the message of an answer. For other events, at the level debug, adds thoughts, inputs
+    /// and outputs.
     fn payload(&self, event: &RunEvent, text: &mut String) {
         if event.event_type == EventType::MessageGenerated {
             let content = event.outputs.as_ref().and_then(|outputs| outputs.get("content"));

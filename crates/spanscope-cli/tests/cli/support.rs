@@ -30,8 +30,8 @@ impl Store {
         }
     }
 
-    /// A store with a successful order, with two model calls and four events, and a hostile order that
-    /// failed.
+    /// A store with a successful order, with two model calls and four events, and a hostile order
+    /// that failed.
     pub(crate) fn filled() -> Self {
         let store = Self::none();
         let (layer, guard) = SqliteLayer::builder()

@@ -19,8 +19,8 @@ const TASK: &str = "followed";
 const STEP: Duration = Duration::from_millis(40);
 /// The client reads what it received within this time.
 const READ: Duration = Duration::from_millis(50);
-/// The cuts, one per connection. The client reconnects after one second, as the server requests, and
-/// after three seconds if it has not received that request.
+/// The cuts, one per connection. The client reconnects after one second, as the server requests,
+/// and after three seconds if it has not received that request.
 const CUTS: [Cut; 9] = [
     // In the head of the response.
     Cut::after(0, 40),
@@ -168,8 +168,8 @@ impl Received {
         assert!(different.len() > CUTS.len() / 2, "{expected:?}");
     }
 
-    /// Checks that every event was received once, from the start of the run to its end, and steps in
-    /// the order of their starts.
+    /// Checks that every event was received once, from the start of the run to its end, and steps
+    /// in the order of their starts.
     fn assert_same_as(&self, events: &[Json]) {
         let (done, messages) = self.messages.split_last().unwrap();
         assert_eq!(done["data"], "[DONE]");

@@ -1,7 +1,7 @@
 //! The expected contents of a store, from what a driver reports as sent.
 //!
-//! The format is the store's own JSON, so that whole documents are compared. Every sent field is read
-//! here; see `by_design.rs` for those that are changed, and `stored.rs` for the other side.
+//! The format is the store's own JSON, so that whole documents are compared. Every sent field is
+//! read here; see `by_design.rs` for those that are changed, and `stored.rs` for the other side.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that are dropped too early,
-//! thread-locals.
+//! Ends without a panic or a signal: `process::exit`, leaked guards, guards that are dropped too
+//! early, thread-locals.
 
 use std::cell::RefCell;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! A file that imports the traits that many programs import, and uses every helper: no name of Spanscope may
-//! be hidden by a trait of `tracing` or of OpenTelemetry, or be ambiguous with one.
+//! A file that imports the traits that many programs import, and uses every helper: no name of
+//! Spanscope may be hidden by a trait of `tracing` or of OpenTelemetry, or be ambiguous with one.
 
 use std::future::Future;
 use std::pin::pin;

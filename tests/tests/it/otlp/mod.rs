@@ -18,8 +18,8 @@ use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Settings for a receiver of the test. Nothing is sent before a batch is full, so that the number of
-/// requests is known.
+/// Settings for a receiver of the test. Nothing is sent before a batch is full, so that the number
+/// of requests is known.
 fn to(url: &str) -> OtlpLayerBuilder {
     OtlpLayer::builder()
         .endpoint(url)

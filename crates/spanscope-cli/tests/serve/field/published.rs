@@ -117,8 +117,8 @@ fn models_that_mlflow_writes_in_quotes_are_counted_by_their_names() {
     server.stop();
 }
 
-/// Logfire ends the span of a streamed call when the caller gets the stream. It reports the usage at
-/// the end of the stream, in a sibling span without duration.
+/// Logfire ends the span of a streamed call when the caller gets the stream. It reports the usage
+/// at the end of the stream, in a sibling span without duration.
 #[test]
 fn a_stream_of_logfire_that_two_spans_describe_counts_once() {
     const TURN: &str = "5e0de5000000000a";

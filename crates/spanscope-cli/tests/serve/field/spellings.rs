@@ -1,6 +1,6 @@
 //! OTLP that deviates from the specification, as senders in use write it: ids, times, names of
-//! enums, attributes and containers. Parts that can be interpreted are stored and reported; only the
-//! others are lost.
+//! enums, attributes and containers. Parts that can be interpreted are stored and reported; only
+//! the others are lost.
 
 use serde_json::{Value as Json, json};
 use spanscope_model::Timestamp;
