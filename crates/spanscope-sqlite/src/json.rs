@@ -1,4 +1,4 @@
-//! Texts in JSON, written so that SQLite's own JSON functions read them too.
+//! JSON text that SQLite's own JSON functions can read too.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends a key and its text, after a bracket or a comma.
+/// Appends `before` (a bracket or a comma), the key and its text.
 pub(crate) fn push_key_value(out: &mut String, before: char, key: &str, value: &str) {
     out.push(before);
     push_key(out, key);
@@ -43,7 +43,7 @@ pub(crate) fn push_key(out: &mut String, key: &str) {
     out.push(':');
 }
 
-/// A JSON object with one more text in it.
+/// Returns the JSON object with a text member added.
 pub(crate) fn with_text(object: &str, key: &str, value: &str) -> String {
     let Some(open) = object.strip_suffix('}') else {
         return object.to_owned();

@@ -1,4 +1,5 @@
-//! [`SqliteLayer`]: the part on the calling threads, its settings, and the guard of the writer.
+//! [`SqliteLayer`]: capture on the calling threads, its settings, and the guard of the writing
+//! thread.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,17 +21,17 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::ingest::local::{self, SharedStats, WriterSettings};
 
-/// Maximum size of records that wait for the disk, in bytes: about 200,000 spans and events. With
-/// the writer's own memory, a program that records faster than the disk writes grows by 56 MiB.
+/// Maximum size of queued records, in bytes: about 200,000 spans and events. A program that records
+/// faster than the disk writes grows by 56 MiB, which includes the writing thread's own memory.
 pub const DEFAULT_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum time before a record is written, if the disk keeps up.
 pub const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// How long traces, events and measurements are kept.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How large the file may grow; beyond it the oldest traces and measurements go.
+/// Maximum size of the file, in bytes; beyond it the oldest traces and measurements are deleted.
 pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// Maximum number of label sets of one metric in a file. Measurements with further ones are stored
-/// under the label `otel.metric.overflow=true`, and that is reported once.
+/// Maximum number of label sets of one metric in a file. Measurements with other label sets are
+/// stored under the label `otel.metric.overflow=true`, which is reported once.
 pub const DEFAULT_MAX_SERIES: u64 = 10_000;
 /// How long dropping the guard waits for the last records.
 pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,27 +78,27 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// Sets the attributes of this process, besides its service: conditions and `span` find them
-    /// like the resource of a sender. Default: the detected attributes of host and process.
+    /// Sets the attributes of this process, besides its service. Queries find them like the
+    /// resource of a sender. Default: the detected attributes of host and process.
     pub fn resource(mut self, resource: ProcessResource) -> Self {
         self.writer.resource = resource;
         self
     }
 
-    /// Bytes of records that may wait. Default: [`DEFAULT_QUEUE_BYTES`].
+    /// Sets the maximum size of queued records, in bytes. Default: [`DEFAULT_QUEUE_BYTES`].
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
     }
 
-    /// Sets what happens when they are used up. Default: [`OverflowPolicy::Drop`].
+    /// Sets what happens when the queue is full. Default: [`OverflowPolicy::Drop`].
     pub fn on_overflow(mut self, on_overflow: OverflowPolicy) -> Self {
         self.on_overflow = on_overflow;
         self
     }
 
-    /// How long a record waits for others to be written together. Default:
-    /// [`DEFAULT_FLUSH_INTERVAL`]. Shorter ones write more bytes a span.
+    /// Sets how long a record waits for others to be written in one transaction. Default:
+    /// [`DEFAULT_FLUSH_INTERVAL`]. A shorter interval writes more bytes per span.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.writer.flush_interval = interval.max(Duration::from_millis(1));
         self
@@ -109,7 +110,7 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// How large the file may grow. Default: [`DEFAULT_MAX_BYTES`]; the least is 1 MiB.
+    /// Sets the maximum size of the file, in bytes. Default: [`DEFAULT_MAX_BYTES`]; minimum: 1 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.writer.max_bytes = bytes.max(1024 * 1024);
         self
@@ -129,7 +130,7 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// How long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
+    /// Sets how long dropping the guard waits. Default: [`DEFAULT_SHUTDOWN_TIMEOUT`].
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
         self
@@ -151,10 +152,10 @@ impl SqliteLayerBuilder {
 
     /// Sets which traces are kept once they are over. Default: all.
     ///
-    /// Spans and events of dropped traces are skipped, or deleted if they were written already: so
-    /// running spans are visible as without a rule. Measurements and events outside any span stay,
-    /// and so do other processes' records of the same trace. [`flush`](SqliteGuard::flush) decides
-    /// traces that are over; the shutdown keeps those that are still open.
+    /// Spans and events of dropped traces are skipped, or deleted if they are already written:
+    /// running spans are written as without a rule. Measurements, events outside spans and other
+    /// processes' records of the same trace stay. [`flush`](SqliteGuard::flush) decides traces
+    /// that are over; the shutdown keeps those that are still open.
     ///
     /// ```
     /// use spanscope_sqlite::{SqliteLayer, TailRule};
@@ -178,12 +179,13 @@ impl SqliteLayerBuilder {
         self
     }
 
-    /// Opens or makes the file, in a folder that is made if it is missing, and starts the thread
-    /// that writes.
+    /// Opens or creates the file, in a folder that is created if it is missing, and starts the
+    /// writing thread.
     ///
     /// # Errors
-    /// Fails if the file is not a span store or one of a newer version, or if its folder can't be
-    /// created or written. Nothing is changed then, and the program can continue without the layer.
+    /// Fails if the file is not a span store or is one of a newer version, or if its folder can't
+    /// be created or written. Nothing is changed then, and the program can continue without the
+    /// layer.
     pub fn open(self, path: impl AsRef<Path>) -> Result<(SqliteLayer, SqliteGuard), StoreError> {
         let queue = Queue::new(self.queue_bytes, self.on_overflow);
         let capture = Arc::new(Capture::new(self.max_value_len));
@@ -242,7 +244,7 @@ pub struct SqliteLayer {
 }
 
 impl SqliteLayer {
-    /// Opens or makes a file with the default settings.
+    /// Opens or creates a file with the default settings.
     ///
     /// # Errors
     /// As [`SqliteLayerBuilder::open`].
@@ -279,10 +281,9 @@ pub struct SqliteMetricSink {
 
 impl MetricSink for SqliteMetricSink {
     fn record(&self, measurement: &Measurement<'_>) {
-        // Without a name or a number there is nothing to store; such a measurement is not counted
-        // either.
-        let is_whole = !measurement.name.is_empty() && measurement.value.as_f64().is_finite();
-        if is_whole && !measurement.is_event {
+        // A measurement without a name or a finite number is neither stored nor counted.
+        let is_valid = !measurement.name.is_empty() && measurement.value.as_f64().is_finite();
+        if is_valid && !measurement.is_event {
             self.queue.push_measurement(measurement);
         }
     }
@@ -343,7 +344,7 @@ impl Drop for SqliteLayer {
 /// Keeps the writing thread running. Dropping it writes what is queued, within the shutdown
 /// timeout, and ends the thread; later records are counted as dropped.
 #[derive(Debug)]
-#[must_use = "dropping the guard ends the writing"]
+#[must_use = "dropping the guard ends the writing thread"]
 pub struct SqliteGuard {
     queue: Queue,
     control: Arc<WorkerHandle>,
@@ -358,12 +359,12 @@ impl SqliteGuard {
     /// are over by then are decided.
     ///
     /// # Errors
-    /// It took longer than the timeout; nothing is lost by that.
+    /// Fails if it took longer than the timeout; no record is lost by that.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushTimeout> {
         self.control.flush(&self.queue, timeout)
     }
 
-    /// The account until now.
+    /// Returns the counts of records offered, stored and dropped until now.
     #[must_use]
     pub fn stats(&self) -> LayerStats {
         self.control.stats(&self.queue)
@@ -376,7 +377,7 @@ impl SqliteGuard {
         Some(*lock(stats))
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -389,8 +390,8 @@ impl SqliteGuard {
         &self.store_name
     }
 
-    /// Requests the end before the deadline, and returns at once, so that several sinks end at the
-    /// same time. [`shutdown`](Self::shutdown) waits for it.
+    /// Starts the shutdown, which ends at the deadline, and returns at once, so that several sinks
+    /// shut down in parallel. [`shutdown`](Self::shutdown) waits for it.
     pub fn begin_shutdown(&self, deadline: Instant) {
         self.control.begin_shutdown(&self.queue, deadline);
     }
@@ -399,7 +400,7 @@ impl SqliteGuard {
     /// second call does not wait again.
     ///
     /// # Errors
-    /// Some records were not written in time.
+    /// Fails if some records were not written in time.
     pub fn shutdown(&self) -> Result<(), ShutdownError> {
         self.control.shutdown(&self.queue, self.shutdown_timeout)
     }

@@ -1,9 +1,8 @@
 //! A store of `tracing` spans in an embedded SQLite file ([`SqliteLayer`]), with queries on it
 //! ([`SqliteStore`], a [`TraceStore`](spanscope_model::TraceStore)).
 //!
-//! Events with a metric are stored as measurements, together with those of [`SqliteMetricSink`];
-//! they are aggregated by minute as they are written, so that a query over a day does not read
-//! every one.
+//! Events with a metric are stored as measurements, together with those of [`SqliteMetricSink`].
+//! The writer aggregates them by minute, so that a query over a day does not read each one.
 //!
 //! The layer encodes on the calling thread and writes on a separate thread; the store opens the
 //! same file for reading, in the same process or another. SQL and SQLite's types are private to

@@ -17,45 +17,45 @@ struct Slot<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    answer: Option<Result<T, StoreError>>,
+    result: Option<Result<T, StoreError>>,
     waker: Option<Waker>,
-    is_kept: bool,
+    is_sent: bool,
 }
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
         Self {
             state: Mutex::new(State {
-                answer: None,
+                result: None,
                 waker: None,
-                is_kept: false,
+                is_sent: false,
             }),
         }
     }
 }
 
-/// Creates a sender of one result, and the future that receives it.
-pub(crate) fn promised<T: Send>() -> (Promise<T>, Answer<T>) {
+pub(crate) fn oneshot<T: Send>() -> (ResultSender<T>, ResultReceiver<T>) {
     let slot = Arc::new(Slot::default());
-    (Promise(slot.clone()), Answer(slot))
+    (ResultSender(slot.clone()), ResultReceiver(slot))
 }
 
-/// The sending end. If it is dropped unused, by a panic or an end, the future gets an error.
-pub(crate) struct Promise<T>(Arc<Slot<T>>);
+/// The sending end. If it is dropped unused, as in a panic, the receiver gets an error.
+pub(crate) struct ResultSender<T>(Arc<Slot<T>>);
 
-impl<T> Promise<T> {
+impl<T> ResultSender<T> {
     /// Returns whether the future was dropped, so that the result has no receiver.
     pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 
-    pub(crate) fn keep(&self, answer: Result<T, StoreError>) {
+    /// Sends the result; only the first one counts.
+    pub(crate) fn send(&self, result: Result<T, StoreError>) {
         let mut state = lock(&self.0.state);
-        if state.is_kept {
+        if state.is_sent {
             return;
         }
-        state.is_kept = true;
-        state.answer = Some(answer);
+        state.is_sent = true;
+        state.result = Some(result);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -64,24 +64,25 @@ impl<T> Promise<T> {
     }
 }
 
-impl<T> Drop for Promise<T> {
+impl<T> Drop for ResultSender<T> {
     fn drop(&mut self) {
-        self.keep(Err(StoreError::new(
+        self.send(Err(StoreError::new(
             StoreErrorKind::Unavailable,
             "the store failed: please report it with the query",
         )));
     }
 }
 
-pub(crate) struct Answer<T>(Arc<Slot<T>>);
+/// The receiving end: a future of the result.
+pub(crate) struct ResultReceiver<T>(Arc<Slot<T>>);
 
-impl<T> Future for Answer<T> {
+impl<T> Future for ResultReceiver<T> {
     type Output = Result<T, StoreError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = lock(&self.0.state);
-        match state.answer.take() {
-            Some(answer) => Poll::Ready(answer),
+        match state.result.take() {
+            Some(result) => Poll::Ready(result),
             None => {
                 state.waker = Some(context.waker().clone());
                 Poll::Pending

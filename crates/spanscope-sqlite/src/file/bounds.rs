@@ -1,5 +1,5 @@
-//! The bounds of a file, for every writer: age, size, the size of its write-ahead log, and whether
-//! it is still the file that was opened.
+//! Keeps a file within its bounds, for every writer: age, size and the size of its write-ahead log.
+//! Detects whether it is still the file that was opened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,17 @@ use super::{oldest, open, relocate, retention};
 
 /// How long one check of a log that readers hold waits for them.
 const HELD_PATIENCE: Duration = Duration::from_millis(50);
-/// How long records with a waiting caller are held back while readers hold a full log; then they
-/// are refused. A transaction that began before the log was full holds it, and so does one that
-/// began before the first was over: the log is free after two of the longest. Clients of OTLP give
-/// up after 10 s.
+/// How long records with a waiting caller wait while readers hold a full log, before they are
+/// refused. A read transaction that began before the log was full holds it, and so may one that
+/// began before the first ended: the log is free after two of the longest. OTLP clients give up
+/// after 10 s.
 const READER_PATIENCE: Duration = Duration::from_millis(9_500);
-/// A log that readers hold for less is not reported: most release it by themselves.
+/// A log that readers hold for a shorter time is not reported: most release it soon.
 const REPORTED_FROM: Duration = Duration::from_secs(1);
-/// When old traces are searched first: a program that has just opened the file has other work.
+/// The time from opening the file to the first search for old traces: a program that has just
+/// opened it has other work.
 const FIRST_RETENTION: Duration = Duration::from_secs(5);
-/// How long old traces are deleted before other work gets a turn.
+/// How long a deletion of old traces may take before other work gets a turn.
 const DELETING: Duration = Duration::from_millis(50);
 /// How often old traces are searched.
 const RETENTION_EVERY: Duration = Duration::from_secs(30);
@@ -63,12 +64,12 @@ pub(crate) struct Bounds {
     /// `None` while no records are written: an import and a cleanup delete nothing by themselves.
     limits: Option<Limits>,
     next_retention: Instant,
-    /// Whether old traces were searched before.
+    /// Whether old traces have been searched at least once.
     is_looked_after: bool,
     helper: Option<Checkpointer>,
     /// Since when the log is full and held by readers.
     held_since: Option<Instant>,
-    /// How much of a log the connection is configured to keep.
+    /// The log size that the connection is configured to keep (`journal_size_limit`).
     kept: Option<u64>,
     /// Whether everything that could be deleted is, and the file is still larger than its limit.
     is_over_cap: bool,
@@ -131,15 +132,15 @@ impl Bounds {
         self.log_id.is_whole() && LogId::of(&self.path) != self.log_id && !self.is_gone()
     }
 
-    /// Copies what the connection sees into a new file of the same name. Returns `false` where
-    /// there is another one already.
+    /// Copies the connection's data into a new file of the same name. Returns `false` if another
+    /// file already replaced it.
     pub(crate) fn relocate(&mut self, db: &Connection) -> Result<bool, WriteError> {
         self.end_helper();
         relocate::run(db, &self.path, self.file_id)
     }
 
-    /// The file is about to be opened again, and the old one is closed: its log must not become the
-    /// new one's.
+    /// Removes the log of the closed file before the file is opened again: a new file must not get
+    /// the old one's log.
     pub(crate) fn remove_log(&mut self) {
         self.end_helper();
         self.log_id.remove(&self.path);
@@ -166,7 +167,7 @@ impl Bounds {
         self.unless_gone(result)
     }
 
-    /// As [`check_content`](Self::check_content), for the whole file: a reader found damage in it.
+    /// Checks the whole file, because a reader found damage in it.
     pub(crate) fn verify_content(&mut self) -> Result<(), WriteError> {
         let result = self.integrity.verify();
         self.unless_gone(result)
@@ -179,7 +180,7 @@ impl Bounds {
         }
     }
 
-    /// A file that is being replaced has the wrong log, and seems damaged.
+    /// Converts the damage of a replaced file: with the other file's log it only seems damaged.
     fn unless_gone(&mut self, result: Result<(), WriteError>) -> Result<(), WriteError> {
         if result.is_err() && self.is_gone() {
             self.integrity.clear();
@@ -216,12 +217,12 @@ impl Bounds {
         let _ = self.checkpoint(db, "TRUNCATE", HELD_PATIENCE);
     }
 
-    /// Makes the helper copy the log while the next records are written, or before they arrive: if
-    /// it finishes before the next transaction, that one writes the log from its start again, and
-    /// the writer has waited for no disk.
+    /// Makes the helper thread copy the log while the writer continues. If it finishes before the
+    /// next transaction, that one overwrites the log from its start, and the writer has not waited
+    /// for the disk.
     fn help(&mut self) {
         if self.helper.is_none() {
-            // It must be the same file: with the log of this one, another would be destroyed.
+            // If the path leads to another file, this file's log would destroy it.
             self.helper = Checkpointer::start(&self.path).filter(|_| !self.is_gone());
         }
         if let Some(helper) = &self.helper {
@@ -241,10 +242,10 @@ impl Bounds {
         self.checkpoint(db, "TRUNCATE", HELD_PATIENCE).map(drop)
     }
 
-    /// Does periodic work: age, and free space.
+    /// Does periodic work: deletes old records, and returns free space.
     pub(crate) fn upkeep(&mut self, db: &Connection) -> Result<(), WriteError> {
         let Some(limits) = self.limits else { return Ok(()) };
-        // Writes while readers hold the log make the next readers hold it too.
+        // Readers hold the log: further writes would make the next readers hold it too.
         if self.make_wal_room(db).is_err() {
             return Ok(());
         }
@@ -263,8 +264,8 @@ impl Bounds {
         Ok(())
     }
 
-    /// Free pages are reused first; more than a quarter of the file is returned to the file system,
-    /// in steps.
+    /// Returns free pages to the file system, in steps, if they are more than a quarter of the
+    /// file. Fewer are left for reuse.
     fn give_back(&self, db: &Connection) -> Result<(), WriteError> {
         let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if number("freelist_count")? > number("page_count")? / 4 {
@@ -288,11 +289,12 @@ impl Bounds {
     /// Keeps the file under its limit by deleting whole traces, the oldest first, of the tenant
     /// with the most data.
     ///
-    /// A tenth of the file is deleted, in steps between batches, because recording and sending
-    /// clients wait meanwhile. Only if more arrives than is deleted is a step as long as necessary.
+    /// A tenth of the file is deleted, in short steps between batches, because recording and
+    /// sending clients wait meanwhile. A step is as long as necessary only if the file is above its
+    /// limit.
     fn keep_size(&mut self, db: &Connection) -> Result<(), WriteError> {
         let Some(limits) = self.limits else { return Ok(()) };
-        // Below the limit by more than one transaction adds.
+        // The margin is more than one transaction adds.
         let limit = limits.max_bytes - limits.max_bytes / 8;
         let mut used = retention::used_bytes(db)?;
         if self.shrinking.is_none() && used <= limit - limit / 32 {
@@ -351,11 +353,10 @@ impl Bounds {
         fs::metadata(&self.wal_path).map_or(0, |file| file.len())
     }
 
-    /// Writes a log that was copied into the file from its start again, if no reader still needs
-    /// it.
+    /// Copies a full log into the file and truncates it. Fails while a reader needs it.
     ///
-    /// Each reader may hold the log for a moment. Nothing is written until all current holders are
-    /// gone: new readers read from the file once the log is copied, so they do not hold it.
+    /// Nothing is written until all readers that hold the log are done: once it is copied, new
+    /// readers read from the file, and do not hold it.
     pub(crate) fn make_wal_room(&mut self, db: &Connection) -> Result<(), WriteError> {
         let bytes = self.wal_bytes();
         if bytes < LEAST_LOG_BYTES || bytes < self.log_limits(bytes).stop() {
@@ -368,7 +369,7 @@ impl Bounds {
                 self.held_since = None;
                 Ok(())
             }
-            // Another process does the same; the log is shorter then, or the next try succeeds.
+            // Another process copies the log: it is shorter then, or the next attempt succeeds.
             Checkpoint::Locked => {
                 self.held_since.get_or_insert(began);
                 Err(WriteError::WalBusy)
@@ -382,13 +383,13 @@ impl Bounds {
         }
     }
 
-    /// Returns whether this error may pass while callers wait: readers hold the log, and not for
-    /// long yet.
+    /// Returns whether callers should wait for this error to pass: readers have held the log for
+    /// less than [`READER_PATIENCE`].
     pub(crate) fn may_pass(&self, write_error: &WriteError) -> bool {
         self.is_held_for_less(write_error, READER_PATIENCE)
     }
 
-    /// Returns whether this error is too short to be reported.
+    /// Returns whether this error has not lasted long enough to be reported.
     pub(crate) fn is_brief(&self, write_error: &WriteError) -> bool {
         self.is_held_for_less(write_error, REPORTED_FROM)
     }
@@ -409,7 +410,8 @@ impl Bounds {
         db.busy_timeout(open::BUSY_TIMEOUT)?;
         match result {
             Ok((0, _)) => Ok(Checkpoint::Done),
-            // SQLite sets the size of the log only if it got the lock that serializes checkpoints.
+            // SQLite returns the size of the log only if it got the lock that serializes
+            // checkpoints.
             Ok((_, log)) if log < 0 => Ok(Checkpoint::Locked),
             Ok(_) => Ok(Checkpoint::Held),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {

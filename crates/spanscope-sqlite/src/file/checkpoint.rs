@@ -1,9 +1,9 @@
 //! The helper thread that copies the write-ahead log into the file while the writer continues.
 //!
-//! Copying was a fifth of a writer's time. The helper has its own connection and only runs passive
-//! checkpoints, which never wait and change no record. It must never decide how large the log may
-//! grow: the writer does, which waits for the helper and copies the rest before the log reaches its
-//! limit. A helper that can't work only costs time.
+//! Without it, copying takes a fifth of a writer's time. The helper has its own connection and only
+//! runs passive checkpoints, which never wait and change no record. It does not decide how large
+//! the log may grow: the writer waits for the helper and copies the rest before the log reaches its
+//! limit. So a helper that fails only costs time.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
@@ -51,7 +51,7 @@ impl Checkpointer {
         })
     }
 
-    /// Requests a copy of the log as of now, and returns at once.
+    /// Requests a copy of the current log, and returns at once.
     pub(crate) fn request(&self) {
         self.shared.with(|state| state.is_wanted = true);
         self.shared.changed.notify_all();

@@ -1,12 +1,12 @@
-//! Detects that the wall clock has jumped ahead: it then says nothing about the age of stored
-//! records.
+//! Detects that the wall clock has jumped ahead: it then does not show the age of stored records.
 
 use std::time::{Duration, Instant};
 
-/// A corrected clock, or a machine that slept, moves it by more than the steps of NTP.
+/// The smallest jump: more than the steps of NTP, and less than a corrected clock or a machine that
+/// slept moves it.
 const JUMP: Duration = Duration::from_secs(60);
-/// How long nothing is deleted by age after a jump, unless the clock moves back. Long enough to
-/// correct a wrong clock, and short enough for a clock that was wrong before and is right now.
+/// How long nothing is deleted by age after a jump, unless the clock moves back: long enough to
+/// correct a wrong clock, and short enough if the jump was the correction.
 const SUSPENDED: Duration = Duration::from_secs(3600);
 
 /// Compares the wall clock with the monotonic clock.
@@ -38,7 +38,7 @@ impl ClockWatch {
         Some(size)
     }
 
-    /// Returns whether it can't be trusted now.
+    /// Returns whether the clock can't be trusted.
     pub(crate) fn has_jumped(&self) -> bool {
         self.suspended_until.is_some()
     }
@@ -51,7 +51,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     #[test]
-    fn a_jump_ahead_suspends_until_the_clock_goes_back_or_an_hour_is_over() {
+    fn after_a_jump_ahead_the_clock_is_not_trusted_for_an_hour_or_until_it_goes_back() {
         let mut clock = ClockWatch::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);

@@ -43,25 +43,25 @@ impl LogId {
         Self(LOG.map(|suffix| file_id(&sibling(path, suffix))))
     }
 
-    /// Whether both of its files were there.
+    /// Whether both of its files existed.
     pub(crate) const fn is_whole(self) -> bool {
         matches!(self.0, [Some(_), Some(_)])
     }
 
-    /// Removes this log where it still has its names. SQLite would copy it into whatever file has
-    /// been put in the place of the one that it belongs to.
+    /// Removes this log if its files still have their names. SQLite would copy it into the file
+    /// that has replaced its own.
     pub(crate) fn remove(self, path: &Path) {
         // Prevents another process from removing the log that the next one creates.
         let _lock = lock_folder(path);
         self.remove_unlocked(path);
     }
 
-    /// As [`remove`](Self::remove), for a caller that has locked the folder.
+    /// Removes this log like [`remove`](Self::remove), for a caller that has locked the folder.
     pub(crate) fn remove_unlocked(self, path: &Path) {
         for (suffix, id) in LOG.into_iter().zip(self.0) {
             let name = sibling(path, suffix);
             if id.is_some() && file_id(&name) == id {
-                // The next try finds what can't be removed now.
+                // If this fails, the next attempt removes it.
                 let _ = std::fs::remove_file(name);
             }
         }
@@ -77,8 +77,7 @@ pub(crate) fn lock_folder(path: &Path) -> Option<File> {
     Some(folder)
 }
 
-/// Returns whether this process has the file open, as far as the system reports it; if it does not,
-/// the file might be open.
+/// Returns whether this process has the file open; also `true` if the system does not report it.
 pub(crate) fn is_open_here(path: &Path) -> bool {
     #[cfg(unix)]
     {

@@ -1,10 +1,10 @@
-//! Detects that an open file no longer holds what was written to it. Other programs may truncate or
-//! overwrite it, and disks fail; nothing may be acknowledged into such a file.
+//! Detects damage of an open file: other programs may truncate or overwrite it, and disks fail. No
+//! record may be acknowledged that is written to such a file.
 //!
-//! SQLite detects such damage only when it reads a damaged page, and a writer has most pages in
-//! memory. So whenever the file has changed, which copying the log does too, connections with empty
-//! caches read the beginning of the file and the ends of its tables (0.3 ms). Other damage is found
-//! by a reader some day, and the whole file is then checked.
+//! SQLite detects damage only when it reads a damaged page, and a writer has most pages in memory.
+//! So whenever the file has changed, which copying the log does too, connections with empty caches
+//! read the beginning of the file and the ends of its tables (0.3 ms). If a reader finds other
+//! damage, the whole file is checked.
 //!
 //! The file is always read through SQLite: closing any other handle would release the locks of this
 //! process's connections.
@@ -58,13 +58,12 @@ enum Fault {
 #[derive(Debug)]
 pub(super) struct Integrity {
     path: PathBuf,
-    /// The file's length, its pages and its modification time at the last check.
+    /// The file's length, pages, log length and modification time at the last check.
     length: u64,
     pages: i64,
-    /// The log's length then.
     log_length: u64,
     changed_at: Option<SystemTime>,
-    /// Whether the file itself begins as a store does. It does not while all of a new one is in the
+    /// Whether the file itself had a store's header. A new file has none while all of it is in the
     /// log.
     has_header: bool,
     fault: Option<Fault>,
@@ -163,8 +162,8 @@ impl Integrity {
         *self = Self::new(&self.path);
     }
 
-    /// As [`is_overwritten`](Self::is_overwritten), by two checks: a positive result stops all
-    /// writing, so a change by another process at the moment of the first check must not decide.
+    /// Returns whether two checks find the file [overwritten](Self::is_overwritten). A positive
+    /// result stops all writing, so a concurrent change by another process must not cause it.
     fn is_surely_overwritten(&mut self) -> bool {
         self.is_overwritten() && {
             std::thread::sleep(SECOND_LOOK);
@@ -187,26 +186,26 @@ impl Integrity {
     }
 }
 
-/// Whether the log is shorter than what its index says is in it. Programs that copy it into the
-/// file make it shorter too, and then its index says so.
+/// Whether the log is shorter than its index says. Programs that copy it into the file make it
+/// shorter too, but they update the index.
 fn is_log_cut(db: &Connection, path: &Path) -> rusqlite::Result<bool> {
     let page_size: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let frame = FRAME_HEAD + u64::try_from(page_size).unwrap_or(0);
     let is_short = || -> rusqlite::Result<bool> {
-        // No checkpoint: this one only counts the frames.
+        // `NOOP` checkpoints nothing, and only counts the frames.
         let frames: i64 = db.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
         let bytes = fs::metadata(sibling(path, "-wal")).map_or(0, |file| file.len());
         let frames = u64::try_from(frames).unwrap_or(0);
         Ok(frames > 0 && bytes < LOG_HEAD + frames * frame)
     };
-    // By two looks: another process may have made it shorter between the two numbers.
+    // Checked twice: another process may have made it shorter between reading the two numbers.
     Ok(is_short()? && {
         std::thread::sleep(SECOND_LOOK);
         is_short()?
     })
 }
 
-/// What the first page of the file says, whatever the log has in its place.
+/// Reads the application id from the first page in the file itself, without the log.
 fn application_id(path: &Path) -> rusqlite::Result<i32> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-/// Approximate maximum size of the log. Less if the limit or the free space is small; [`LogLimits`]
-/// derives the rest from it. At 1.5 times the size nothing is written. One transaction adds at most
-/// about 8 MiB, so the log stays under 64 MiB.
+/// Approximate maximum size of the log, from which [`LogLimits`] derives its sizes; less if the
+/// file's limit or the free space is small. At 1.5 times this size writing stops. One transaction
+/// adds at most about 8 MiB, so the log stays under 64 MiB.
 const LOG_BYTES: u64 = 32 * 1024 * 1024;
 /// Minimum size of a log before it is copied: with less, each batch would wait for the disk.
 pub(super) const LEAST_LOG_BYTES: u64 = 512 * 1024;
 
-/// How large the write-ahead log may grow, by the file's limit and the free space: a log that fills
-/// a disk can't be copied into a file that has to grow for it.
+/// How large the write-ahead log may grow, given the file's limit and the free space: a log that
+/// fills the disk can't be copied into the file, which would have to grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogLimits {
     /// The base of the other limits.
@@ -24,24 +24,24 @@ impl LogLimits {
         }
     }
 
-    /// Returns the size from which on the helper thread copies it. More than what SQLite keeps of a
-    /// log that is written from its start again, so that an idle file has none to copy.
+    /// Returns the size from which the helper thread copies the log. It is larger than
+    /// [`kept`](Self::kept), so that there is nothing to copy in an idle file.
     pub(super) const fn help(self) -> u64 {
         self.size / 4 * 3
     }
 
-    /// Returns the size from which on the writer copies it, because the helper has not finished
-    /// between two transactions.
+    /// Returns the size from which the writer copies the log itself, because the helper has not
+    /// finished between two transactions.
     pub(super) const fn copy(self) -> u64 {
         self.size / 4 * 5
     }
 
-    /// Returns the size beyond which nothing is written until a reader releases it.
+    /// Returns the size from which nothing is written until readers release the log.
     pub(super) const fn stop(self) -> u64 {
         self.size / 4 * 6
     }
 
-    /// Returns how much SQLite keeps of a log that is written from its start again.
+    /// Returns the size to which SQLite truncates a log that it overwrites from its start.
     pub(super) const fn kept(self) -> u64 {
         self.size / 2
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_follows_the_cap_and_the_room_on_the_disk() {
+    fn the_size_of_the_log_depends_on_the_files_limit_and_the_free_space() {
         const MIB: u64 = 1024 * 1024;
         assert_eq!(LogLimits::new(1024 * MIB, u64::MAX).size, 32 * MIB);
         assert_eq!(LogLimits::new(16 * MIB, u64::MAX).size, 4 * MIB);

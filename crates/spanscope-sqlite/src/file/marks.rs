@@ -1,5 +1,5 @@
-//! When marks are written: everything stored before a mark started before the mark's time, so
-//! "since" needs no index on the start of spans.
+//! Decides when marks are written. Every record that was stored before a mark started before the
+//! mark's time, so a query "since" a time needs no index on the start of spans.
 
 use rusqlite::Connection;
 use spanscope_model::Timestamp;

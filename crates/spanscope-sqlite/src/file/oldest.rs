@@ -1,8 +1,8 @@
 //! Deletes the oldest records of one tenant or of all, when the file has reached its size limit.
 //!
-//! A record with a future date is as old as its row: it must not outlive correctly dated ones. A
-//! trace has the time when its row was created; events and measurements with future dates get a
-//! time to live, see [`date_rows`].
+//! A record with a future date counts by its time of storing, so that it does not outlive correctly
+//! dated ones. A trace's row has its time of creation; events and measurements with future dates
+//! get a time to live, see [`date_rows`].
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use super::series;
 
 /// Traces per step.
 const TRACES: usize = 200;
-/// Maximum number of events and measurements per search if no trace is left: finding a tenant's
-/// among those of others reads all of them.
+/// Maximum number of events and measurements per search if no trace is left. It is large, because
+/// finding one tenant's records reads those of all tenants.
 const LOOSE: usize = 20_000;
-/// Records dated further ahead than this count by their time of storing. Clocks of machines differ
-/// by less.
+/// Records dated further ahead than this count by their time of storing. The clocks of correctly
+/// set machines differ by less.
 const AHEAD: Duration = Duration::from_secs(3600);
 
 /// The size of a row of the tables that [`trim`] shortens, with its part of the indexes.
@@ -29,9 +29,10 @@ const BATCH_BYTES: u64 = 80;
 const CONTINUED_BYTES: u64 = 130;
 const MARK_BYTES: u64 = 30;
 
-/// Deletes the oldest traces, and the loose events and measurements up to their start, at any age.
-/// If no trace is left, deletes the oldest loose events and measurements until the file takes
-/// `target` bytes. With a tenant, only that one's. The next call continues after the deadline.
+/// Deletes the oldest traces, and the events and measurements outside traces up to their start. If
+/// no trace is left, deletes the oldest events and measurements until the file has `target` bytes.
+/// With a tenant, only that tenant's records are deleted. It stops at the deadline; the next call
+/// continues.
 pub(super) fn delete(
     db: &Connection,
     tenant: Option<i64>,
@@ -40,7 +41,7 @@ pub(super) fn delete(
     deadline: Deadline,
 ) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now().as_nanos();
-    // A number that no tenant has stands for all.
+    // -1, the id of no tenant, stands for all tenants.
     let whose = tenant.unwrap_or(-1);
     let mut oldest: Vec<(i64, i64)> = db
         .prepare(match tenant {
@@ -64,10 +65,10 @@ pub(super) fn delete(
     oldest.truncate(TRACES);
     let until = oldest.last().map(|(time, _)| *time);
     let oldest: Vec<i64> = oldest.into_iter().map(|(_, id)| id).collect();
-    // No event outlives the limit: the end of all times counts as now.
+    // Events of the traces are deleted whatever their time to live, so the latest time is passed.
     let mut deleted = delete_traces(db, &oldest, Timestamp::from_nanos(i64::MAX), deadline)?;
     if deleted.traces < oldest.len() as u64 {
-        return Ok(deleted); // loose records of the same age are deleted after these
+        return Ok(deleted); // the next call deletes the loose records of the same age
     }
     let loose = Loose {
         tenant,
@@ -120,7 +121,7 @@ struct Loose {
 }
 
 impl Loose {
-    /// Returns the condition that a row belongs to them, by parameter 1.
+    /// Returns the condition that a row belongs to the tenant in parameter 1.
     const fn is_theirs(self) -> &'static str {
         match self.tenant {
             Some(_) => "COALESCE((SELECT tenant FROM _process WHERE id = process), 0) = ?1",
@@ -199,8 +200,8 @@ pub(super) fn trim(db: &Connection, bytes: u64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Corrects the creation times of rows that a clock far in the future has dated, and gives events
-/// and measurements with future dates a time to live: they were stored by now.
+/// Corrects creation times that a wrong clock set far in the future, and gives events and
+/// measurements with future dates a time to live from now on.
 pub(super) fn date_rows(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<()> {
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
     let now = now.as_nanos();

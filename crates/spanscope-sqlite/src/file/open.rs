@@ -1,4 +1,4 @@
-//! Opening the file: writers may create it, readers never change anything.
+//! Opens the file: writers may create it, readers never change anything.
 //!
 //! Whether a file is a store is always checked through a read-only SQLite connection. Reading the
 //! header with `std::fs` would be simpler, but closing that second handle would release the locks
@@ -23,11 +23,11 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// A Spanscope store, of a version that this crate knows.
-    Ours,
-    /// Without tables.
+    Spanscope,
+    /// A file without tables.
     Empty,
-    /// The tables of Llama Stack's SQLite trace store.
-    Described,
+    /// Llama Stack's SQLite trace store.
+    LlamaStack,
 }
 
 /// Opens the store for writing, and creates it if it is missing.
@@ -49,8 +49,8 @@ pub(crate) fn open_write(path: &Path) -> Result<Connection, StoreError> {
         .map_err(|error| sql_error(path, error))
 }
 
-/// Refuses paths that SQLite interprets differently: a database of one connection, in which no
-/// reader would find what the writer stored, or a URI.
+/// Refuses paths that SQLite does not take for a file: a database in memory, which only one
+/// connection can read, or a URI.
 pub(crate) fn check_names_a_file(path: &Path) -> Result<(), StoreError> {
     let text = path.to_string_lossy();
     let is_uri = text.starts_with("file:");
@@ -95,21 +95,20 @@ pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
     open_reader(path).map(|reader| reader.db)
 }
 
-/// Opens a store like [`open_read`], and returns whether the connection sees later writes of other
-/// programs.
+/// Opens a store like [`open_read`], and also returns whether the connection is frozen.
 pub(crate) fn open_reader(path: &Path) -> Result<Reader, StoreError> {
     let reader = open_checked(path)?;
     match identify(&reader.db, path)? {
-        Identity::Ours => {}
+        Identity::Spanscope => {}
         Identity::Empty => {
             return Err(StoreError::not_found(format!(
                 "{} is empty: no program has stored a span in it yet",
                 path.display()
             )));
         }
-        Identity::Described => return Err(described(path)),
+        Identity::LlamaStack => return Err(llama_stack_error(path)),
     }
-    // No mmap: truncation by another program would end this process by a signal.
+    // Without mmap: if another program truncated the file, a signal would end this process.
     (reader.db)
         .pragma_update(None, "query_only", true)
         .map_err(|error| sql_error(path, error))?;
@@ -140,7 +139,7 @@ fn open_checked(path: &Path) -> Result<Reader, StoreError> {
 
 /// Returns what kind of file it is, or why it can't be used.
 pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreError> {
-    // Before SQLite reads it, because another process may be creating the file.
+    // Read before SQLite reads the file, because another process may be creating it.
     let has_bytes = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
     // One snapshot for all queries: another process may finish creating the file between two of
     // them.
@@ -165,16 +164,16 @@ pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreEr
                 ),
             ));
         }
-        return Ok(Identity::Ours);
+        return Ok(Identity::Spanscope);
     }
-    let (tables, described): (i64, i64) = db
+    let (tables, llama_stack_tables): (i64, i64) = db
         .query_row(
             "SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name IN ('traces', 'spans')) FROM sqlite_schema",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(|error| sql_error(path, error))?;
-    match (tables, described) {
+    match (tables, llama_stack_tables) {
         // SQLite treats a file of a few bytes as one that it may overwrite.
         (0, _) if has_bytes && number("page_count")? == 0 => Err(StoreError::new(
             StoreErrorKind::Unusable,
@@ -184,7 +183,7 @@ pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreEr
             ),
         )),
         (0, _) => Ok(Identity::Empty),
-        (_, 2) => Ok(Identity::Described),
+        (_, 2) => Ok(Identity::LlamaStack),
         _ => Err(StoreError::new(
             StoreErrorKind::Unusable,
             format!(
@@ -198,13 +197,13 @@ pub(crate) fn identify(db: &Connection, path: &Path) -> Result<Identity, StoreEr
 fn check_before_writing(path: &Path) -> Result<(), StoreError> {
     let db = open_any(path)?;
     match identify(&db, path)? {
-        Identity::Ours | Identity::Empty => Ok(()),
-        Identity::Described => Err(described(path)),
+        Identity::Spanscope | Identity::Empty => Ok(()),
+        Identity::LlamaStack => Err(llama_stack_error(path)),
     }
 }
 
-/// The schema is created before the file is switched to WAL, so that its identity is in the file
-/// itself from the first moment and not in a log.
+/// Creates or upgrades the schema, before it switches the file to WAL, so that the file's identity
+/// is in the file itself from the start and not in a log.
 fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     // A batch with spans, events and measurements uses more than the 16 that are cached by default.
@@ -214,8 +213,7 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     schema::bring_forward(&transaction)?;
     transaction.commit()?;
     switch_to_wal(&db)?;
-    // Without it SQLite looks at bound values when it plans a query, and plans again when they
-    // change: 4 % of a writer's time.
+    // Without it, SQLite plans a query again when its bound values change: 4 % of a writer's time.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.execute_batch(
         "PRAGMA synchronous = NORMAL;
@@ -227,7 +225,7 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// SQLite does not wait for other connections when the journal mode changes, so this does.
+/// Switches to WAL. SQLite itself does not wait for other connections then, so this does.
 fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
     let until = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -247,7 +245,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Creates an empty file that only its owner can read: it will hold what people wrote to a model.
+/// Creates an empty file that only its owner can read: a store has people's prompts.
 pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -259,7 +257,7 @@ pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-fn described(path: &Path) -> StoreError {
+fn llama_stack_error(path: &Path) -> StoreError {
     StoreError::new(
         StoreErrorKind::Unusable,
         format!(

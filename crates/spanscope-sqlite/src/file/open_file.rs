@@ -1,4 +1,4 @@
-//! The open file of its one writer: the connection, the bounds, the marks, and the reported error.
+//! The writer's open file: the connection, the bounds, the marks, and the reported error.
 //!
 //! A writer calls [`prepare`](OpenFile::prepare) before a transaction and
 //! [`confirm`](OpenFile::confirm) after it: a file that is deleted or replaced meanwhile must never
@@ -35,7 +35,7 @@ pub(crate) struct OpenFile {
     /// Whether the disk is full.
     is_full: bool,
     /// Whether the file is closed for the duration of a fork.
-    is_let_go: bool,
+    is_closed_for_fork: bool,
 }
 
 impl OpenFile {
@@ -46,7 +46,7 @@ impl OpenFile {
         Ok(Self {
             bounds: {
                 let mut bounds = Bounds::new(path);
-                bounds.watch_clock(); // what the clock says from now on is compared with this
+                bounds.watch_clock(); // later times are compared with this one
                 bounds
             },
             db,
@@ -55,7 +55,7 @@ impl OpenFile {
             generation: 0,
             write_error: None,
             is_full: false,
-            is_let_go: false,
+            is_closed_for_fork: false,
         })
     }
 
@@ -81,7 +81,7 @@ impl OpenFile {
         result.map_err(|write_error| self.failure_of(write_error))
     }
 
-    /// As [`prepare`](Self::prepare), with the failure as a caller of the store sees it.
+    /// Does the same as [`prepare`](Self::prepare), with the error for a caller of the store.
     pub(crate) fn prepared(&mut self) -> Result<(), StoreError> {
         let result = self.prepare();
         result.map_err(|failure| failure.into_store_error(self.path()))
@@ -95,12 +95,12 @@ impl OpenFile {
         }
     }
 
-    /// As [`prepare`](Self::prepare), with the cause for the writer.
+    /// Does the same as [`prepare`](Self::prepare), with the error for the writer.
     pub(crate) fn ready(&mut self) -> Result<(), WriteError> {
         if self.bounds.is_gone() {
             self.reopen()?;
         }
-        self.come_back()?;
+        self.reopen_after_fork()?;
         if self.bounds.has_lost_log() {
             self.relocate()?;
         }
@@ -112,8 +112,8 @@ impl OpenFile {
         self.bounds.make_wal_room(&self.db)
     }
 
-    /// Returns whether readers hold the log, and callers should wait for them: work that cannot be
-    /// retried is not tried now.
+    /// Returns whether readers hold the log and callers should wait for them. Work that can't be
+    /// retried is not started then.
     pub(crate) fn waits_for_readers(&mut self) -> bool {
         self.ready()
             .is_err_and(|write_error| self.bounds.may_pass(&write_error))
@@ -128,7 +128,7 @@ impl OpenFile {
     /// another file are written again.
     pub(crate) fn confirm(&mut self) -> Result<(), WriteError> {
         if self.bounds.has_lost_log() {
-            // What was committed goes along.
+            // The committed records are copied too.
             return self.relocate();
         }
         match self.bounds.is_gone() {
@@ -149,28 +149,28 @@ impl OpenFile {
     /// Closes the file before a fork. A child inherits SQLite's memory of its open files, but none
     /// of their locks: it would write concurrently with its parent, or wait for itself. The next
     /// use reopens the file.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn close_for_fork(&mut self) {
         self.bounds.end_helper();
         let Ok(nothing) = Connection::open_in_memory() else {
             return;
         };
         let db = std::mem::replace(&mut self.db, nothing);
-        self.is_let_go = true;
+        self.is_closed_for_fork = true;
         // Copying the log into the file would delay the fork.
         let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         drop(db);
     }
 
-    fn come_back(&mut self) -> Result<(), WriteError> {
-        if self.is_let_go {
+    fn reopen_after_fork(&mut self) -> Result<(), WriteError> {
+        if self.is_closed_for_fork {
             self.db = open::open_write(self.bounds.path())?;
             self.bounds.opened();
-            self.is_let_go = false;
+            self.is_closed_for_fork = false;
         }
         Ok(())
     }
 
-    /// Goes on in a copy of the file, because another program has removed its log.
+    /// Continues in a copy of the file, because another program has removed its log.
     fn relocate(&mut self) -> Result<(), WriteError> {
         if !self.bounds.relocate(&self.db)? {
             return Err(WriteError::Replaced);
@@ -186,9 +186,9 @@ impl OpenFile {
     }
 
     fn open_again(&mut self) -> Result<(), WriteError> {
-        self.is_let_go = false;
-        // Before the new file is opened, which would begin by copying the old one's log into it.
-        // SQLite neither copies nor removes a log whose file is gone.
+        self.is_closed_for_fork = false;
+        // The old log is removed first: opening the new file would copy the log into it. SQLite
+        // neither copies nor removes a log whose file is gone.
         self.db = Connection::open_in_memory()?;
         self.bounds.remove_log();
         let db = open::open_write(self.bounds.path())?;
@@ -203,7 +203,7 @@ impl OpenFile {
     /// Notes the result of writing records.
     pub(crate) fn note_write<T>(&mut self, result: Result<T, &WriteError>) {
         if matches!(result, Err(WriteError::Replaced)) {
-            return; // which is reported when the new one is opened
+            return; // reported when the new file is opened
         }
         if matches!(&result, Err(write_error) if self.bounds.is_brief(write_error)) {
             return;
@@ -227,7 +227,7 @@ impl OpenFile {
             result,
             Err(WriteError::Replaced | WriteError::WalHeld { .. } | WriteError::WalBusy)
         ) {
-            return; // what can't be written is reported by who writes it
+            return; // `note_write` reports these
         }
         self.reports.note(self.bounds.path(), Task::Keep, result);
     }
@@ -241,11 +241,11 @@ impl OpenFile {
     /// Does periodic work. A file that could not be written is tried, so that its recovery is
     /// noticed without new records.
     pub(crate) fn upkeep(&mut self) {
-        let is_elsewhere = self.bounds.is_gone() || (!self.is_let_go && self.bounds.has_lost_log());
+        let is_elsewhere = self.bounds.is_gone() || (!self.is_closed_for_fork && self.bounds.has_lost_log());
         let result = match self.write_error.is_some() || is_elsewhere {
             true => self.probe(),
             false => self
-                .come_back()
+                .reopen_after_fork()
                 .and_then(|()| self.bounds.check_content(&self.db)),
         };
         if result.is_err() || self.write_error.is_some() {
@@ -254,7 +254,7 @@ impl OpenFile {
         if let Some(jump) = self.bounds.watch_clock() {
             self.reports.note_clock(self.bounds.path(), jump);
         }
-        // A full file has room again once some of its records are too old.
+        // A full file has room again once old records are deleted.
         if matches!(result, Ok(()) | Err(WriteError::OverCap { .. })) {
             let result = self.bounds.upkeep(&self.db);
             self.note_keep(result.as_ref().map(drop));
@@ -272,18 +272,20 @@ impl OpenFile {
         self.confirm()
     }
 
-    /// Copies the log into the file and truncates it. What a reader holds is copied later.
+    /// Copies the log into the file and truncates it, except for the part that a reader holds.
     pub(crate) fn shrink_log(&mut self) -> Result<(), Failure> {
         self.bounds
             .close(&self.db)
             .map_err(|write_error| self.failure_of(write_error))
     }
 
-    /// Leaves the file complete: the log is copied into it. Nothing may be written afterwards.
+    /// Copies the log into the file and closes it. Nothing may be written afterwards.
     pub(crate) fn close(&mut self) {
-        let result = self.come_back().and_then(|()| self.bounds.close(&self.db));
+        let result = self
+            .reopen_after_fork()
+            .and_then(|()| self.bounds.close(&self.db));
         self.note_keep(result.as_ref().map(drop));
-        // This closes the connection, before the file is reported as free.
+        // Closes the connection before the file is reported as closed.
         if let Ok(nothing) = Connection::open_in_memory() {
             self.db = nothing;
         }

@@ -1,5 +1,4 @@
-//! Rows of processes, senders, resources and tenants: who stored something, whose it is, and the
-//! account of it.
+//! Rows of processes, senders, resources and tenants, and the accounts of processes.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_core::queue::LayerStats;
@@ -13,7 +12,7 @@ pub(crate) const MAX_SOURCE: usize = 16 * 1024;
 /// A process that was seen within this time counts as running.
 const SEEN_WITHIN_NANOS: i64 = 15_000_000_000;
 
-/// Returns the earliest time at which a living process may have been seen last.
+/// Returns the time since which a running process must have been seen.
 pub(crate) fn alive_since() -> i64 {
     Timestamp::now().as_nanos().saturating_sub(SEEN_WITHIN_NANOS)
 }
@@ -76,8 +75,8 @@ pub(crate) fn add_copied(
     Ok(db.last_insert_rowid())
 }
 
-/// Replaces the account of a program by its layer's counts. Returns whether the program has its
-/// row: that of one that slept for days may have been deleted.
+/// Replaces the account of a program with its layer's counts. Returns `false` if the program's row
+/// was deleted, which happens to a program that slept for days.
 pub(crate) fn write_account(
     db: &Connection,
     process: i64,

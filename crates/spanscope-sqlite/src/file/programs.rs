@@ -1,10 +1,10 @@
-//! Forgets programs that wrote the file, once they are over and nothing that is stored is theirs.
+//! Deletes the rows of programs that wrote the file, once they have ended and none of their records
+//! is stored.
 //!
-//! Each opening of a file leaves a row, and a program that is started each minute leaves half a
-//! million a year. Whether a record is theirs has no index, which would cost each record 10 bytes:
-//! so the tables are read, some milliseconds a second, and only while there is a row that may go.
-//! What such a program has counted stays in the account, as that of a row that stands for all of
-//! them.
+//! Each opening of a file leaves a row, so a program that is started each minute leaves half a
+//! million a year. There is no index of records by program, which would cost each record 10 bytes.
+//! So the tables are read, for a few milliseconds a second, and only while there is a row that may
+//! be deleted. The account of a deleted program is added to one row for all of them.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -22,11 +22,11 @@ const ROWS: i64 = 1_000;
 const MAX_PROGRAMS: i64 = 1_000;
 /// The pause between two searches.
 const EVERY: Duration = Duration::from_secs(3600);
-/// A program without an end that was not seen for this long was killed. An idle one reports once an
-/// hour that it is alive.
+/// A program that has not ended and was not seen for this long was killed: an idle program reports
+/// once an hour that it is alive.
 const SILENCE: Duration = Duration::from_secs(24 * 3600);
-/// The process id of the row that represents killed programs: their records in flight are lost, and
-/// the account counts them for rows that have a process id and no end.
+/// The process id of the row that represents killed programs. Their records in flight are lost,
+/// which the account counts for rows with a process id and without an end.
 const KILLED: i64 = -1;
 
 const TABLES: [&str; 3] = ["_span", "_event", "_point"];
@@ -34,39 +34,43 @@ const TABLES: [&str; 3] = ["_span", "_event", "_point"];
 /// A search for programs whose rows can be deleted.
 #[derive(Debug, Default)]
 pub(super) struct ProgramSweep {
-    /// Programs without records so far.
-    unmet: HashSet<i64>,
-    /// The table that is read, and the last row that was read.
-    place: Option<(usize, i64)>,
+    /// Old programs, of which no record was found yet.
+    candidates: HashSet<i64>,
+    /// The current table, and the last row that was read.
+    position: Option<(usize, i64)>,
     next: Option<Instant>,
 }
 
 impl ProgramSweep {
-    /// Continues the search, or begins one if it is due.
+    /// Continues the search, or starts one if it is due.
     pub(super) fn step(&mut self, db: &Connection, retention: Duration) -> rusqlite::Result<()> {
         let began = Instant::now();
         if self.next.is_some_and(|next| began < next) {
             return Ok(());
         }
-        let (mut table, mut last) = match self.place.take() {
-            Some(place) => place,
+        let (mut table, mut last) = match self.position.take() {
+            Some(position) => position,
             None => {
-                self.unmet = old_programs(db, Timestamp::now(), retention)?;
+                self.candidates = old_programs(db, Timestamp::now(), retention)?;
                 (0, i64::MIN)
             }
         };
-        while !self.unmet.is_empty() && table < TABLES.len() {
+        while !self.candidates.is_empty() && table < TABLES.len() {
             match self.read(db, TABLES[table], last)? {
                 Some(row) => last = row,
                 None => (table, last) = (table + 1, i64::MIN),
             }
             if began.elapsed() >= STEP && table < TABLES.len() {
-                self.place = Some((table, last));
+                self.position = Some((table, last));
                 return Ok(());
             }
         }
         self.next = began.checked_add(EVERY);
-        forget(db, &std::mem::take(&mut self.unmet), Timestamp::now().as_nanos())
+        forget(
+            db,
+            &std::mem::take(&mut self.candidates),
+            Timestamp::now().as_nanos(),
+        )
     }
 
     /// Reads some rows; returns the last one, and `None` at the end of the table.
@@ -79,14 +83,14 @@ impl ProgramSweep {
         while let Some(row) = rows.next()? {
             last = Some(row.get(0)?);
             let program: i64 = row.get(1)?;
-            self.unmet.remove(&program);
+            self.candidates.remove(&program);
         }
         Ok(last)
     }
 }
 
-/// Returns programs that ended, or were seen last, before the retention. Never the newest row: its
-/// id would be reused for the next program.
+/// Returns programs that ended, or were last seen, before the retention time. The newest row is
+/// kept, because its id would be reused for the next program.
 fn old_programs(db: &Connection, now: Timestamp, retention: Duration) -> rusqlite::Result<HashSet<i64>> {
     let over = now.before(retention).as_nanos();
     let silent = now.before(retention.max(SILENCE)).as_nanos();

@@ -1,9 +1,9 @@
 //! Copies an open file to a new one of the same name, because another program has removed its log.
 //!
-//! The connections that had the log open still read and write it, and no other program finds it
-//! any more: what is in it would be lost with the last of them, and two programs would write the
-//! file with a log each. A removed file can't get its name back. In a new file every connection
-//! begins again: all of them find another file in the place of theirs, as after a restore.
+//! Connections that had the log open still read and write it, but no other program can find it: its
+//! records would be lost with the last of these connections, and programs with different logs would
+//! write one file. A removed file can't get its name back. With a new file, every connection
+//! notices that its file was replaced and opens the new one, as after a restore.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +18,11 @@ use super::write_error::WriteError;
 /// Pages that are copied in one step: 32 MiB.
 const STEP: i32 = 4096;
 
-/// Copies what the connection sees into a new file and gives it the name of the old one, which is
-/// `id`. Returns `false` where another file has that name already.
+/// Copies the connection's data into a new file and gives it the name of the old one, which is
+/// `id`. Returns `false` if another file already has that name.
 ///
-/// What other programs commit meanwhile is not copied: they find another file before they
-/// acknowledge it, and write it again.
+/// Records that other programs commit meanwhile are not copied: these programs notice the new file
+/// before they acknowledge the records, and write them again.
 pub(super) fn run(db: &Connection, path: &Path, id: Option<FileId>) -> Result<bool, WriteError> {
     let _folder = lock_folder(path);
     if file_id(path) != id {
@@ -37,7 +37,7 @@ pub(super) fn run(db: &Connection, path: &Path, id: Option<FileId>) -> Result<bo
         let _ = fs::remove_file(&copy);
     }
     placed?;
-    // Programs that opened the file in between have begun another log.
+    // Programs that opened the old file in between have created another log.
     LogId::of(path).remove_unlocked(path);
     Ok(true)
 }

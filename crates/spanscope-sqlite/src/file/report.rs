@@ -1,5 +1,5 @@
-//! The errors that a writer reports on stderr: a line for each cause when it begins, then at most
-//! one per minute while it lasts, and one when it is over.
+//! Reports a writer's errors on stderr: one line when a cause begins, at most one per minute while
+//! it lasts, and one when it is over.
 //!
 //! Errors that come and go many times a second are normal (a disk that fails intermittently, a
 //! reader that holds the log repeatedly), so a cause that was reported within the last minute is
@@ -56,12 +56,12 @@ impl Episode {
     }
 }
 
-/// Reports the errors of a file. No other code does.
+/// Reports the errors of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     write: Episode,
     keep: Episode,
-    /// When it was reported last that the file is another one, by the cause.
+    /// The time of the last report that the file is another one, by the cause.
     other_file: HashMap<&'static str, Instant>,
 }
 
@@ -108,7 +108,7 @@ impl Reports {
         ));
     }
 
-    /// Reports that the file is another one than before.
+    /// Reports that the file was replaced or deleted.
     pub(crate) fn note_replaced(&mut self, path: &Path, is_there: bool) {
         self.note_other_file(
             path,

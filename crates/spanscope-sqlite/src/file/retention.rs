@@ -13,21 +13,21 @@ use spanscope_model::Timestamp;
 use super::processes::add_bytes;
 use super::{programs, schema, series};
 
-/// A transaction takes no further trace after this time.
+/// A transaction starts no further trace after this time.
 const TRANSACTION: Duration = Duration::from_millis(25);
 /// Rows deleted by one statement.
 pub(super) const CHUNK: usize = 1000;
-/// An event's size, as [`RowWriter`](super::rows::RowWriter) counts it.
+/// The size of an event, counted like in [`RowWriter`](super::rows::RowWriter).
 const EVENT_SIZE: &str = "50 + octet_length(message) + COALESCE(octet_length(attributes), 2) \
                           + COALESCE(octet_length(name), 0) + COALESCE(octet_length(category), 0)";
-/// Freed pages between two checks whether there are more.
+/// The number of pages that are freed between two checks whether there are more.
 const PAGES: u64 = 256;
 
-/// How long a stored batch is recognized.
+/// How long the id of a stored batch is kept, to recognize the batch if it is sent again.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
-/// When a deletion stops, though more could be deleted, so that other work gets a turn; `None`:
-/// never. One transaction is always done.
+/// The time when a deletion stops early, so that other work gets a turn; `None`: never. At least
+/// one transaction is always done.
 pub(crate) type Deadline = Option<Instant>;
 
 pub(super) fn is_over(deadline: Deadline) -> bool {
@@ -40,11 +40,11 @@ pub(super) fn is_over(deadline: Deadline) -> bool {
 pub struct CleanupReport {
     /// Whole traces.
     pub traces: u64,
-    /// Spans of them.
+    /// Spans of these traces.
     pub spans: u64,
     /// Events, of these traces and outside traces.
     pub events: u64,
-    /// Measurements; they are deleted by their age.
+    /// Measurements, which are deleted by their age.
     pub points: u64,
 }
 
@@ -57,11 +57,11 @@ impl std::ops::AddAssign for CleanupReport {
     }
 }
 
-/// Deletes up to `max_traces` traces that ended before the cutoff, and the loose events and the
-/// measurements before it.
+/// Deletes up to `max_traces` traces that ended before the cutoff, and the events outside traces
+/// and the measurements before it.
 ///
-/// Events and measurements with their own time to live stay exactly until it expires, even if their
-/// trace is deleted.
+/// Events and measurements with their own time to live stay until it expires, even if their trace
+/// is deleted.
 pub(crate) fn delete_older_than(
     db: &Connection,
     cutoff: Timestamp,
@@ -228,7 +228,7 @@ pub(crate) fn forget(db: &Connection, now: Timestamp, retention: Duration) -> ru
     })
 }
 
-/// Bytes of the file that hold something.
+/// Returns the size of the file without its free pages, in bytes.
 pub(crate) fn used_bytes(db: &Connection) -> rusqlite::Result<u64> {
     let number = |pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
@@ -247,7 +247,7 @@ pub(crate) fn give_back(db: &Connection, pages: u64) -> rusqlite::Result<u64> {
         let step = PAGES.min(pages - given);
         let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
         let mut rows = statement.query([])?;
-        // Each row is a freed page: SQLite stops where the reading stops.
+        // Each row is a freed page: SQLite frees pages only while rows are read.
         while rows.next()?.is_some() {}
         let after = free()?;
         if after >= before {
@@ -319,9 +319,9 @@ impl<'db> TraceRows<'db> {
                 "DELETE FROM _event WHERE id IN (SELECT id FROM _event WHERE trace = ?1 \
                  AND (expires IS NULL OR expires <= ?3) LIMIT ?2)",
             )?,
-            // Outside of its trace, an event belongs to its writer. If that is another tenant than
-            // the trace's, it is deleted with the trace, so that no tenant reads another one's
-            // event.
+            // Without its trace, an event belongs to the tenant of its process. If that is not the
+            // trace's tenant, the event is deleted with the trace, so that no tenant reads another
+            // tenant's event.
             foreign: db.prepare(
                 "DELETE FROM _event WHERE trace = ?1 AND COALESCE((SELECT tenant FROM _process WHERE id = process), 0) \
                  <> (SELECT tenant FROM _trace WHERE id = ?1)",
@@ -335,7 +335,7 @@ impl<'db> TraceRows<'db> {
         })
     }
 
-    /// Deletes a chunk of each kind; true when the whole trace is gone.
+    /// Deletes a chunk of each kind; returns whether the whole trace is deleted.
     fn delete(&mut self, trace: i64, now: Timestamp, deleted: &mut CleanupReport) -> rusqlite::Result<bool> {
         let chunk = sql_count(CHUNK);
         self.attributes.execute((trace, chunk))?;
@@ -374,7 +374,7 @@ pub(super) fn delete_events(
     Ok(deleted)
 }
 
-/// How many rows of a process and a size there are, and the sizes of each process added up.
+/// Reads rows of a process and a size. Returns their number, and the sum of the sizes by process.
 fn by_process(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<(usize, BTreeMap<i64, i64>)> {
     let (mut count, mut sums) = (0, BTreeMap::new());
     while let Some(row) = rows.next()? {
@@ -409,8 +409,8 @@ pub(super) fn chunks(
     }
 }
 
-/// Takes the write lock first: a statement that begins as a reader is refused at once while another
-/// process writes.
+/// Does work in a transaction that takes the write lock first: one that begins as a reader would
+/// fail at once while another process writes.
 pub(super) fn immediately<T>(
     db: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,

@@ -15,17 +15,17 @@ use super::processes::add_bytes;
 use super::runs::{Found, Runs};
 use super::traces::{self, Owner, TraceChange};
 
-/// A span id as the `span_id` column has it.
+/// Converts a span id to the `span_id` column.
 pub(crate) fn span_key(span_id: SpanId) -> i64 {
     i64::from_be_bytes(span_id.to_bytes())
 }
 
-/// A status as the `status` column has it.
+/// Converts a status to the `status` column.
 pub(crate) fn status_number(status: SpanStatus) -> i64 {
     i64::from(status == SpanStatus::Error)
 }
 
-/// A kind as the `kind` column has it.
+/// Converts a kind to the `kind` column.
 pub(crate) fn kind_number(kind: SpanKind) -> i64 {
     match kind {
         SpanKind::Internal => 0,
@@ -36,7 +36,7 @@ pub(crate) fn kind_number(kind: SpanKind) -> i64 {
     }
 }
 
-/// The kind that the `kind` column has.
+/// Converts the `kind` column to a kind.
 pub(crate) fn kind_of(number: i64) -> SpanKind {
     match number {
         1 => SpanKind::Server,
@@ -55,11 +55,11 @@ pub(crate) enum Indexed {
     Float(f64),
 }
 
-/// A row of `_span`, but for its number.
+/// A row of `_span` without its id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SpanRow<'s> {
     pub(crate) callsite: i64,
-    /// Where it differs from the callsite's.
+    /// Set if it differs from the callsite's.
     pub(crate) name: Option<&'s str>,
     pub(crate) start: i64,
     pub(crate) duration: Option<i64>,
@@ -71,7 +71,7 @@ pub(crate) struct SpanRow<'s> {
     pub(crate) parent: Option<i64>,
     pub(crate) attributes: &'s str,
     pub(crate) extra: Option<&'s str>,
-    /// Where it differs from the callsite's.
+    /// Set if it differs from the callsite's.
     pub(crate) category: Option<&'s str>,
     /// 1 for the server's half of a call whose halves share an id.
     pub(crate) half: Option<i64>,
@@ -85,7 +85,7 @@ pub(crate) struct EventRow<'e> {
     pub(crate) trace: Option<i64>,
     pub(crate) span: Option<i64>,
     pub(crate) process: i64,
-    /// Where it differs from the callsite's, as the other two.
+    /// Set if it differs from the callsite's, like `name` and `category`.
     pub(crate) severity: Option<i64>,
     pub(crate) name: Option<&'e str>,
     pub(crate) message: &'e str,
@@ -152,10 +152,10 @@ pub(crate) struct RowWriter<'a> {
     next_trace: i64,
     next_span: i64,
     next_event: i64,
-    /// The latest start of all that is stored.
+    /// The latest start of the transaction's records.
     pub(crate) latest_time: i64,
     traces: Vec<(TraceId, TraceChange)>,
-    /// Where each of them is.
+    /// The indices of `traces`, by trace id.
     places: HashMap<TraceId, usize>,
     /// The last one used: records of a trace are usually consecutive.
     current: Option<(TraceId, usize)>,
@@ -239,8 +239,8 @@ impl<'a> RowWriter<'a> {
         Ok(trace)
     }
 
-    /// Returns the trace of something that belongs to it without extending it. A trace without
-    /// spans lasts from the first to the last of these.
+    /// Returns the row of the trace that an event at `time` belongs to. Only a trace without spans
+    /// is extended by events: it lasts from the first to the last of them.
     pub(crate) fn touch_adjacent(&mut self, trace_id: TraceId, time: i64) -> rusqlite::Result<i64> {
         let trace = self.change(trace_id)?;
         trace.other_times = Some(match trace.other_times {
@@ -320,7 +320,7 @@ impl<'a> RowWriter<'a> {
         Ok(changed)
     }
 
-    /// The bytes of the texts in a span's stored row; 0 where it is gone.
+    /// The bytes of the texts in a span's stored row; 0 if the row was deleted.
     fn text_bytes(&self, row: i64) -> rusqlite::Result<i64> {
         let bytes = self
             .db
@@ -431,12 +431,12 @@ impl<'a> RowWriter<'a> {
         Ok(row)
     }
 
-    /// Writes the spans that wait for others to be written with.
+    /// Writes the collected spans.
     pub(crate) fn flush_spans(&mut self) -> rusqlite::Result<()> {
         self.spans.flush()
     }
 
-    /// Writes the spans and events that wait for others to be written with.
+    /// Writes the collected spans and events.
     pub(crate) fn flush_records(&mut self) -> rusqlite::Result<()> {
         self.spans.flush()?;
         self.events.flush()
@@ -461,7 +461,7 @@ impl<'a> RowWriter<'a> {
     }
 }
 
-/// The bytes of some texts.
+/// Returns the total length of some texts in bytes.
 fn bytes_of<const TEXTS: usize>(texts: [Option<&str>; TEXTS]) -> i64 {
     let bytes: usize = texts.into_iter().flatten().map(str::len).sum();
     i64::try_from(bytes).unwrap_or(i64::MAX / 2)

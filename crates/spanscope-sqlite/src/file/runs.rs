@@ -1,9 +1,9 @@
 //! Rows of `_run`: the agent runs in a trace, updated while spans are written.
 //!
 //! A span with run attributes (`spanscope_runs::run_attributes`) is noted; when the batch is
-//! flushed, the row of its run is created or changed. Traces without any cost nothing. If several
-//! spans set an attribute, the highest-ranked counts: a root, an agent, a step; of equal ranks the
-//! earlier.
+//! flushed, the row of its run is created or changed. Traces without such spans cost nothing. If
+//! several spans set an attribute, the span with the highest rank counts (a root, an agent, a
+//! step), and of spans with equal ranks the earlier.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,8 +17,8 @@ use super::text::without_nul;
 const ROOT: i64 = 2;
 const AGENT: i64 = 1;
 const STEP: i64 = 0;
-/// Maximum number of runs with a task id in one trace; further ones count as the trace's own. A
-/// sender may send any number.
+/// Maximum number of runs with a task id in one trace, because a sender may send any number.
+/// Further ones get no row.
 const MAX_TASKS: i64 = 1000;
 
 /// The run attributes of a span.
@@ -172,7 +172,7 @@ impl Runs {
         self.roots.insert(trace);
     }
 
-    /// Writes the rows. Spans and traces are written.
+    /// Writes the rows. Spans and traces must be written before.
     pub(crate) fn write(self, db: &Connection) -> rusqlite::Result<()> {
         let mut traces = self.roots;
         for ((trace, task_id), run) in self.changed {
@@ -273,7 +273,7 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
     ])?;
     let row = db.last_insert_rowid();
     if let Some(task_id) = task_id {
-        // The others are so already, where there are more.
+        // With more than one task, the rows are already marked.
         if said == 0 {
             db.prepare_cached("UPDATE _run SET hidden = 1 WHERE trace = ?1 AND said = 0")?
                 .execute([trace])?;
@@ -286,8 +286,8 @@ fn write(db: &Connection, trace: i64, task_id: Option<&str>, mut run: Run) -> ru
     Ok(())
 }
 
-/// Runs of the same task in several traces are one. If there are two, both are marked; so a further
-/// one only needs to read one other.
+/// Marks runs of the same task in several traces, which are one run. Once both of the first two are
+/// marked, a further one needs to read only one other.
 fn note_parts(db: &Connection, row: i64, task_id: &str, tenant: i64) -> rusqlite::Result<()> {
     let other: Option<i64> = db
         .prepare_cached(
@@ -310,7 +310,7 @@ fn note_parts(db: &Connection, row: i64, task_id: &str, tenant: i64) -> rusqlite
     Ok(())
 }
 
-/// The trace has gone to another tenant.
+/// Assigns the runs of a trace to the trace's new tenant.
 pub(super) fn hand_over(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     let changed = db
         .prepare_cached(
@@ -331,8 +331,8 @@ pub(super) fn hand_over(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Updates the status of a trace's runs from their heads. The trace's root is the head of the run
-/// with the trace's id.
+/// Updates the status of a trace's runs from their heads, the spans that name them. The trace's
+/// root is the head of the run with the trace's id.
 fn look_at_heads(db: &Connection, trace: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE _run SET head = t.root, head_start = t.root_start, start = MIN(_run.start, t.root_start)
@@ -381,12 +381,12 @@ pub(crate) fn find_all(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The task that attributes, as the file has them, name.
+/// Returns the task id in a span's attributes, which are JSON text.
 pub(crate) fn task_in(attributes: &str) -> Option<String> {
     facts_in(attributes)?.task_id
 }
 
-/// Returns the run attributes in attributes in the file's form.
+/// Returns the run attributes in a span's attributes, which are JSON text.
 fn facts_in(attributes: &str) -> Option<RunAttributes> {
     facts_of_attributes(&serde_json::from_str(attributes).ok()?)
 }

@@ -1,4 +1,4 @@
-//! The file's identity and version, and how a new one is made and an older one brought forward.
+//! The file's identity and version; creates a new file's schema and upgrades an older one.
 
 use rusqlite::Connection;
 
@@ -36,7 +36,7 @@ const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; D
 /// Creates the tables and views in an empty database, upgrades an older version, and leaves a
 /// current one unchanged.
 ///
-/// The caller holds a write transaction, so that of two processes that open a file together one
+/// The caller holds a write transaction, so that only one of two processes that open a file at once
 /// changes it.
 pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
     let version = version(db)?;
@@ -61,8 +61,8 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Drops the views and triggers that users have added to the file, and returns the statements that
-/// make them again. SQLite reads the whole schema when a column is dropped, and refuses if a view
-/// of a user refers to one of Spanscope's views, which are dropped before.
+/// create them again. SQLite reads the whole schema when a column is dropped, and fails if a user's
+/// view refers to one of Spanscope's views, which are already dropped.
 fn take_views_of_users(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let others: Vec<(String, String, String)> = db
         .prepare(
@@ -71,7 +71,7 @@ fn take_views_of_users(db: &Connection) -> rusqlite::Result<Vec<String>> {
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    // Triggers first: those of a view go with it.
+    // Triggers first, because dropping a view drops its triggers.
     for (kind, name, _) in others.iter().rev() {
         let name = name.replace('"', "\"\"");
         db.execute_batch(&format!("DROP {kind} IF EXISTS \"{name}\""))?;

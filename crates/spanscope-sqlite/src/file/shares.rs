@@ -1,5 +1,5 @@
-//! The tenants' shares of a full file: the tenant with the most data loses traces first, so that no
-//! tenant can have another one's deleted by sending much.
+//! The tenants' shares of a full file. The tenant with the most data loses traces first, so that a
+//! tenant that sends much does not cause the deletion of other tenants' traces.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use rusqlite::Connection;
 #[derive(Debug)]
 pub(crate) struct Shares {
     bytes: HashMap<i64, i64>,
-    /// Whose turn it was last.
+    /// The tenant that was chosen last.
     last: Option<i64>,
-    /// Others may have stored records since the bytes were added up.
+    /// Whether records may have been stored since the bytes were added up.
     is_stale: bool,
 }
 
 impl Shares {
-    /// Adds them up, where there are several tenants. It is a look at every trace, 50 ms for
+    /// Adds up the bytes, if there are several tenants. It reads every trace, which takes 50 ms for
     /// 400,000, once for each tenth of the file that is deleted.
     pub(crate) fn of(db: &Connection) -> rusqlite::Result<Self> {
         let tenants: i64 = db.query_row("SELECT count(*) FROM _tenant", [], |row| row.get(0))?;
@@ -44,16 +44,16 @@ impl Shares {
         Ok(shares(bytes))
     }
 
-    /// Notes that records are stored before the next tenant is asked for.
+    /// Notes that records may be stored before the next call of [`next`](Self::next).
     pub(crate) fn pause(&mut self) {
         self.is_stale = true;
     }
 
-    /// The tenant that has most and gives up next. None where there is one tenant, or none has
-    /// anything.
+    /// Returns the tenant with the most data, whose traces are deleted next. `None` if there is
+    /// only one tenant, or no data.
     ///
-    /// A tenant that has most and goes on sending gives up much without having less, so before it
-    /// is another one's turn they are added up again.
+    /// A tenant that continues to send may lose much without having less, so the bytes are added up
+    /// again before another tenant is chosen.
     pub(crate) fn next(&mut self, db: &Connection) -> rusqlite::Result<Option<i64>> {
         let largest = self.largest();
         if self.is_stale && (largest != self.last || largest.is_none()) {
@@ -88,7 +88,7 @@ mod tests {
     const QUIET: i64 = 2;
 
     #[test]
-    fn who_gives_up_much_and_sends_more_has_not_less_than_the_others() {
+    fn a_tenant_that_sends_as_much_as_it_loses_stays_the_largest() {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(
             "CREATE TABLE _tenant (id); INSERT INTO _tenant VALUES (1);
@@ -102,7 +102,7 @@ mod tests {
         shares.pause();
         db.execute_batch("INSERT INTO _tenant VALUES (2); INSERT INTO _trace VALUES (2, 50000)")
             .unwrap();
-        // As much goes as comes.
+        // Each round deletes as much as was sent.
         for _ in 0..20 {
             assert_eq!(shares.next(&db).unwrap(), Some(LOUD));
             shares.shrink(Some(LOUD), 1_000_000, false);
@@ -111,7 +111,7 @@ mod tests {
         db.execute_batch("UPDATE _trace SET bytes = 40000 WHERE tenant = 1")
             .unwrap();
         shares.shrink(Some(LOUD), 10_000_000, false);
-        assert_eq!(shares.next(&db).unwrap(), Some(QUIET), "which has most now");
+        assert_eq!(shares.next(&db).unwrap(), Some(QUIET), "it has the most data");
         shares.shrink(Some(QUIET), 0, true);
         assert_eq!(shares.next(&db).unwrap(), Some(LOUD));
     }

@@ -9,17 +9,18 @@ use spanscope_model::{Timestamp, TraceId};
 use super::bulk::{Bulk, Table};
 use super::runs;
 
-/// Whose traces the ids refer to.
+/// The owner of the traces that ids refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// A program that writes this file itself: its trace, whichever tenant that is.
+    /// A program that writes this file itself: an id means its trace, of any tenant.
     Local,
-    /// A sender that may see everything: the stored trace, or a new one of the default tenant.
+    /// A sender that may see all tenants: an id means the stored trace, or a new one of the default
+    /// tenant.
     Anyone,
-    /// A sender of one tenant: that tenant's trace.
+    /// A sender of one tenant: an id means that tenant's trace.
     Tenant(i64),
-    /// Another file, of which this tenant's traces are copied: that tenant's trace, which counts as
-    /// local if it is new.
+    /// A file from which this tenant's traces are copied: an id means that tenant's trace, which
+    /// counts as local if it is new.
     Copy(i64),
 }
 
@@ -27,8 +28,8 @@ pub(crate) enum Owner {
 pub(crate) type StoredTrace = (i64, i64);
 
 impl Owner {
-    /// Finds a trace. Those of all tenants with this id are few, and SQLite needs a sorter to
-    /// choose among them.
+    /// Finds a trace. It chooses among the traces with this id itself, because they are few and
+    /// SQLite would need a sorter.
     pub(crate) fn find(self, db: &Connection, trace_id: TraceId) -> rusqlite::Result<Option<StoredTrace>> {
         let mut find =
             db.prepare_cached("SELECT id, span_count, local, tenant FROM _trace WHERE trace_id = ?1")?;
@@ -61,7 +62,7 @@ impl Owner {
 pub(crate) struct TraceChange {
     pub(crate) row: i64,
     pub(crate) is_new: bool,
-    /// How many spans there were before.
+    /// The number of its spans before the batch.
     pub(crate) stored_spans: i64,
     start: i64,
     end: i64,
@@ -73,7 +74,7 @@ pub(crate) struct TraceChange {
     open: i64,
     /// The size of its records.
     pub(super) bytes: i64,
-    /// When it was stored first, if that was in another file.
+    /// The time when it was first stored, if that was in another file.
     pub(crate) created: Option<i64>,
     /// Its new tenant.
     pub(crate) tenant: Option<i64>,
@@ -89,7 +90,7 @@ impl TraceChange {
             row,
             is_new,
             stored_spans,
-            // No time at all, until it is stretched over one.
+            // An empty range, until `stretch` is called.
             start: i64::MAX,
             end: i64::MIN,
             other_times: None,
@@ -117,8 +118,8 @@ impl TraceChange {
         self.errors += i64::from(status == Some(1));
     }
 
-    /// Counts the end of a span that was counted while it was running, with its status at that
-    /// time: it fails if its end says so, and once.
+    /// Counts the end of a span that was counted while it was running. `before` is the status that
+    /// was counted then, so that a failure counts once.
     pub(crate) fn note_end(&mut self, before: Option<i64>, status: Option<i64>) {
         self.open -= 1;
         self.note_status(before, status);
@@ -129,7 +130,7 @@ impl TraceChange {
         self.errors += i64::from(status == Some(1)) - i64::from(before == Some(1));
     }
 
-    /// Removes a span as the root, because another one is above it.
+    /// Removes a span as the root, because it has a parent.
     pub(crate) fn forget_root(&mut self, row: i64) {
         self.root = self.root.filter(|(root, _)| *root != row);
     }
@@ -188,7 +189,7 @@ pub(super) fn write(
                  ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
              local = MAX(local, ?11), bytes = bytes + ?13 WHERE id = ?1",
         )?;
-    // A tenant that already has the trace from elsewhere keeps it, and this part keeps its tenant.
+    // If the new tenant already has a trace with this id, this row keeps its tenant.
     let mut hand_over = db.prepare_cached("UPDATE OR IGNORE _trace SET tenant = ?2 WHERE id = ?1")?;
     let mut handed_over = Vec::new();
     let now = Timestamp::now().as_nanos();

@@ -1,5 +1,5 @@
-//! Reads a store that this user may not write: one of another user, on a read-only disk, in a
-//! folder without the right to write.
+//! Reads a store that this user may not write: another user's file, or one on a read-only disk or
+//! in a folder without write permission.
 //!
 //! A reader of a file with a write-ahead log needs the index of the log (`-shm`), and creates it if
 //! it is missing. If it may not, there are two ways. A file without a log can't change under a
@@ -45,13 +45,13 @@ pub(super) fn open(path: &Path) -> Result<Reader, StoreError> {
     }
 }
 
-/// Opens the file and reads from it, because SQLite looks at nothing before.
+/// Opens the file and reads from it, because SQLite does not access it before.
 fn connect(name: &std::ffi::OsStr, how: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | how;
     let db = Connection::open_with_flags(name, flags)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     match db.query_row("PRAGMA schema_version", [], |_| Ok(())) {
-        // The caller finds and reports what can't be read.
+        // The caller meets other errors again and reports them.
         Err(error) if !needs_an_index(&error) => Ok(db),
         result => result.map(|()| db),
     }
@@ -70,7 +70,8 @@ fn has_log(path: &Path) -> bool {
 
 /// Returns the file's name as a URI that declares the file immutable.
 pub(super) fn unchangeable(path: &Path) -> OsString {
-    // An empty host before an absolute path, or a path that begins with two slashes would have one.
+    // An absolute path needs an empty host: otherwise a path that begins with two slashes would be
+    // read as a host.
     let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -125,18 +126,18 @@ fn make_writable(copy: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A folder that is removed when this is dropped; an open file in it can be read on (not on
-/// Windows, where it stays).
+/// A folder that is removed when this is dropped. Open files in it stay readable; on Windows, which
+/// does not remove open files, the folder stays.
 struct PrivateFolder(PathBuf);
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // There is no caller to report it to, and the system clears this place.
+        // There is no caller to report an error to, and the system clears its temporary folder.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Creates a folder that only its owner can read: it will hold what people wrote to a model.
+/// Creates a folder that only its owner can read: a store has people's prompts.
 fn private_folder() -> Result<PrivateFolder, StoreError> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut builder = DirBuilder::new();
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_no_part_of_the_uri_around_it() {
+    fn special_characters_of_a_path_are_escaped_in_its_uri() {
         let uri = unchangeable(Path::new("/a b/x?mode=rw#é.db"));
         assert_eq!(uri, "file:///a%20b/x%3Fmode%3Drw%23%C3%A9.db?immutable=1");
     }

@@ -1,4 +1,4 @@
-//! Why something was not written.
+//! [`WriteError`]: why the writer could not write.
 
 use rusqlite::ErrorCode;
 use spanscope_model::StoreError;
@@ -6,7 +6,7 @@ use spanscope_model::StoreError;
 const DAMAGED: &str = "it is damaged: another program has written into it, or the disk has failed; put a backup in its \
                        place with `spanscope restore`, or move it away";
 
-/// Why something was not written.
+/// Why the writer could not write records or the file.
 #[derive(Debug)]
 pub(crate) enum WriteError {
     Sqlite(rusqlite::Error),
@@ -23,15 +23,15 @@ pub(crate) enum WriteError {
     OverCap {
         bytes: u64,
     },
-    /// Another program cut the file.
+    /// Another program truncated the file.
     Truncated {
         bytes: u64,
     },
-    /// Another program cut the write-ahead log.
+    /// Another program truncated the write-ahead log.
     LogTruncated {
         bytes: u64,
     },
-    /// The file does not hold what was written into it.
+    /// The file is damaged.
     Damaged,
 }
 
@@ -43,7 +43,7 @@ impl WriteError {
         }
     }
 
-    /// Whether it may be the records that can't be written, and not the file.
+    /// Returns whether the records may be the cause, and not the file.
     pub(crate) fn is_of_records(&self) -> bool {
         let is_sqlite = matches!(self, Self::Sqlite(_));
         is_sqlite
@@ -62,12 +62,12 @@ impl WriteError {
             )
     }
 
-    /// Whether the disk has no room.
+    /// Returns whether the disk is full.
     pub(crate) fn is_full(&self) -> bool {
         self.code() == Some(ErrorCode::DiskFull)
     }
 
-    /// Returns whether the file does not contain what was written to it.
+    /// Returns whether the file is damaged.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged)
             || matches!(

@@ -1,6 +1,5 @@
-//! The three writers of a file. Each fills the rows of `file` and knows nothing of the others:
-//! [`local`] stores what this process records, [`remote`] what other programs send, [`import`] the
-//! records of another file.
+//! The three writers of a file, which do not know each other: [`local`] stores the records of this
+//! process, [`remote`] those that other programs send, [`import`] those of another file.
 
 pub(crate) mod import;
 pub(crate) mod local;
@@ -10,8 +9,7 @@ use std::collections::HashSet;
 
 use spanscope_core::queue::log_to_stderr;
 
-/// Metrics that have got too many label sets, and tenants with too many senders. Each is reported
-/// once.
+/// Reports, once each, metrics with too many label sets, and that a tenant has too many senders.
 #[derive(Debug, Default)]
 struct Overflows {
     metrics: HashSet<String>,

@@ -1,4 +1,4 @@
-//! What is next to a span: failed spans and model calls of its trace, and spans that link to it.
+//! The neighbours of a span (failed spans and model calls of its trace), and spans that link to it.
 
 use rusqlite::Connection;
 use spanscope_model::{Span, SpanId, SpanNeighbours, StoreError, Timestamp, TraceId};
@@ -9,7 +9,7 @@ use super::rows::{Reader, SPAN_COLUMNS, span_id, span_number};
 use super::scope::Scope;
 use super::{scan, traces, usage};
 
-/// The failed spans and the model calls next to a span.
+/// Returns the previous and the next failed span and model call of a span's trace.
 pub(super) fn neighbours(
     db: &Connection,
     scope: Scope,
@@ -37,7 +37,7 @@ pub(super) fn neighbours(
     if calls.is_empty() && has_errors != [true] {
         return Ok(found);
     }
-    // The nearest so far, each with its place in the order.
+    // The nearest that were found, each with its position (start, row).
     let mut nearest: [Option<((i64, i64), i64)>; 4] = [None; 4];
     let sql = Sql::new(
         "SELECT s.start, s.id, s.span_id, s.status = 1 FROM _span s INDEXED BY _span_trace WHERE s.trace = ",
@@ -76,7 +76,8 @@ fn no_span(trace_id: TraceId, id: SpanId) -> StoreError {
     StoreError::not_found(format!("no span {id} of trace {trace_id} is stored here"))
 }
 
-/// When the trace of spans that are linked to began, which bounds where links can be.
+/// Returns the first and the last row that may link to a span of this trace: rows that were stored
+/// after the trace began.
 pub(super) fn first_link(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<(i64, i64), Failure> {
     let trace = traces::rowid(db, scope, trace_id)?.ok_or_else(|| traces::no_trace(trace_id))?;
     let start = Sql::new("SELECT start FROM _trace WHERE id = ")
@@ -86,7 +87,7 @@ pub(super) fn first_link(db: &Connection, scope: Scope, trace_id: TraceId) -> Re
     scan::ends(db, start.map(Timestamp::from_nanos))
 }
 
-/// The spans in a piece that have a link to a span, those that were stored last first.
+/// Returns the spans of a piece that link to this span, the last stored first.
 pub(super) fn linking(
     db: &Connection,
     scope: Scope,
@@ -108,7 +109,7 @@ pub(super) fn linking(
     let mut found = Vec::new();
     sql.for_each(db, |row| {
         let span = reader.span(row)?;
-        // The text may also be in a link to another trace, or in a message.
+        // The text of the id may also occur in a link to another trace, or in a message.
         found.extend(span.filter(|span| {
             let mut links = span.links.iter();
             links.any(|link| link.trace_id == trace_id && link.span_id == id)
@@ -118,10 +119,10 @@ pub(super) fn linking(
     Ok(found)
 }
 
-/// Trace ids that begin like one that is not stored, the most alike first.
+/// Returns stored trace ids that share a prefix with this one, the longest prefix first.
 pub(super) fn nearest_traces(db: &Connection, scope: Scope, id: &str) -> Result<Vec<String>, Failure> {
     const MOST: usize = 3;
-    /// Fewer digits in common are chance.
+    /// Ids with fewer digits in common are alike by chance.
     const LEAST_IN_COMMON: usize = 4;
     let side = |sql: Sql, order: &'static str| {
         sql.bind(id.to_owned())

@@ -1,4 +1,4 @@
-//! A consistent copy while programs write.
+//! A consistent copy of the store while programs write it.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ const STEP: i32 = 1024;
 
 /// Copies the current state of the store.
 ///
-/// The source stays in one read transaction, so that concurrent writes are neither included nor
-/// make SQLite start again.
+/// The source stays in one read transaction: concurrent writes are not included, and SQLite does
+/// not start the copy again because of them.
 pub(super) fn copy(
     source: &Connection,
     to: &Path,
@@ -29,8 +29,8 @@ pub(super) fn copy(
     })?;
     let copied = pages(source, to, &mut progress);
     if copied.is_err() {
-        // Half a copy would only be mistaken for a whole one; that it can't be removed changes
-        // nothing about that.
+        // Half a copy would be mistaken for a whole one. If it can't be removed, the copy's error
+        // is still the one to report.
         drop(std::fs::remove_file(to));
     }
     copied.map_err(|error| sql_error(to, error))

@@ -1,7 +1,7 @@
 //! SQL that is composed of fixed pieces and bound values.
 //!
-//! Pieces are `&'static str`, so that nothing a caller sends can become text of a query: the
-//! compiler refuses it.
+//! Pieces are `&'static str`, so that the compiler keeps a caller's input out of the text of a
+//! query.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -34,7 +34,7 @@ impl Sql {
         self
     }
 
-    /// Appends the value of a parameter that a fixed piece names itself.
+    /// Appends the value of a parameter whose `?` is part of a fixed piece.
     pub(super) fn value(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
@@ -73,7 +73,7 @@ impl Sql {
     }
 }
 
-/// A count as SQLite takes it.
+/// Converts a count to SQLite's integers, which are signed.
 pub(super) fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

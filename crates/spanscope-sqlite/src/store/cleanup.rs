@@ -10,20 +10,20 @@ use crate::file::open_file::OpenFile;
 use crate::file::retention::{self, CleanupReport};
 use crate::file::writer::FileWriter;
 
-/// Traces deleted in one go; others write in between.
+/// Traces deleted per transaction, so that other programs can write in between.
 const STEP: usize = 1_000;
 /// Pages freed per step.
 const PAGES: u64 = 1_024;
 
-/// Deletes what ended before this time, returns the space to the file system, and reports the
-/// deletions.
+/// Deletes traces that ended at least `older_than` ago, and expired records, and returns the space
+/// to the file system.
 pub(super) fn run(path: &Path, older_than: Duration, dry_run: bool) -> Result<CleanupReport, StoreError> {
     let cutoff = Timestamp::now().before(older_than);
     if dry_run {
         let db = open_read(path)?;
         return retention::count_older_than(&db, cutoff).map_err(|error| sql_error(path, error));
     }
-    // Opened for reading first: a cleanup must not create a missing file.
+    // Fails if the file is missing: a cleanup must not create it.
     drop(open_read(path)?);
     let writer = FileWriter::open(path)?;
     let mut deleted = CleanupReport::default();

@@ -1,4 +1,4 @@
-//! Texts that are stored, to complete what a user types.
+//! Completions of the text that a user types, from stored records.
 
 use rusqlite::{Connection, Row};
 use spanscope_model::{Completion, CompletionOf, CompletionQuery};
@@ -8,9 +8,9 @@ use super::builder::{Sql, count};
 use super::scope::Scope;
 use crate::file::text::without_nul;
 
-/// Spans that are looked at: those that were stored last.
+/// The number of spans that are read: those that were stored last.
 const NEWEST_SPANS: u64 = 20_000;
-/// Longer values complete nothing that a user would type.
+/// Longer values, in characters, are not offered.
 const LONGEST_VALUE: u64 = 200;
 
 pub(super) fn of(db: &Connection, scope: Scope, query: &CompletionQuery) -> Result<Vec<Completion>, Failure> {
@@ -25,7 +25,7 @@ pub(super) fn of(db: &Connection, scope: Scope, query: &CompletionQuery) -> Resu
             .push(") a")
     };
     let texts = match query.of {
-        // One row for each key and type; of a key the type that most values have comes first.
+        // One row for each key and type; a key's most frequent type is chosen below.
         CompletionOf::Key => Sql::new("SELECT k.key AS text, k.type AS type, count(*) AS n FROM ")
             .add(&newest("s.attributes"))
             .push(", json_each(a.attributes) k WHERE k.type <> 'null' GROUP BY 1, 2"),
@@ -61,7 +61,7 @@ pub(super) fn of(db: &Connection, scope: Scope, query: &CompletionQuery) -> Resu
         .add(&texts)
         .push(") WHERE text <> '' AND spanscope_contains(text, ")
         .bind(part.clone())
-        // With max(), SQLite takes the other columns of the row that has it.
+        // With max(), SQLite takes the other columns from the row with the maximum.
         .push(") GROUP BY text ORDER BY lower(substr(text, 1, ")
         .bind(count(part.chars().count() as u64))
         .push(")) = lower(")

@@ -34,17 +34,17 @@ const FREQUENT: i64 = 20_000;
 
 /// A query's conditions and filter, which must all match one record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct Criteria<'a> {
     pub(super) conditions: &'a [Condition],
     pub(super) filter: &'a Filter,
 }
 
-impl Asked<'_> {
+impl Criteria<'_> {
     pub(super) fn is_empty(self) -> bool {
         self.conditions.is_empty() && self.filter.is_empty()
     }
 
-    /// The ids of traces that are named: only these can match.
+    /// The ids of traces that a condition names: only these can match.
     pub(super) fn trace_ids(self) -> Vec<String> {
         let named = |condition: &Condition| {
             let is_trace = condition.target() == ConditionTarget::Field(SpanField::TraceId);
@@ -63,7 +63,7 @@ impl Asked<'_> {
 /// The queried table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
-    /// `_span s`; where it is read in pieces, the first and the last number of this one.
+    /// `_span s`; if it is read in pieces, the first and the last row of the piece.
     Spans(Option<(i64, i64)>),
     /// `_event e`.
     Events,
@@ -72,20 +72,20 @@ pub(super) enum Table {
 /// Conditions that must all hold on one record, which the SQL calls `s` or `e`.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// Attribute equalities that the index of attributes can find: the key's number and the values,
-    /// any of which may match.
+    /// Attribute equalities that the index of attributes can find: the key's id in `_attr_key`, and
+    /// the values, any of which may match.
     indexed: Vec<(i64, Vec<Bound>)>,
     /// The others.
     pieces: Vec<Sql>,
 }
 
 impl Conditions {
-    /// Reads the query; the database knows which attributes are indexed.
-    pub(super) fn new(db: &Connection, asked: Asked<'_>, table: Table) -> Result<Self, Failure> {
+    /// Translates the query. `db` tells which attributes are indexed.
+    pub(super) fn new(db: &Connection, criteria: Criteria<'_>, table: Table) -> Result<Self, Failure> {
         let mut all = Self::default();
         let (mut on_attributes, mut words) = (Vec::new(), Vec::new());
-        let resources = Resources::new(db, asked)?;
-        for condition in asked.conditions {
+        let resources = Resources::new(db, criteria)?;
+        for condition in criteria.conditions {
             condition.check()?;
             match condition.target() {
                 ConditionTarget::Field(field) => all.pieces.push(own_field(field, condition)?),
@@ -94,7 +94,7 @@ impl Conditions {
                 }
             }
         }
-        for term in &asked.filter.terms {
+        for term in &criteria.filter.terms {
             match &term.test {
                 FilterTest::Text(wanted) => words.push(negated(term, word(table, wanted))),
                 FilterTest::Compare(comparison) => match &comparison.key {
@@ -204,9 +204,9 @@ impl Conditions {
 struct Resources(Vec<(i64, String)>);
 
 impl Resources {
-    fn new(db: &Connection, asked: Asked<'_>) -> Result<Self, Failure> {
-        let asks_attributes = asked.filter.attribute_keys().next().is_some()
-            || asked
+    fn new(db: &Connection, criteria: Criteria<'_>) -> Result<Self, Failure> {
+        let asks_attributes = criteria.filter.attribute_keys().next().is_some()
+            || criteria
                 .conditions
                 .iter()
                 .any(|condition| matches!(condition.target(), ConditionTarget::Attribute(_)));
@@ -240,7 +240,7 @@ impl Resources {
     }
 }
 
-/// Returns the key's number and the values, if the index of attributes can find the term.
+/// Returns the key's id and the values, if the index of attributes can find the term.
 fn indexed(db: &Connection, term: &FilterTerm) -> rusqlite::Result<Option<(i64, Vec<Bound>)>> {
     let FilterTest::Compare(Comparison {
         key: FilterKey::Attribute(key),
@@ -292,8 +292,8 @@ fn negated(term: &FilterTerm, piece: Sql) -> Sql {
     }
 }
 
-/// The name, the status message, the message of an event or an attribute that is a text contains
-/// this.
+/// Tests whether a record's texts contain `wanted`: its name, its status message, the messages of
+/// its events, and its attributes that are texts.
 fn word(table: Table, wanted: &str) -> Sql {
     let contains = |text: &'static str| Sql::new(text).bind(wanted.to_owned()).push(")");
     match table {
@@ -329,7 +329,7 @@ fn word(table: Table, wanted: &str) -> Sql {
     }
 }
 
-/// ` IN (...)`: of one of the traces that have spans in this piece.
+/// ` IN (...)`: restricts `trace` to the traces with spans in this piece.
 fn in_piece(trace: &'static str, piece: Option<(i64, i64)>) -> Sql {
     match piece {
         None => Sql::default(),
@@ -375,7 +375,7 @@ fn field_of(
     Ok(Sql::new(before).bind(wanted).push(after))
 }
 
-/// SQLite compares a time with a fraction of nanoseconds otherwise than the model does.
+/// SQLite and the model differ in how they compare a time with a fraction of nanoseconds.
 fn is_real_time(field: SpanField, condition: &Condition) -> bool {
     matches!(field, SpanField::StartTime | SpanField::EndTime) && condition.value.is_f64()
 }
@@ -385,7 +385,7 @@ const CALLSITE_CATEGORY: &str = ")) ELSE spanscope_field(s.category, ";
 
 /// Returns the SQL before and after the comparison.
 fn field_of_span(field: FilterField, comparison: &Comparison) -> (&'static str, &'static str) {
-    // Repeats the literal of the index of slow spans.
+    // SQLite uses the partial index of slow spans only if the query repeats its condition.
     let is_slow = matches!(comparison.op, FilterOp::Ge | FilterOp::Gt)
         && matches!(&comparison.values[..], [value] if is_a_second(value));
     match field {
@@ -403,7 +403,7 @@ fn field_of_span(field: FilterField, comparison: &Comparison) -> (&'static str, 
             "))",
         ),
         FilterField::Service => (
-            // A sender that was silent for as long as records are kept is deleted.
+            // A sender without records for the whole retention time is deleted.
             "spanscope_field(COALESCE((SELECT service_name FROM _process WHERE id = s.process), ''), ",
             ")",
         ),
@@ -435,7 +435,7 @@ fn field_of_span(field: FilterField, comparison: &Comparison) -> (&'static str, 
     }
 }
 
-/// Whether this duration is a second at least.
+/// Whether this duration is at least a second.
 fn is_a_second(value: &Pattern) -> bool {
     let Pattern::Is(Scalar::Number(number, unit)) = value else {
         return false;
@@ -472,7 +472,7 @@ fn field_of_event(field: FilterField) -> Option<&'static str> {
     })
 }
 
-/// A number of the whole trace.
+/// Compares a number of the whole trace, such as its count of spans.
 fn number_of_trace(
     db: &Connection,
     table: Table,
@@ -578,7 +578,7 @@ fn own_field(field: SpanField, condition: &Condition) -> Result<Sql, StoreError>
     })
 }
 
-/// Compares a field that is in the span's row only if it differs from its callsite's.
+/// Compares a field that the span's row contains only if it differs from the callsite's.
 fn by_callsite(
     in_callsite: &'static str,
     callsite: &'static str,
@@ -599,8 +599,8 @@ fn by_callsite(
         .push(" END")
 }
 
-/// Compares exactly the shown number. Above a second it repeats the literal of the index of slow
-/// spans.
+/// Compares the milliseconds that users see. From a second on, the condition of the partial index
+/// of slow spans is added, so that SQLite uses that index.
 fn duration(op: ConditionOp, value: &Json) -> Result<Sql, StoreError> {
     let Some(milliseconds) = value.as_f64() else {
         return Err(wrong_type(
@@ -693,7 +693,7 @@ fn attribute(condition: &Condition) -> Result<Sql, StoreError> {
         .bind(needle(key, condition))
         .push(") THEN ");
     let (found, end) = match is_number && semconv::is_number(key) {
-        // Counts that were sent as texts are counts.
+        // A count that was sent as a text compares as a number.
         true => (
             found
                 .push("CASE WHEN json_type(s.attributes, ")
@@ -717,10 +717,10 @@ fn attribute(condition: &Condition) -> Result<Sql, StoreError> {
     })
 }
 
-/// The number of keys that are searched in the text before it is parsed.
+/// Maximum number of keys that are searched in the JSON text before it is parsed.
 const NEEDLES: usize = 3;
 
-/// Terms on attributes, for which the text is parsed once.
+/// Compares several terms on attributes; the JSON text is parsed once for all of them.
 fn attributes(table: Table, terms: Vec<(AttributeTerm, Option<Condition>)>) -> Result<Sql, StoreError> {
     let (column, parsed) = match table {
         Table::Spans(_) => (
@@ -783,7 +783,7 @@ fn needle(key: &str, condition: &Condition) -> String {
     let value = match &condition.value {
         _ if condition.op != ConditionOp::Eq => String::new(),
         Json::String(text) if text.is_ascii() && (text.is_empty() || is_plain(text)) => format!("\"{text}\""),
-        // It may be a text too.
+        // The count may be stored as a text.
         Json::Number(_) if semconv::is_number(key) => String::new(),
         // Without fraction or exponent: a common prefix of 5 and 5.0. Very large and small numbers
         // have several forms.

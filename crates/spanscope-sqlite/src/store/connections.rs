@@ -19,12 +19,12 @@ use crate::file::identity::{self, LogId};
 use crate::file::open::{open_reader, sql_error};
 use crate::file::unwritable::Reader;
 
-/// Connections that are kept open between queries.
+/// Maximum number of connections that stay open between queries.
 const KEPT_CONNECTIONS: usize = 6;
-/// Selected traces whose spans are read in one transaction.
+/// Number of selected traces whose spans are read in one transaction.
 const TRACES_AT_ONCE: usize = 64;
 
-/// The caller of a query: one tenant or everyone, and the limit of one result.
+/// The caller of a query: one tenant, or all tenants (`None`), and the size limit of one result.
 #[derive(Debug, Clone)]
 pub(super) struct QueryContext {
     pub(super) tenant: Option<Tenant>,
@@ -36,15 +36,15 @@ pub(super) struct QueryContext {
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) idle: Mutex<Vec<(FileId, Connection)>>,
-    /// Set when a query found damage, for the writer of the file.
+    /// Set when a query finds damage; the writer of the file then checks it.
     pub(super) met_damage: Arc<AtomicBool>,
 }
 
-/// Identifies a file and its log among others that replaced them under the same names: a file that
-/// was opened with another one's log is read wrongly.
+/// Identifies a file and its log, because another file may replace them under the same names: a
+/// file that is opened with another file's log is read wrongly.
 pub(super) type FileId = (Option<identity::FileId>, LogId);
 
-/// Of a connection that is not used again.
+/// The id for a connection that must not be reused.
 const NO_FILE: FileId = (Some((u64::MAX, u64::MAX)), LogId::NONE);
 
 pub(super) fn file_id(path: &Path) -> FileId {
@@ -131,7 +131,7 @@ impl File {
         let half = |first, last| {
             let mut durations = stats::Durations::default();
             Pieces::new(first, last).each(turn, |first, last| {
-                // A part that took too long is read again, and must not count twice.
+                // A piece that took too long is read again, and must not count twice.
                 let mut piece = stats::Durations::default();
                 self.read(turn, context, |db, scope| {
                     piece.read(db, scope, (first, last), (since, until))
@@ -152,7 +152,7 @@ impl File {
             };
             (lower, upper)
         });
-        // Where no second thread was to be had, this one does both halves.
+        // If no second thread could be started, this one reads both halves.
         let lower = lower.unwrap_or_else(|| half(first, middle))?;
         let parts = vec![lower, upper?];
         self.read(turn, context, |db, _| stats::Durations::finish(db, parts))
@@ -171,23 +171,23 @@ impl File {
         })
     }
 
-    /// Returns the traces with a span that meets the filter's conditions, in a turn that reads in
-    /// pieces; `None` if one statement may find them.
+    /// Finds the traces with a span that meets the filter's conditions, in pieces. Returns `None`
+    /// if there are no conditions, or if the turn is short and one statement finds them.
     fn matching_traces(
         &self,
         turn: &Turn,
         context: &QueryContext,
         filter: &TraceFilter,
     ) -> Result<Option<Vec<i64>>, StoreError> {
-        let asked = traces::asked_of(filter);
-        if asked.is_empty() || !turn.is_long() {
+        let criteria = traces::criteria_of(filter);
+        if criteria.is_empty() || !turn.is_long() {
             return Ok(None);
         }
         let ends = self.read(turn, context, |db, _| scan::ends(db, filter.since))?;
         let mut found = Vec::new();
         Pieces::new(ends.0, ends.1).each(turn, |first, last| {
             self.read(turn, context, |db, scope| {
-                scan::traces(db, scope, asked, (first, last), &mut found)
+                scan::traces(db, scope, criteria, (first, last), &mut found)
             })
         })?;
         found.sort_unstable();
@@ -202,8 +202,8 @@ impl File {
         context: &QueryContext,
         filter: &SpanFilter,
     ) -> Result<Vec<Span>, StoreError> {
-        let asked = scan::asked_of(filter);
-        if asked.is_empty() || !turn.is_long() {
+        let criteria = scan::criteria_of(filter);
+        if criteria.is_empty() || !turn.is_long() {
             return self.read(turn, context, |db, scope| spans::list(db, scope, filter, None));
         }
         let ends = self.read(turn, context, |db, scope| {
@@ -215,8 +215,8 @@ impl File {
             Ok((first, last.min(before.saturating_sub(1))))
         })?;
         let mut found = Vec::new();
-        // Without an order the last stored spans come first, and a page of them may be near. Other
-        // filters may still remove some.
+        // Without an order the last stored spans come first, so the scan ends once a page is full,
+        // unless other filters may still remove some.
         let page = match filter.order_by.is_empty() && !filter.errors && filter.service.is_none() {
             true => usize::try_from(filter.limit.saturating_add(filter.offset)).unwrap_or(usize::MAX),
             false => usize::MAX,
@@ -252,7 +252,7 @@ impl File {
         self.read(turn, context, |db, scope| chosen.read(db, scope))
     }
 
-    /// Counts traces over time; what has to look at all spans does so in pieces.
+    /// Counts traces over time; a full scan is done in pieces.
     pub(super) fn trace_histogram(
         &self,
         turn: &Turn,
@@ -288,7 +288,7 @@ impl File {
         }
         let (first, last) = self.read(turn, context, |db, _| logs::ends(db, &filter))?;
         Pieces::new(first, last).each(turn, |first, last| {
-            // What took too long is read again, and must not count twice.
+            // A piece that took too long is read again, and must not count twice.
             let piece = self.read(turn, context, |db, scope| {
                 histograms::LogCounts::read(db, scope, &filter, range, Some((first, last)))
             })?;
@@ -318,7 +318,7 @@ impl File {
         Ok(found)
     }
 
-    /// Compares a duration with those of one name, in pieces.
+    /// Ranks a duration among those of the spans with one name, in pieces.
     pub(super) fn duration_rank(
         &self,
         turn: &Turn,
@@ -339,7 +339,7 @@ impl File {
         Ok(rank.finish())
     }
 
-    /// Passes the spans of all selected traces to `each`, some traces at a time.
+    /// Passes the spans of all selected traces to `each`, [`TRACES_AT_ONCE`] traces at a time.
     pub(super) fn chosen_spans(
         &self,
         turn: &Turn,

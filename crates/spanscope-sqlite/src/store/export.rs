@@ -1,8 +1,8 @@
-//! All stored records by source, in the form in which another store accepts them.
+//! Exports all stored records by source, in the form that another store accepts.
 //!
 //! [`Records`] reads trace after trace and page after page, each in a separate short transaction,
-//! so that an export of a large file does not prevent programs from reusing its log. The order of
-//! records only depends on the records: an export of an import is the same text.
+//! so that an export of a large file does not prevent programs from reusing its log. The order
+//! depends only on the records: exporting an imported store yields the same text.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -19,9 +19,9 @@ use super::{Failure, SqliteStore, logs, traces};
 use crate::file::schema;
 use crate::file::series::{self, Amount};
 
-/// Traces that are listed at a time.
+/// Number of traces that one query lists.
 const TRACES: u64 = 5_000;
-/// Events, and measurements, outside traces that are read at a time.
+/// Number of events, or of measurements, outside traces that one query reads.
 const PAGE: u64 = 1_000;
 /// Approximate size of a measurement in a result in addition to its texts.
 const POINT_BYTES: usize = 300;
@@ -30,12 +30,12 @@ const POINT_BYTES: usize = 300;
 /// measurements outside stored traces, up to 1,000 at a time. Records stored meanwhile may be
 /// included.
 #[derive(Debug)]
-#[must_use = "an iterator reads nothing until it is asked"]
+#[must_use = "iterators are lazy and read nothing unless consumed"]
 pub struct Records<'s> {
     store: &'s SqliteStore,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    /// The start, id and row of traces that are to be read next.
+    /// The traces to read next.
     traces: VecDeque<TraceKey>,
     part: Part,
 }
@@ -140,7 +140,7 @@ impl Records<'_> {
     }
 }
 
-/// Records, and where to read on.
+/// Records, and where the next page starts.
 struct Page<N> {
     records: Vec<SourceRecords>,
     next: Option<N>,
@@ -197,7 +197,7 @@ fn of_trace(db: &Connection, scope: Scope, row: i64) -> Result<Option<Vec<Source
             Ok::<_, Failure>(())
         })?;
     spans.sort_by_key(|(_, span)| (span.start_time, span.span_id));
-    // Where each span is: by its id, the places of its source and in that source's list.
+    // By span id: the index of its source, and of the span in that source's list.
     let mut places = HashMap::new();
     for (process, span) in spans {
         let source = sources.place(process)?;
@@ -227,7 +227,8 @@ fn of_trace(db: &Connection, scope: Scope, row: i64) -> Result<Option<Vec<Source
     Ok(Some(sources.records))
 }
 
-/// The span as it was exported before it was imported: its program does not end it here.
+/// Restores the state that an import kept as an attribute: the program of an imported span cannot
+/// end it in this store.
 fn with_kept_state(mut span: Span) -> Span {
     let kept = span.attributes.get(wire::STATE).and_then(Value::as_str);
     let kept: Option<SpanState> = kept.and_then(|word| word.parse().ok());
@@ -291,8 +292,8 @@ fn loose_events(
     })
 }
 
-/// Measurements outside every stored trace. All of one moment are on one page, so that pages
-/// don't depend on the order in which they were stored.
+/// Measurements outside stored traces. All measurements with the same time are on one page, so that
+/// pages don't depend on the order of storing.
 fn loose_points(
     db: &Connection,
     scope: Scope,
@@ -315,7 +316,7 @@ fn loose_points(
     let is_full = u64::try_from(found.len()).is_ok_and(|found| found >= PAGE);
     let time_of = |point: Option<&(i64, NewPoint)>| point.map(|(_, point)| point.timestamp.as_nanos());
     let (found, next) = match (is_full, time_of(found.first()), time_of(found.last())) {
-        // The last moment may not be whole.
+        // The page may end in the middle of its last moment, which the next page then reads whole.
         (true, Some(first), Some(last)) if first < last => {
             let whole = |point: &(i64, NewPoint)| point.1.timestamp.as_nanos() < last;
             (found.into_iter().filter(whole).collect(), Some(last))
@@ -366,7 +367,7 @@ fn points(
         let mut labels: String = row.get(4)?;
         let detail: Option<String> = row.get(9)?;
         budget.take(POINT_BYTES + labels.len() + detail.as_ref().map_or(0, String::len))?;
-        // A unit that is not the metric's here may be so elsewhere.
+        // A label has the unit if it is not the metric's; another store may choose otherwise.
         let unit = match series::take_unit(&mut labels) {
             Some(unit) => unit,
             None => row.get(2)?,
@@ -413,7 +414,7 @@ impl<'db> Sources<'db> {
         }
     }
 
-    /// The place of the records of a process.
+    /// Returns the index of the records of a process.
     fn place(&mut self, process: i64) -> Result<usize, Failure> {
         if let Some(place) = self.places.get(&process) {
             return Ok(*place);
@@ -477,7 +478,8 @@ fn description_of(db: &Connection, process: i64) -> Result<Description, Failure>
     Ok(description.unwrap_or_default())
 }
 
-/// Returns the source of a row of `_process`. The tokens of its spans are among the measurements.
+/// Returns the source of a row of `_process`. It counts tokens itself: those of its spans are
+/// exported as measurements.
 fn source_of([service_name, resource, scope]: &Description) -> Source {
     Source::default()
         .service_name(service_name.clone().unwrap_or_default())

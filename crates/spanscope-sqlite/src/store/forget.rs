@@ -14,11 +14,11 @@ use crate::file::runs::task_in;
 use crate::file::traces::sum_up_or_delete;
 use crate::file::writer::FileWriter;
 
-/// Traces deleted in one go; others write in between.
+/// Traces deleted per transaction, so that other programs can write in between.
 const TRACES: usize = 16;
 /// Pages freed per step.
 const PAGES: u64 = 1_024;
-/// Whole traces go, whatever else their records' times to live are.
+/// The time passed to retention to delete whole traces, whatever the lifetimes of their records.
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(i64::MAX);
 
 /// Deletes a run and returns its number of spans.
@@ -44,7 +44,7 @@ pub(super) fn run(file: &File, context: &QueryContext, task_id: &str) -> Result<
                 }
                 let mut spans = 0;
                 for trace in some {
-                    spans += below(&file.db, trace, &task_id)?;
+                    spans += delete_below(&file.db, trace, &task_id)?;
                 }
                 Ok(spans)
             })?;
@@ -84,9 +84,9 @@ fn finish(writer: &FileWriter) {
     });
 }
 
-/// Deletes the spans at and below those with the task id, with their events; the others of the
+/// Deletes the spans at and delete_below those with the task id, with their events; the others of the
 /// trace stay.
-fn below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
+fn delete_below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     retention::keep_numbers(&transaction)?;
     let mut children: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();

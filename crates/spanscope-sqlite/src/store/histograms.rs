@@ -10,13 +10,13 @@ use super::scope::Scope;
 use super::spans::first_since;
 use super::traces;
 
-/// Beyond this number of traces a part of them is looked at: 1,000,000 take a fifth of a second.
+/// Beyond this number of traces a sample is counted: 1,000,000 traces take a fifth of a second.
 const EXACT_TRACES: i64 = 200_000;
 
 const TRACE_WORDS: [&str; 3] = ["ok", "error", "running"];
 
-/// The traces that the filter lets through. Which of them have a span that meets the conditions may
-/// be known already.
+/// Counts the traces that the filter lets through. `matching` has the traces that meet the
+/// conditions, if a scan has already found them.
 pub(super) fn of_traces(
     db: &Connection,
     scope: Scope,
@@ -62,11 +62,11 @@ pub(super) fn of_traces(
 
 /// Whether a filter only names a time.
 fn is_plain(filter: &TraceFilter) -> bool {
-    traces::asked_of(filter).is_empty() && !filter.errors && !filter.running && filter.service.is_none()
+    traces::criteria_of(filter).is_empty() && !filter.errors && !filter.running && filter.service.is_none()
 }
 
-/// How many traces began in each bucket, those without spans included. The index of starts tells it
-/// without a look at the traces, which takes a tenth of the time.
+/// Counts the traces that began in each bucket, including traces without spans. The index by start
+/// is enough for that, which takes a tenth of the time of reading the traces.
 fn starts_within(
     db: &Connection,
     scope: Scope,
@@ -97,7 +97,7 @@ fn starts_within(
     Ok(counts)
 }
 
-/// The first nanosecond that is asked for, and the one after the last.
+/// The first nanosecond of the range, and the one after the last.
 fn limits(filter: &TraceFilter, range: HistogramRange) -> (i64, i64) {
     (
         filter.since.unwrap_or(range.from).as_nanos(),
@@ -105,7 +105,7 @@ fn limits(filter: &TraceFilter, range: HistogramRange) -> (i64, i64) {
     )
 }
 
-/// Counts all traces of a time: most of them ended well, and only the others are looked at.
+/// Counts all traces of a range: each counts as `ok`, and only the others are read to correct that.
 fn of_all_traces(
     db: &Connection,
     scope: Scope,
@@ -127,8 +127,8 @@ fn of_all_traces(
          FROM _trace t WHERE (t.span_count = 0 OR t.error_count > 0 OR t.open_count > 0)",
     )
     .add(&scope.of_traces());
-    // In the order of the table, where most of it is read anyway, is faster than in that of the
-    // index; the sign keeps SQLite from it.
+    // If most of the table is read, its own order is faster than the index's. The `+` keeps SQLite
+    // from using the index.
     sql = match is_most {
         true => sql.push(" AND +t.start >= ").bind(since).push(" AND +t.start < "),
         false => sql.push(" AND t.start >= ").bind(since).push(" AND t.start < "),
@@ -195,13 +195,13 @@ impl Counts {
     }
 }
 
-/// Counts of log events, to be added up of pieces.
+/// Counts of log events, which are added up over pieces.
 #[derive(Debug)]
 pub(super) struct LogCounts(Counts);
 
 impl LogCounts {
     pub(super) fn new(range: HistogramRange) -> Self {
-        // A range that is wrong is refused where it is read.
+        // `read` refuses an invalid range.
         let buckets = range.buckets.min(HistogramRange::MAX_BUCKETS);
         Self(Counts::new(
             HistogramRange { buckets, ..range },
@@ -209,7 +209,7 @@ impl LogCounts {
         ))
     }
 
-    /// Counts the events that the filter lets through, of all or of a piece of them.
+    /// Counts the events that the filter lets through, in a piece or in the whole table.
     pub(super) fn read(
         db: &Connection,
         scope: Scope,

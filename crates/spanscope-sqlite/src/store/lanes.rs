@@ -4,13 +4,13 @@
 //! require a runtime for its blocking pool. So a store owns threads, started with the first query
 //! of their lane and ended with the store, and futures that they complete.
 //!
-//! Every query starts in the interactive lane. One that is not done within some [time](LaneTimes)
-//! is stopped and starts again in the scan lane, so that no list or detail ever waits behind a
-//! scan, without having to guess beforehand which queries are scans. Each tenant has a share of the
-//! scan lane: its scans wait for each other, not for those of others. Changes have their own lane,
-//! and are never stopped.
+//! Every query starts in the interactive lane. A query that is not done within its
+//! [limit](LaneTimes) is stopped and starts again in the scan lane. So no list or detail waits
+//! behind a scan, and nothing has to guess beforehand which queries are scans. Each tenant has a
+//! share of the scan lane: its scans wait for each other, not for those of other tenants. Changes
+//! have their own lane, and are never stopped.
 //!
-//! A query whose future was dropped is not started, or is stopped. SQL does not belong here.
+//! A query whose future is dropped is not started, or is stopped. This module knows no SQL.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ use spanscope_core::threads;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture, Tenant};
 
 use super::turn::{IsAbandoned, Turn};
-use crate::promise::{Promise, promised};
+use crate::promise::{ResultSender, oneshot};
 
 /// The time limits of queries, depending on how the store is shared.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +35,10 @@ pub(super) struct LaneTimes {
 }
 
 impl LaneTimes {
-    /// For a store that accepts records and has many clients: a list takes 1 ms and a large trace
-    /// some. While a transaction is open the log can't be reused, and the intake waits for two of
-    /// the longest before it refuses: at 30,000 spans a second the log grows by 10 MB/s, and the
-    /// intake has room for 64 MiB.
+    /// For a store that accepts records and has many clients: a list takes 1 ms, a large trace a
+    /// few. While a transaction is open the log can't be reused. The intake's 64 MiB last for two
+    /// of the longest reads before it refuses records: at 30,000 spans a second the log grows by 10
+    /// MB/s.
     pub(super) const SERVED: Self = Self {
         interactive: Duration::from_millis(25),
         longest_read: Some(Duration::from_secs(4)),
@@ -53,7 +53,8 @@ impl LaneTimes {
 
 /// Maximum number of concurrent queries in the interactive lane.
 const INTERACTIVE_THREADS: usize = 2;
-/// Concurrent scans. One tenant has one at most, so that another one's finds a thread.
+/// Maximum number of concurrent scans. A tenant has at most one, so that another tenant's scan
+/// finds a thread.
 const SCAN_THREADS: usize = 2;
 /// Maximum number of waiting scans of one tenant; further ones are refused. A caller that sees all
 /// tenants has no limit.
@@ -76,7 +77,7 @@ impl Lane {
     }
 }
 
-/// The outcome of a query's turn.
+/// How a query's turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Answered,
@@ -86,60 +87,60 @@ enum Outcome {
 
 /// A query and the sender of its result.
 trait Job: Send {
-    /// Runs the job; `questions` is the number of queries in the interactive lane, for which a scan
-    /// pauses.
-    fn run(&self, lane: Lane, questions: &Arc<AtomicUsize>) -> Outcome;
+    /// Runs the job. A scan pauses while there are queries in the interactive lane, which
+    /// `interactive_queries` counts.
+    fn run(&self, lane: Lane, interactive_queries: &Arc<AtomicUsize>) -> Outcome;
     fn refuse(&self, error: StoreError);
     fn is_abandoned(&self) -> bool;
 }
 
-struct Question<T, Q> {
-    promise: Arc<Promise<T>>,
-    question: Q,
+struct QueryJob<T, Q> {
+    result_sender: Arc<ResultSender<T>>,
+    query: Q,
     times: LaneTimes,
 }
 
-impl<T, Q> Job for Question<T, Q>
+impl<T, Q> Job for QueryJob<T, Q>
 where
     T: Send + 'static,
     Q: Fn(&Turn) -> Result<T, StoreError> + Send,
 {
-    fn run(&self, lane: Lane, questions: &Arc<AtomicUsize>) -> Outcome {
-        if self.promise.is_abandoned() {
+    fn run(&self, lane: Lane, interactive_queries: &Arc<AtomicUsize>) -> Outcome {
+        if self.result_sender.is_abandoned() {
             return Outcome::Answered;
         }
-        let promise = Arc::clone(&self.promise);
-        let is_abandoned: IsAbandoned = Arc::new(move || promise.is_abandoned());
+        let result_sender = Arc::clone(&self.result_sender);
+        let is_abandoned: IsAbandoned = Arc::new(move || result_sender.is_abandoned());
         let turn = match lane {
             Lane::Interactive => Turn::within(self.times.interactive, is_abandoned),
             Lane::Scan => {
                 let turn = Turn::of_reads(self.times.longest_read, is_abandoned);
                 match self.times.longest_read {
-                    Some(_) => turn.pausing_for(Arc::clone(questions)),
+                    Some(_) => turn.pausing_for(Arc::clone(interactive_queries)),
                     None => turn,
                 }
             }
             Lane::Change => Turn::endless(),
         };
-        let answer = (self.question)(&turn);
+        let answer = (self.query)(&turn);
         if lane == Lane::Interactive && turn.is_over() {
             return Outcome::TooLong;
         }
-        self.promise.keep(answer);
+        self.result_sender.send(answer);
         Outcome::Answered
     }
 
     fn refuse(&self, error: StoreError) {
-        self.promise.keep(Err(error));
+        self.result_sender.send(Err(error));
     }
 
     fn is_abandoned(&self) -> bool {
-        self.promise.is_abandoned()
+        self.result_sender.is_abandoned()
     }
 }
 
 /// A job and its tenant.
-struct Asked {
+struct QueuedJob {
     tenant: Option<Tenant>,
     job: Box<dyn Job>,
 }
@@ -157,15 +158,15 @@ struct Shared {
     /// Whether scans yield to other queries.
     scans_yield: bool,
     /// The number of waiting or running queries in the interactive lane.
-    questions: Arc<AtomicUsize>,
-    /// One for each lane.
-    news: [Condvar; 3],
+    interactive_queries: Arc<AtomicUsize>,
+    /// Wakes the threads of each lane.
+    wakeups: [Condvar; 3],
 }
 
 #[derive(Default)]
 struct State {
-    interactive: VecDeque<Asked>,
-    changes: VecDeque<Asked>,
+    interactive: VecDeque<QueuedJob>,
+    changes: VecDeque<QueuedJob>,
     scans: Scans,
     has_threads: [bool; 3],
     is_closed: bool,
@@ -177,27 +178,27 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// Scans that wait, in a queue for each tenant.
+/// Waiting scans, in a queue for each tenant.
 #[derive(Default)]
 struct Scans {
-    waiting: HashMap<Option<Tenant>, VecDeque<Asked>>,
+    waiting: HashMap<Option<Tenant>, VecDeque<QueuedJob>>,
     /// Tenants with a queue, in the order of their turns.
     turns: VecDeque<Option<Tenant>>,
     running: HashMap<Option<Tenant>, usize>,
 }
 
 impl Scans {
-    /// Queues a scan; returns it where the tenant has too many.
-    fn push(&mut self, asked: Asked) -> Result<(), Asked> {
-        let tenant = asked.tenant.clone();
+    /// Queues a scan; returns it if the tenant has too many.
+    fn push(&mut self, queued: QueuedJob) -> Result<(), QueuedJob> {
+        let tenant = queued.tenant.clone();
         let queue = self.waiting.entry(tenant.clone()).or_default();
         if tenant.is_some() && queue.len() >= MAX_WAITING_SCANS {
-            queue.retain(|asked| !asked.job.is_abandoned());
+            queue.retain(|queued| !queued.job.is_abandoned());
             if queue.len() >= MAX_WAITING_SCANS {
-                return Err(asked);
+                return Err(queued);
             }
         }
-        queue.push_back(asked);
+        queue.push_back(queued);
         if !self.turns.contains(&tenant) {
             self.turns.push_back(tenant);
         }
@@ -206,21 +207,21 @@ impl Scans {
 
     /// Returns the next scan, of the tenant that has waited for its turn the longest and is within
     /// its share.
-    fn pop(&mut self) -> Option<Asked> {
+    fn pop(&mut self) -> Option<QueuedJob> {
         let at = self.turns.iter().position(|tenant| {
             let running = self.running.get(tenant).copied().unwrap_or(0);
             running < share_of(tenant.as_ref())
         })?;
         let tenant = self.turns.remove(at)?;
         let queue = self.waiting.get_mut(&tenant)?;
-        let asked = queue.pop_front()?;
+        let queued = queue.pop_front()?;
         if queue.is_empty() {
             self.waiting.remove(&tenant);
         } else {
             self.turns.push_back(tenant.clone());
         }
         *self.running.entry(tenant).or_default() += 1;
-        Some(asked)
+        Some(queued)
     }
 
     fn ended(&mut self, tenant: &Option<Tenant>) {
@@ -253,24 +254,25 @@ impl Lanes {
         }
     }
 
-    /// Runs the query on one of the threads once the future is polled. It may be started twice.
+    /// Runs the query on a thread once the future is polled, and again from its start in the scan
+    /// lane if it takes too long.
     pub(super) fn ask<'a, T: Send + 'static>(
         &'a self,
         tenant: Option<&Tenant>,
-        question: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
+        query: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'a, T> {
-        self.run(Lane::Interactive, false, tenant, question)
+        self.run(Lane::Interactive, false, tenant, query)
     }
 
     /// Does the same as [`ask`](Self::ask), ahead of all waiting queries of the interactive lane.
     pub(super) fn ask_first<'a, T: Send + 'static>(
         &'a self,
-        question: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
+        query: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'a, T> {
-        self.run(Lane::Interactive, true, None, question)
+        self.run(Lane::Interactive, true, None, query)
     }
 
-    /// Makes a change, once.
+    /// Runs a change, which is never started twice.
     pub(super) fn change<'a, T: Send + 'static>(
         &'a self,
         change: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
@@ -290,18 +292,18 @@ impl Lanes {
         lane: Lane,
         is_first: bool,
         tenant: Option<&Tenant>,
-        question: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
+        query: impl Fn(&Turn) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         let tenant = tenant.cloned();
         let times = self.times;
         Box::pin(async move {
-            let (promise, answer) = promised();
-            let job = Box::new(Question {
-                promise: Arc::new(promise),
-                question,
+            let (result_sender, answer) = oneshot();
+            let job = Box::new(QueryJob {
+                result_sender: Arc::new(result_sender),
+                query,
                 times,
             });
-            self.shared.submit(lane, is_first, Asked { tenant, job });
+            self.shared.submit(lane, is_first, QueuedJob { tenant, job });
             answer.await
         })
     }
@@ -310,16 +312,16 @@ impl Lanes {
 impl Drop for Lanes {
     fn drop(&mut self) {
         lock(&self.shared.state).is_closed = true;
-        for news in &self.shared.news {
-            news.notify_all();
+        for wakeups in &self.shared.wakeups {
+            wakeups.notify_all();
         }
     }
 }
 
-/// Gives the calling thread a third of a usual one's time when both want a core: a scan keeps one
-/// busy for its whole duration, and the intake would wait for it. Not less, because a scan without
-/// a core on a busy machine is refused for taking too long. Only Linux has a priority for each
-/// thread; elsewhere it would be the process's.
+/// Lowers the calling thread's priority, to a third of a normal thread's time when both want a
+/// core: a scan keeps a core busy for its whole duration, and the intake would wait for it. With
+/// less time, scans on a busy machine would be refused for taking too long. Only Linux has
+/// priorities of threads; elsewhere it would be the process's.
 fn let_others_go_first() {
     #[cfg(target_os = "linux")]
     {
@@ -331,40 +333,40 @@ fn let_others_go_first() {
 }
 
 impl Shared {
-    fn submit(self: &Arc<Self>, lane: Lane, is_first: bool, asked: Asked) {
+    fn submit(self: &Arc<Self>, lane: Lane, is_first: bool, queued: QueuedJob) {
         let mut state = lock(&self.state);
         if lane == Lane::Interactive {
-            self.questions.fetch_add(1, Ordering::Relaxed);
+            self.interactive_queries.fetch_add(1, Ordering::Relaxed);
         }
         if !state.has_threads[lane as usize] {
             state.has_threads[lane as usize] = self.start(lane);
         }
         if !state.has_threads[lane as usize] {
             drop(state);
-            // If no thread can be created, it runs on this one.
-            self.take_turn(lane, asked);
+            // If no thread can be started, the job runs on the calling thread.
+            self.take_turn(lane, queued);
             return;
         }
         match lane {
-            Lane::Interactive if is_first => state.interactive.push_front(asked),
-            Lane::Interactive => state.interactive.push_back(asked),
-            Lane::Change => state.changes.push_back(asked),
+            Lane::Interactive if is_first => state.interactive.push_front(queued),
+            Lane::Interactive => state.interactive.push_back(queued),
+            Lane::Change => state.changes.push_back(queued),
             Lane::Scan => {
-                if let Err(asked) = state.scans.push(asked) {
+                if let Err(queued) = state.scans.push(queued) {
                     drop(state);
-                    asked.job.refuse(StoreError::new(
+                    queued.job.refuse(StoreError::new(
                         StoreErrorKind::Overloaded,
-                        format!("{MAX_WAITING_SCANS} long questions of yours are waiting already"),
+                        format!("{MAX_WAITING_SCANS} of your long queries are already waiting"),
                     ));
                     return;
                 }
             }
         }
         drop(state);
-        self.news[lane as usize].notify_one();
+        self.wakeups[lane as usize].notify_one();
     }
 
-    /// Starts the threads of a lane; `false` where there is not one.
+    /// Starts the threads of a lane; `false` if none could be started.
     fn start(self: &Arc<Self>, lane: Lane) -> bool {
         let mut started = 0;
         for _ in 0..lane.threads() {
@@ -381,13 +383,13 @@ impl Shared {
     }
 
     fn work(self: &Arc<Self>, lane: Lane) {
-        while let Some(asked) = self.next(lane) {
-            self.take_turn(lane, asked);
+        while let Some(queued) = self.next(lane) {
+            self.take_turn(lane, queued);
         }
     }
 
     /// Waits for a job; returns `None` when the store is gone.
-    fn next(&self, lane: Lane) -> Option<Asked> {
+    fn next(&self, lane: Lane) -> Option<QueuedJob> {
         let mut state = lock(&self.state);
         loop {
             let next = match lane {
@@ -398,25 +400,27 @@ impl Shared {
             if next.is_some() || state.is_closed {
                 return next;
             }
-            state = self.news[lane as usize]
+            state = self.wakeups[lane as usize]
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn take_turn(self: &Arc<Self>, lane: Lane, asked: Asked) {
-        // A panic completes its own future through the promise's drop, and must not end the thread.
-        let outcome = catch_unwind(AssertUnwindSafe(|| asked.job.run(lane, &self.questions)));
+    fn take_turn(self: &Arc<Self>, lane: Lane, queued: QueuedJob) {
+        // A panic must not end the thread. Dropping the sender reports it to the future.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            queued.job.run(lane, &self.interactive_queries)
+        }));
         if lane == Lane::Interactive {
-            self.questions.fetch_sub(1, Ordering::Relaxed);
+            self.interactive_queries.fetch_sub(1, Ordering::Relaxed);
         }
         if lane == Lane::Scan {
-            lock(&self.state).scans.ended(&asked.tenant);
-            // Its tenant may have a scan that waited for this one's end.
-            self.news[lane as usize].notify_one();
+            lock(&self.state).scans.ended(&queued.tenant);
+            // The tenant's next scan may start.
+            self.wakeups[lane as usize].notify_one();
         }
         if matches!(outcome, Ok(Outcome::TooLong)) {
-            self.submit(Lane::Scan, false, asked);
+            self.submit(Lane::Scan, false, queued);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Endless queries, and what they must not block.
+//! Endless queries do not block other queries.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::{Failure, SqliteStore};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Scans are stopped by nothing but their end.
+/// Scans have no time limit.
 const ENDLESS: LaneTimes = LaneTimes {
     longest_read: None,
     ..LaneTimes::SERVED
@@ -70,7 +70,7 @@ fn asked_for_ever<'a>(store: &'a SqliteStore, begun: &Arc<AtomicUsize>) -> Store
     future
 }
 
-/// Starts a query that takes too long for the first lane, and no time in the second.
+/// Starts a query that takes too long for the interactive lane, and no time in the scan lane.
 fn ask_long(store: &SqliteStore) -> StoreFuture<'_, i64> {
     let begun = AtomicUsize::new(0);
     store.ask(move |db, _| match begun.fetch_add(1, Ordering::SeqCst) {
@@ -93,7 +93,7 @@ fn neither_lists_nor_the_check_wait_behind_scans() {
     let store = &opened.store;
     let begun = Arc::default();
     let _scans = [asked_for_ever(store, &begun), asked_for_ever(store, &begun)];
-    // Each once in each lane: from now on they fill the lane of scans.
+    // Each was started once in each lane: from here on they fill the scan lane.
     wait_until("both are scans", || begun.load(Ordering::SeqCst) == 4);
     for _ in 0..20 {
         let listed = block_on_for(store.list_traces(TraceFilter::default()), PATIENCE);
@@ -105,7 +105,7 @@ fn neither_lists_nor_the_check_wait_behind_scans() {
 }
 
 #[test]
-fn a_question_that_has_no_reader_any_more_is_stopped() {
+fn a_query_whose_future_is_dropped_is_stopped() {
     let opened = open();
     let store = &opened.store;
     let begun = Arc::default();
@@ -124,7 +124,7 @@ fn each_tenant_has_its_share_of_the_scans() {
     );
     let begun = Arc::default();
     let _scans: Vec<_> = (0..5).map(|_| asked_for_ever(&acme, &begun)).collect();
-    // All five began in the first lane, and one of them in the second.
+    // All five started in the interactive lane, and one of them in the scan lane.
     wait_until("one is a scan", || begun.load(Ordering::SeqCst) == 6);
     for _ in 0..3 {
         assert_eq!(block_on_for(ask_long(&other), PATIENCE).unwrap().unwrap(), 7);
@@ -149,7 +149,7 @@ fn more_scans_of_one_tenant_than_may_wait_are_refused() {
 }
 
 #[test]
-fn a_read_transaction_has_a_longest_life() {
+fn a_read_transaction_has_a_time_limit() {
     let mut opened = open();
     opened.store.lanes = Arc::new(Lanes::new(SHORT));
     let begun = Arc::default();
@@ -157,7 +157,7 @@ fn a_read_transaction_has_a_longest_life() {
     assert_eq!(stopped.kind(), StoreErrorKind::TooLong);
     assert!(stopped.to_string().contains("request less"), "{stopped}");
     assert_eq!(begun.load(Ordering::SeqCst), 2, "once in each lane");
-    // Its connection is as good as before.
+    // Its connection still works.
     assert!(block_on(opened.store.list_traces(TraceFilter::default())).is_ok());
 }
 
@@ -173,7 +173,7 @@ fn a_query_that_panics_fails_and_its_lane_continues() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn scans_of_a_shared_store_go_after_other_questions() {
+fn scans_of_a_shared_store_have_a_lower_priority_than_other_queries() {
     let nice = || rustix::process::getpriority_process(None).unwrap();
     let mut opened = open();
     for (times, lower) in [(LaneTimes::SERVED, 5), (ENDLESS, 0)] {
@@ -181,7 +181,7 @@ fn scans_of_a_shared_store_go_after_other_questions() {
         let interactive = block_on(opened.store.ask(move |_, _| Ok(nice()))).unwrap();
         assert_eq!(interactive, nice());
         let begun = AtomicUsize::new(0);
-        // Stopped in the interactive lane, and begun again in the other one.
+        // Stopped in the interactive lane, and started again in the scan lane.
         let scan = opened
             .store
             .ask(move |db, _| match begun.fetch_add(1, Ordering::SeqCst) {

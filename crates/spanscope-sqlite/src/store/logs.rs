@@ -5,7 +5,7 @@ use spanscope_model::{LogEvent, LogFilter, Severity, Timestamp};
 
 use super::Failure;
 use super::builder::{Sql, count};
-use super::conditions::{Asked, Conditions, Table};
+use super::conditions::{Conditions, Criteria, Table};
 use super::row_cursor::RowCursor;
 use super::rows::{Reader, attributes, span_id, span_number};
 use super::scope::Scope;
@@ -16,7 +16,7 @@ use crate::file::text::without_nul;
 
 /// Approximate size of an event in a result in addition to its texts.
 const EVENT_BYTES: usize = 300;
-/// The newest events are first searched this number of marks back, before all are.
+/// The newest events are searched this number of marks back, before the whole table is.
 const NEAR_MARKS: [i64; 3] = [4, 64, 1024];
 
 /// The columns that [`read`] reads, of an `_event` that the SQL calls `e`.
@@ -25,9 +25,8 @@ pub(super) const COLUMNS: &str = "e.id, e.callsite, e.time, e.trace, e.span_id, 
 
 /// The newest events that the filter lets through, oldest first.
 ///
-/// Events are in the order of storing, which is nearly that of their times but not exactly. So a
-/// range at the end is searched first: if it holds enough events that are newer than everything
-/// before it, the result is exact.
+/// Events are stored in nearly the order of their times, but not exactly. So the events since a
+/// recent mark are searched first: if they fill the limit, the result is exact.
 pub(super) fn list(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<Vec<LogEvent>, Failure> {
     let is_narrow =
         filter.trace_id.is_some() || filter.span_id.is_some() || filter.after.is_some() || filter.oldest;
@@ -89,8 +88,8 @@ fn list_since(
     Ok(found)
 }
 
-/// ` AND ...` over rows `e` of `_event`: they happened in the trace and the span that the filter
-/// names. `None` where that trace is not stored.
+/// ` AND ...` over rows `e` of `_event`: they belong to the trace and the span that the filter
+/// names. `None` if that trace is not stored.
 pub(super) fn of_place(db: &Connection, scope: Scope, filter: &LogFilter) -> Result<Option<Sql>, Failure> {
     let mut sql = Sql::default();
     if let Some(trace) = filter.trace_id {
@@ -128,7 +127,7 @@ pub(super) fn lets_through(db: &Connection, filter: &LogFilter) -> Result<Sql, F
             .push(")");
     }
     if let Some(category) = &filter.category {
-        // `core` has `core::routers` in it.
+        // The category `core` includes `core::routers`.
         let within = format!("{}::", without_nul(category));
         sql = sql
             .push(" AND (COALESCE(e.category, (SELECT category FROM _callsite WHERE id = e.callsite)) = ")
@@ -139,11 +138,11 @@ pub(super) fn lets_through(db: &Connection, filter: &LogFilter) -> Result<Sql, F
             .bind(within)
             .push(")");
     }
-    let asked = Asked {
+    let criteria = Criteria {
         conditions: &[],
         filter: &filter.filter,
     };
-    sql = sql.add(&Conditions::new(db, asked, Table::Events)?.probe());
+    sql = sql.add(&Conditions::new(db, criteria, Table::Events)?.probe());
     if let Some(grep) = &filter.grep {
         sql = sql
             .push(" AND (spanscope_contains(e.message, ")
@@ -157,7 +156,7 @@ pub(super) fn lets_through(db: &Connection, filter: &LogFilter) -> Result<Sql, F
     Ok(sql)
 }
 
-/// The events to choose come first.
+/// The order and the limit that choose the newest events, or the oldest.
 fn in_order(filter: &LogFilter) -> Sql {
     let order = match filter.oldest {
         true => " ORDER BY e.time, e.id LIMIT ",
@@ -166,13 +165,13 @@ fn in_order(filter: &LogFilter) -> Sql {
     Sql::new(order).bind(count(filter.limit))
 }
 
-/// Whether an index finds all that the filter may let through, so that no other event has to be
-/// looked at.
+/// Whether an index finds all events that the filter may let through, so that no other has to be
+/// read.
 pub(super) fn is_found_by_index(filter: &LogFilter) -> bool {
     filter.trace_id.is_some() || filter.span_id.is_some()
 }
 
-/// The numbers of the first and the last event worth a look.
+/// The row ids of the first and the last event that the filter may let through.
 pub(super) fn ends(db: &Connection, filter: &LogFilter) -> Result<(i64, i64), Failure> {
     let (mut first, last): (i64, i64) = db.query_row(
         "SELECT COALESCE((SELECT min(id) FROM _event), 0), COALESCE((SELECT max(id) FROM _event), -1)",
@@ -192,7 +191,7 @@ pub(super) fn ends(db: &Connection, filter: &LogFilter) -> Result<(i64, i64), Fa
 #[derive(Debug)]
 pub(super) struct Chosen {
     limit: usize,
-    /// Times and numbers of events.
+    /// Times and row ids of events.
     found: Vec<(i64, i64)>,
 }
 
@@ -204,9 +203,9 @@ impl Chosen {
         }
     }
 
-    /// Adds those in a piece that the filter lets through. Returns whether no event before the
-    /// piece can be chosen in place of these. Of the oldest that is never known: any piece may
-    /// hold an older one.
+    /// Adds the events of a piece that the filter lets through. Returns whether the search is done:
+    /// no event before the piece is newer than these. A search for the oldest events has to read
+    /// every piece.
     pub(super) fn add_piece(
         &mut self,
         db: &Connection,
@@ -253,9 +252,9 @@ impl Chosen {
     }
 }
 
-/// Returns an upper bound of the times of all events with smaller numbers; `None` if it is unknown.
+/// Returns an upper bound of the times of all events before this row; `None` if it is unknown.
 fn latest_before(db: &Connection, number: i64) -> Result<Option<i64>, Failure> {
-    // Clocks of other machines go ahead of this one's.
+    // The clocks of other machines may be ahead of this one's.
     let ahead: i64 = match schema::has_tenants(db)? {
         true => db.query_row("SELECT ahead FROM _given", [], |row| row.get(0))?,
         false => 0,
@@ -273,13 +272,13 @@ pub(super) fn at_least(severity: Severity) -> Sql {
         .bind(i64::from(severity.number()))
 }
 
-/// The events in the rows of [`COLUMNS`] that the SQL chooses.
+/// Reads the events that `sql` selects as [`COLUMNS`].
 pub(super) fn read(db: &Connection, reader: &mut Reader<'_>, sql: &Sql) -> Result<Vec<LogEvent>, Failure> {
     let found = numbered(db, reader, sql)?;
     Ok(found.into_iter().map(|(_, event)| event).collect())
 }
 
-/// Returns the same events, each with the number of its row.
+/// Reads the events that `sql` selects as [`COLUMNS`], each with its row id.
 pub(super) fn numbered(
     db: &Connection,
     reader: &mut Reader<'_>,

@@ -1,13 +1,13 @@
-//! Our functions inside SQLite, with which a query compares like the model's filters. The wanted
-//! value is a parameter of the query, which is parsed once for each statement.
+//! SQL functions with which a query compares like the model's filters. The wanted value is a
+//! parameter of the query, which is parsed once for each statement.
 //!
 //! | function | true where |
 //! |---|---|
 //! | `spanscope_matches(attributes, process, terms)` | all terms hold on the attributes, whose text is parsed once, whatever the number of terms |
-//! | `spanscope_field(value, comparison)` | a comparison of an own field or of a number of the whole trace holds |
-//! | `spanscope_contains(text, wanted)` | the text contains the other one |
-//! | `spanscope_text(attributes, wanted)` | an attribute that is a text contains it |
-//! | `spanscope_grep(attributes, wanted)` | an attribute contains it, written as `key=value` |
+//! | `spanscope_field(value, comparison)` | a comparison of a built-in field or of a number of the whole trace holds |
+//! | `spanscope_contains(text, wanted)` | the text contains `wanted` |
+//! | `spanscope_text(attributes, wanted)` | an attribute that is a text contains `wanted` |
+//! | `spanscope_grep(attributes, wanted)` | an attribute, written as `key=value`, contains `wanted` |
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -54,7 +54,7 @@ pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// Parses a parameter. SQLite keeps the result for as long as the statement runs.
+/// Parses a parameter, or returns the result that SQLite keeps while the statement runs.
 fn once<T: Send + Sync + 'static, E: std::error::Error + Send + Sync + 'static>(
     call: &Context<'_>,
     place: i32,
@@ -73,15 +73,15 @@ fn text<'a>(call: &'a Context<'_>, place: usize) -> rusqlite::Result<&'a str> {
     Ok(call.get_raw(place).as_str_or_null()?.unwrap_or_default())
 }
 
-/// A term on attributes, and the processes whose resource matches its test: these count if the
-/// record lacks the key.
+/// A term on attributes, and the processes whose resource matches its test: a record that lacks the
+/// key matches if its process is one of these.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AttributeTerm {
     pub(super) term: FilterTerm,
     pub(super) processes: Vec<i64>,
 }
 
-/// Terms that must all hold, and where those of a key are.
+/// Terms that must all hold, and their indices by key.
 #[derive(Debug)]
 struct Wanted {
     terms: Vec<(bool, Comparison, HashSet<i64>)>,
@@ -111,8 +111,7 @@ impl Wanted {
     fn are_met_by(&self, attributes: &str, process: Option<i64>) -> bool {
         let mut found = vec![None; self.terms.len()];
         let mut reader = serde_json::Deserializer::from_str(attributes);
-        // The file is only ever written with valid JSON; invalid JSON of another program has no
-        // attributes.
+        // Spanscope writes only valid JSON. Invalid JSON of another program has no attributes.
         let is_read = reader
             .deserialize_map(Attributes {
                 wanted: self,
@@ -181,8 +180,8 @@ impl<'a> Visitor<'_> for Key<'a> {
     }
 }
 
-/// Columns hold own fields as the queries of [`conditions`](super::conditions) select them: times
-/// in nanoseconds, durations in milliseconds, levels as numbers.
+/// Compares a built-in field as [`conditions`](super::conditions) selects it: times in nanoseconds,
+/// durations in milliseconds, levels as numbers.
 #[expect(
     clippy::cast_precision_loss,
     reason = "numbers of traces are floats in a filter"
@@ -216,20 +215,18 @@ fn field_holds(comparison: &Comparison, value: ValueRef<'_>) -> bool {
     field_matches(comparison, found.as_ref())
 }
 
-/// A text that is looked for, also as columns hold it.
+/// A text to search for, and its stored form if that differs: columns have no NUL.
 struct Needle {
     text: String,
     stored: Option<String>,
     /// Whether it needs no escapes in JSON, so that a text without it need not be parsed.
     is_plain: bool,
-    /// Numbers are never written with it.
+    /// Whether it has only letters: these are shown as in the JSON text, so that a text without it
+    /// need not be parsed. `=` and numbers may be written differently.
     is_letters: bool,
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "as parameters are read that may be wrong"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a parser that can fail")]
 fn needle(wanted: &str) -> Result<Needle, fmt::Error> {
     Ok(Needle {
         text: wanted.to_owned(),

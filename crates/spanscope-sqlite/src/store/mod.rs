@@ -2,8 +2,8 @@
 //!
 //! Every query is one or more short read transactions, on connections of a small pool, run on the
 //! store's own threads. A reader that stays in a transaction would prevent SQLite from reusing its
-//! log, which then grows without a bound; so none does, not even for a list that is read page by
-//! page: a scan reads in pieces, and a query that takes too long is stopped.
+//! log (`-wal`), which then grows without a bound. So no reader does: a scan reads in pieces, and a
+//! query that takes too long is stopped.
 
 mod around;
 mod backup;
@@ -97,15 +97,15 @@ pub struct SqliteStore {
     context: QueryContext,
     /// The intake; `None` if the store was opened for reading.
     intake: Option<Arc<Intake>>,
-    /// How long records are kept; known if they are accepted here.
+    /// How long records are kept; `None` if the store was opened for reading.
     retention: Option<Duration>,
 }
 
 impl SqliteStore {
-    /// Opens a store for reading. Nothing is ever changed by it, and no file is made.
+    /// Opens a store for reading. It never changes the file and creates none.
     ///
     /// # Errors
-    /// Not found if there is no file; unusable if the file is not a store, or one of a newer
+    /// Not found if there is no file; unusable if the file is not a store or is one of a newer
     /// version; unavailable if it can't be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
@@ -129,12 +129,12 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Returns a builder of a store that accepts records, with its settings.
+    /// Returns a builder of a store that accepts records.
     pub fn builder() -> SqliteStoreBuilder {
         SqliteStoreBuilder::new()
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.file.path
@@ -144,20 +144,21 @@ impl SqliteStore {
     /// number of pages done and of all pages.
     ///
     /// # Errors
-    /// Replaces the store at `path` with a copy of a backup, also while programs write it: they
-    /// continue in the new file, which contains what they acknowledge from then on. The contents of
-    /// the old file are lost. `progress` gets the number of pages done and of all pages.
+    /// Invalid if the file `to` exists already; unavailable if it can't be written or the store
+    /// can't be read.
     pub fn backup(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
         backup::copy(&open_read(self.path())?, to.as_ref(), progress)
     }
 
-    /// Puts a copy of a backup in the place of the store at `path`, also while programs write it:
-    /// they go on in the new file, and what they acknowledge from then on is in it. What the old
-    /// file held is lost. `progress` gets pages done and pages in all.
+    /// Replaces the store at `path` with a copy of a backup, also while programs write it: they
+    /// continue in the new file, which contains the records that they acknowledge from then on. The
+    /// contents of the old file are lost. `progress` gets the number of pages done and of all
+    /// pages.
     ///
     /// # Errors
-    /// Not found, or unusable, if the backup is not a store or is damaged; nothing is changed then.
-    /// Unavailable if the store's folder can't be written.
+    /// Not found if there is no backup; unusable if it is not a store or is damaged; invalid if it
+    /// is the store itself. Nothing is changed then. Unavailable if the store's folder can't be
+    /// written.
     pub fn restore(
         path: impl AsRef<Path>,
         backup: impl AsRef<Path>,
@@ -166,8 +167,8 @@ impl SqliteStore {
         restore::run(path.as_ref(), backup.as_ref(), progress)
     }
 
-    /// Deletes the traces that ended and the measurements that were made this long ago, and expired
-    /// records, and frees the space. With `dry_run` it only counts them.
+    /// Deletes traces that ended and measurements that were made at least `older_than` ago, and
+    /// expired records, and frees the space. With `dry_run` it only counts them.
     ///
     /// # Errors
     /// As [`open`](Self::open), and unavailable if the file can't be written.
@@ -185,7 +186,8 @@ impl SqliteStore {
     /// of records done and of all records.
     ///
     /// # Errors
-    /// Unusable if the source is neither; unavailable if one of the files can't be read or written.
+    /// Unusable if the source is neither of them; unavailable if one of the files can't be read or
+    /// written.
     pub fn import(
         target: impl AsRef<Path>,
         source: impl AsRef<Path>,

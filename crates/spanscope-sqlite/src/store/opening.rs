@@ -1,4 +1,4 @@
-//! How a store is opened that takes in records.
+//! [`SqliteStoreBuilder`]: opens a store that accepts records.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::lanes::{LaneTimes, Lanes};
 use crate::ingest::remote::{Intake, Settings, StoredMetricSink};
 use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_RETENTION};
 
-/// Maximum size of records that wait to be written, in bytes; more are refused.
+/// Maximum size of records that wait to be written, in bytes; further records are refused.
 pub const DEFAULT_INTAKE_BYTES: usize = 64 * 1024 * 1024;
 /// Approximate maximum size of one result, in bytes.
 pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -63,7 +63,7 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How large the file may grow. Default: [`DEFAULT_MAX_BYTES`]; the least is 1 MiB.
+    /// Sets the maximum size of the file, in bytes. Default: [`DEFAULT_MAX_BYTES`]; minimum: 1 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.settings.max_bytes = bytes.max(1024 * 1024);
         self
@@ -83,21 +83,22 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// Bytes of records that may wait to be written. Default: [`DEFAULT_INTAKE_BYTES`].
+    /// Sets the maximum size of records that wait to be written, in bytes. Default:
+    /// [`DEFAULT_INTAKE_BYTES`].
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.settings.queue_bytes = bytes;
         self
     }
 
-    /// Sets the maximum size of one result; a larger one is refused. Default:
+    /// Sets the approximate maximum size of one result, in bytes; a larger one is refused. Default:
     /// [`DEFAULT_MAX_ANSWER_BYTES`].
     pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
         self.max_answer_bytes = bytes;
         self
     }
 
-    /// Counts records that are stored from now on in `sink`, for example the one behind `/metrics`.
-    /// Default: no sink.
+    /// Sets a sink that counts the records that this store stores, for example the one behind
+    /// `/metrics`. Default: no sink.
     ///
     /// | counter | unit | labels |
     /// |---|---|---|
@@ -105,23 +106,23 @@ impl SqliteStoreBuilder {
     /// | `spanscope_stored_tokens_total` | `tokens` | `service`, `model`, `provider`, `direction` (`input`, `output`), `tenant` |
     ///
     /// A label without a value is left out. Records that programs write into the file themselves
-    /// are not counted, nor repeated ones. The counters start at 0 with the process and never
+    /// are not counted, nor are repeated ones. The counters start at 0 with the process and never
     /// decrease: deleting records changes none, and tokens that turn out to be counted twice are
     /// subtracted from later counts. The sink decides how many label sets it keeps.
     ///
-    /// It is called on the writing thread after each commit, so it must not wait.
+    /// The writing thread calls the sink after each commit, so it must not block.
     pub fn stored_metrics(mut self, sink: Arc<dyn MetricSink>) -> Self {
         self.settings.stored_metrics = Some(StoredMetricSink(sink));
         self
     }
 
     /// Opens or creates the file, in a folder that is created if it is missing, and starts the
-    /// writing thread. The thread ends, and writes what is queued, when the last clone of the store
-    /// is dropped.
+    /// writing thread. When the last clone of the store is dropped, the thread writes the queued
+    /// records and ends.
     ///
     /// # Errors
-    /// Fails if the file is not a span store or one of a newer version, or if its folder can't be
-    /// created or written.
+    /// Fails if the file is not a span store or is one of a newer version, or if its folder can't
+    /// be created or written.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let path = path.as_ref();
         let retention = self.settings.retention;

@@ -1,4 +1,4 @@
-//! What a list of traces shows of each: usage, the first error, the run.
+//! The overview of each trace in a list: usage, the first error, the run.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use super::scope::Scope;
 use super::{scan, usage};
 use crate::file::schema;
 
-/// About how many bytes a trace takes in an answer, without its error.
+/// Approximate size of an overview in a result, without its error.
 const OVERVIEW_BYTES: usize = 400;
 
-/// The traces that are stored, in the order of `ids`.
+/// Returns overviews of the traces that are stored, in the order of `ids`.
 pub(super) fn of(db: &Connection, scope: Scope, ids: &[TraceId]) -> Result<Vec<TraceOverview>, Failure> {
     let texts: Vec<String> = ids.iter().map(TraceId::to_string).collect();
     let list = serde_json::to_string(&texts).unwrap_or_default();
@@ -29,7 +29,7 @@ pub(super) fn of(db: &Connection, scope: Scope, ids: &[TraceId]) -> Result<Vec<T
     .add(&scope.of_traces())
     .push(" ORDER BY t.id DESC");
     sql.for_each(db, |row| {
-        // Of tenants that use one id the first trace counts, as wherever a trace is named.
+        // If several tenants use one id, the first trace counts, as in `traces::rowid`.
         if let Some(id) = parsed(row, 0)? {
             found.insert(id, (row.get(1)?, row.get(2)?));
         }
@@ -58,7 +58,7 @@ pub(super) fn of(db: &Connection, scope: Scope, ids: &[TraceId]) -> Result<Vec<T
     Ok(overviews)
 }
 
-/// The failed span that began first.
+/// Returns the error of the failed span that began first.
 fn first_error(db: &Connection, reader: &mut Reader<'_>, trace: i64) -> Result<Option<TraceError>, Failure> {
     let mut find = db.prepare_cached(
         "SELECT s.id FROM _span s INDEXED BY _span_trace WHERE s.trace = ?1 AND s.status = 1 \
@@ -81,7 +81,8 @@ fn first_error(db: &Connection, reader: &mut Reader<'_>, trace: i64) -> Result<O
     Ok(error)
 }
 
-/// The run of each of these traces: the one that is named, where several share a trace.
+/// Returns the run of each of these traces. If several runs share a trace, it is the one whose
+/// attributes have the highest rank, and the oldest of these.
 fn runs(db: &Connection, traces: &[i64]) -> Result<HashMap<i64, TraceRun>, Failure> {
     let mut runs = HashMap::new();
     if !schema::has_runs(db)? {

@@ -1,4 +1,4 @@
-//! Queries that are read in pieces return the same as those in one statement, and read each span
+//! Queries that read in pieces return the same as queries in one statement, and read each span
 //! once.
 
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use spanscope_store_tests::made::{records, span};
 use spanscope_store_tests::{Fixture, conditions, filters, lists};
 
 use super::SqliteStore;
-use super::conditions::{Asked, Conditions, Table};
+use super::conditions::{Conditions, Criteria, Table};
 use super::lanes::{LaneTimes, Lanes};
 use crate::file::open::open_read;
 
-/// A store that has no time for a query in one statement.
+/// A store whose interactive lane has no time, so that every query becomes a scan in pieces.
 struct InPieces(tempfile::TempDir);
 
 impl Fixture for InPieces {
@@ -38,7 +38,7 @@ impl Fixture for InPieces {
 }
 
 #[test]
-fn a_filter_finds_in_pieces_what_the_model_says() {
+fn a_filter_in_pieces_finds_the_records_that_the_model_finds() {
     filters::a_filter_finds_what_the_model_says_whatever_is_stored::<InPieces>();
     filters::attributes_of_the_resource_are_found_where_the_record_has_none::<InPieces>();
 }
@@ -51,26 +51,26 @@ fn conditions_find_the_same_in_pieces() {
 }
 
 #[test]
-fn events_are_the_same_in_pieces() {
+fn a_list_of_events_is_the_same_in_pieces() {
     lists::logs_are_the_newest_in_the_order_of_their_times::<InPieces>();
     filters::logs_are_found_by_what_is_shown_of_them::<InPieces>();
 }
 
-/// Returns SQLite's plan for a query of spans: a line for each table that it reads.
+/// Returns SQLite's plan for a query of spans: one line per table that it reads.
 fn plan(db: &Connection, filter: &str, piece: Option<(i64, i64)>) -> Vec<String> {
     let filter: Filter = filter.parse().unwrap();
-    let asked = Asked {
+    let criteria = Criteria {
         conditions: &[],
         filter: &filter,
     };
-    let found = Conditions::new(db, asked, Table::Spans(piece)).unwrap();
+    let found = Conditions::new(db, criteria, Table::Spans(piece)).unwrap();
     let sql = super::builder::Sql::new("EXPLAIN QUERY PLAN SELECT s.id FROM _span s WHERE s.id > 0")
         .add(&found.seek());
     sql.rows(db, |row| row.get(3)).unwrap()
 }
 
 #[test]
-fn a_filter_of_many_terms_is_one_look_at_each_span() {
+fn a_filter_of_many_terms_reads_each_span_once() {
     let folder = InPieces::new();
     let _store = folder.open();
     let db = open_read(&folder.0.path().join("trace_store.db")).unwrap();

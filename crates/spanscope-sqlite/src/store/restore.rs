@@ -1,10 +1,10 @@
 //! Replaces a store with a backup, while programs write it.
 //!
 //! Moving a copy over the file by hand is not enough: the log next to it (`-wal`) still belongs to
-//! the old file, and the next program that opens the new one copies it in. So the old file's log is
-//! emptied and locked while the new file takes its name, and is removed before the lock is
-//! released. Programs with the old file open find another one in its place before they acknowledge
-//! their writes, and write them again.
+//! the old file, and the next program that opens the new file would copy the log into it. So the
+//! old file's log is emptied and locked while the new file is renamed to its name, and is removed
+//! before the lock is released. Programs with the old file open notice the new one before they
+//! acknowledge their writes, and write these again.
 
 use std::fs;
 use std::path::Path;
@@ -17,10 +17,10 @@ use super::backup;
 use crate::file::identity::{LogId, lock_folder, sibling};
 use crate::file::open::{io_error, open_read, sql_error};
 
-/// How long the programs that write the old file are waited for.
+/// How long to wait for programs that are writing the old file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Replaces the store by a copy of the backup.
+/// Replaces the store with a copy of the backup.
 pub(super) fn run(path: &Path, backup: &Path, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     if let (Ok(from), Ok(to)) = (backup.canonicalize(), path.canonicalize())
         && from == to
@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, backup: &Path, progress: impl FnMut(u64, u64)) ->
     placed
 }
 
-/// A damaged backup must not take the place of anything.
+/// Fails if the backup is damaged.
 fn check(backup: &Connection, path: &Path) -> Result<(), StoreError> {
     let answer: String = backup
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -60,12 +60,12 @@ fn check(backup: &Connection, path: &Path) -> Result<(), StoreError> {
 
 fn place(copy: &Path, path: &Path) -> Result<(), StoreError> {
     let _folder = lock_folder(path);
-    // A store that is damaged or gone has nothing to hold.
+    // A store that is damaged or missing can't be locked, and need not be.
     let held = hold(path);
     let log = LogId::of(path);
     fs::rename(copy, path).map_err(|error| io_error(path, "replace", error))?;
     log.remove_unlocked(path);
-    // Closed only now. SQLite does not touch files with the name of one that was moved away.
+    // Closed only here: SQLite does not touch the new file under the old one's name.
     drop(held);
     Ok(())
 }
@@ -77,8 +77,8 @@ fn hold(path: &Path) -> Option<Connection> {
     }
     let db = Connection::open(path).ok()?;
     db.busy_timeout(PATIENCE).ok()?;
-    // A reader may hold the log; then the programs that opened the file in between see it until
-    // they look again.
+    // It fails if a reader uses the log. Programs that open the file meanwhile then see the old log
+    // until they check again.
     let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     let _ = db.execute_batch("BEGIN IMMEDIATE");
     Some(db)

@@ -1,8 +1,8 @@
 //! [`RowCursor`]: the row ids behind this store's [`Cursor`].
 //!
-//! The rows of spans, of ends (`_ended`) and of events have ids that only grow, are assigned inside
-//! write transactions, and are not reused after a deletion. So the rows between two cursors stay
-//! the same, except for deletions, and can be read again at any time.
+//! The ids of spans, of ends (`_ended`) and of events only grow, are assigned inside write
+//! transactions, and are not reused after a deletion. So the rows between two cursors stay the
+//! same, except for deletions, and can be read again at any time.
 
 use spanscope_model::Cursor;
 
@@ -11,7 +11,7 @@ use spanscope_model::Cursor;
 pub(super) struct RowCursor {
     /// Of `_span`.
     pub(super) span: i64,
-    /// Of `_ended`: ends of spans that had been stored while they ran.
+    /// Of `_ended`: ends of spans that were stored while they ran.
     pub(super) end: i64,
     /// Of `_event`.
     pub(super) event: i64,
@@ -33,7 +33,7 @@ impl From<RowCursor> for Cursor {
     }
 }
 
-/// The number of a row as the model has it; rows are numbered from 1.
+/// Converts a row id to the model's order number; row ids start at 1.
 pub(super) fn order_of(row: i64) -> u64 {
     u64::try_from(row).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Rows of the file as spans of the model.
+//! Converts rows of the file to the model's spans.
 //!
 //! Data that spans share (callsite, process, trace id) are looked up once per query and cached,
 //! which is several times faster than joining them to each row.
@@ -23,12 +23,12 @@ const SPAN_BYTES: usize = 400;
 /// The columns that [`Reader::span`] reads, of a `_span` that the SQL calls `s`.
 pub(super) const SPAN_COLUMNS: &str = "s.id, s.callsite, s.name, s.start, s.duration, s.status, s.trace, s.process, \
      s.kind, s.span_id, s.parent, s.attributes, s.extra, s.category";
-/// How many they are: the place of a column that follows them.
+/// The number of these columns: the index of a column that follows them.
 pub(super) const SPAN_COLUMN_COUNT: usize = 14;
 
 pub(super) use crate::file::processes::alive_since;
 
-/// The common data of all spans of a location in a program.
+/// The data that all spans of one callsite share.
 #[derive(Debug, Clone)]
 pub(super) struct Callsite {
     pub(super) name: String,
@@ -37,7 +37,7 @@ pub(super) struct Callsite {
     pub(super) category: String,
 }
 
-/// The common data of all spans of a process.
+/// The data that all spans of one process share.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     pub(super) service_name: String,
@@ -105,7 +105,7 @@ impl<'db> Reader<'db> {
                 is_alive: ended_at.is_none() && seen_at >= alive_since(),
             })
         });
-        // A sender that was silent for as long as records are kept is deleted.
+        // A sender without records for the whole retention time is deleted.
         let process = Rc::new(found.optional()?.unwrap_or_default());
         self.processes.insert(id, process.clone());
         Ok(process)
@@ -192,13 +192,13 @@ impl<'db> Reader<'db> {
     }
 }
 
-/// Attributes out of their JSON; the file is only ever written with valid JSON.
+/// Parses attributes. Spanscope writes only valid JSON.
 pub(super) fn attributes(json: Option<&str>) -> Attributes {
     json.and_then(|json| serde_json::from_str(json).ok())
         .unwrap_or_default()
 }
 
-/// The text of a column as an id.
+/// Parses the text of a column; `None` if it is null or invalid.
 pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     Ok(row
         .get_ref(column)?
@@ -206,12 +206,12 @@ pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusq
         .and_then(|text| text.parse().ok()))
 }
 
-/// Returns the id of 8 bytes that the file stores as a signed number.
+/// Returns the span id that the file stores as a signed number; `None` if it is 0.
 pub(super) fn span_id(number: i64) -> Option<SpanId> {
     SpanId::from_bytes(number.to_be_bytes())
 }
 
-/// The signed number for an id.
+/// Returns the signed number that the file stores for a span id.
 pub(super) fn span_number(id: SpanId) -> i64 {
     i64::from_be_bytes(id.to_bytes())
 }

@@ -8,20 +8,20 @@ use spanscope_model::{SpanFilter, StoreError, StoreErrorKind, Timestamp};
 
 use super::Failure;
 use super::builder::Sql;
-use super::conditions::{Asked, Conditions, Table};
+use super::conditions::{Conditions, Criteria, Table};
 use super::scope::Scope;
 use super::spans::first_since;
 use super::turn::Turn;
 
 /// How long a piece should take.
 const PIECE: Duration = Duration::from_millis(100);
-/// Numbers of spans in the first piece; the next ones are measured by how long it took.
-/// Tests store few spans, and read them in several pieces too.
+/// Row ids in the first piece; the time that a piece takes determines the length of the next one.
+/// It is small in tests, so that few spans are several pieces too.
 const FIRST_PIECE: i64 = if cfg!(test) { 50 } else { 5_000 };
 const SMALLEST_PIECE: i64 = 500;
 const LARGEST_PIECE: i64 = 1_000_000;
 
-/// The numbers of the first and the last span worth a look.
+/// Returns the row ids of the first and the last span that may have started since `since`.
 pub(super) fn ends(db: &Connection, since: Option<Timestamp>) -> Result<(i64, i64), Failure> {
     let (least, last): (i64, i64) = db.query_row(
         "SELECT COALESCE((SELECT min(id) FROM _span), 0), COALESCE((SELECT max(id) FROM _span), -1)",
@@ -34,7 +34,7 @@ pub(super) fn ends(db: &Connection, since: Option<Timestamp>) -> Result<(i64, i6
     })
 }
 
-/// A range of numbers, first and last included, to be read in pieces.
+/// A range of row ids, first and last included, to be read in pieces.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pieces {
     first: i64,
@@ -46,9 +46,9 @@ impl Pieces {
         Self { first, last }
     }
 
-    /// Reads one piece after the other. A turn that is short anyway reads all in one. A piece that
-    /// took longer than a transaction may, as on a machine that is busy with others, is read again
-    /// as several: `read` adds nothing where it fails.
+    /// Reads one piece after the other, or all at once in a short turn. A piece that exceeds the
+    /// time limit of a transaction, as on a busy machine, is read again in smaller pieces, so
+    /// `read` must not have added anything when it fails.
     pub(super) fn each(
         self,
         turn: &Turn,
@@ -112,7 +112,7 @@ fn next_length(length: i64, took: Duration) -> i64 {
         .clamp(SMALLEST_PIECE, LARGEST_PIECE)
 }
 
-/// The length to try in place of one that took too long; the error, where that can't be helped.
+/// Returns a smaller length to try after a piece took too long, or the error if there is none.
 fn shorter(length: i64, error: StoreError) -> Result<i64, StoreError> {
     if error.kind() == StoreErrorKind::TooLong && length > SMALLEST_PIECE {
         Ok((length / 8).max(SMALLEST_PIECE))
@@ -125,16 +125,16 @@ fn shorter(length: i64, error: StoreError) -> Result<i64, StoreError> {
 pub(super) fn traces(
     db: &Connection,
     scope: Scope,
-    asked: Asked<'_>,
+    criteria: Criteria<'_>,
     piece: (i64, i64),
     found: &mut Vec<i64>,
 ) -> Result<(), Failure> {
     let sql = Sql::new("SELECT DISTINCT s.trace FROM _span s WHERE");
-    found.extend(in_piece(sql, db, scope, asked, piece)?.rows(db, |row| row.get::<_, i64>(0))?);
+    found.extend(in_piece(sql, db, scope, criteria, piece)?.rows(db, |row| row.get::<_, i64>(0))?);
     Ok(())
 }
 
-/// Adds the ids of the spans in a piece that meet all conditions and started in time.
+/// Adds the ids of the spans in a piece that meet all conditions and started in the filter's range.
 pub(super) fn spans(
     db: &Connection,
     scope: Scope,
@@ -143,20 +143,20 @@ pub(super) fn spans(
     found: &mut Vec<i64>,
 ) -> Result<(), Failure> {
     let sql = Sql::new("SELECT s.id FROM _span s WHERE");
-    let sql = in_piece(sql, db, scope, asked_of(filter), piece)?.add(&began_between(filter));
+    let sql = in_piece(sql, db, scope, criteria_of(filter), piece)?.add(&began_between(filter));
     found.extend(sql.rows(db, |row| row.get::<_, i64>(0))?);
     Ok(())
 }
 
-/// Returns what a list of spans requires of each.
-pub(super) fn asked_of(filter: &SpanFilter) -> Asked<'_> {
-    Asked {
+/// Returns the conditions that each span of a list must meet.
+pub(super) fn criteria_of(filter: &SpanFilter) -> Criteria<'_> {
+    Criteria {
         conditions: &filter.conditions,
         filter: &filter.filter,
     }
 }
 
-/// ` AND ...` over rows `s`: they began at these times.
+/// Returns ` AND ...` over rows `s`: they began in the filter's range.
 pub(super) fn began_between(filter: &SpanFilter) -> Sql {
     let mut sql = Sql::default();
     if let Some(since) = filter.since {
@@ -172,10 +172,10 @@ fn in_piece(
     select: Sql,
     db: &Connection,
     scope: Scope,
-    asked: Asked<'_>,
+    criteria: Criteria<'_>,
     (first, last): (i64, i64),
 ) -> Result<Sql, Failure> {
-    let conditions = Conditions::new(db, asked, Table::Spans(Some((first, last))))?;
+    let conditions = Conditions::new(db, criteria, Table::Spans(Some((first, last))))?;
     Ok(select
         .push(" s.id BETWEEN ")
         .bind(first)
@@ -185,7 +185,7 @@ fn in_piece(
         .add(&scope.of_spans()))
 }
 
-/// Numbers as one parameter, for ` IN (SELECT value FROM json_each(...))`.
+/// Formats numbers as one parameter, for ` IN (SELECT value FROM json_each(...))`.
 pub(super) fn list(numbers: &[i64]) -> String {
     let mut text = String::with_capacity(numbers.len() * 8 + 2);
     text.push('[');
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_as_long_as_a_piece_should_take() {
+    fn a_piece_is_as_long_as_fits_its_time() {
         assert_eq!(next_length(20_000, PIECE), 20_000);
         assert_eq!(next_length(20_000, PIECE * 4), 5_000);
         assert_eq!(next_length(20_000, PIECE / 100), 40_000);
@@ -235,7 +235,7 @@ mod tests {
         let turn = Turn::of_reads(None, std::sync::Arc::new(|| false));
         let mut read = Vec::new();
         let mut one = |first: i64, last: i64| {
-            // Only short ones are read, as of spans that are slow to look at.
+            // Longer pieces fail, as if their spans were slow to read.
             if last - first >= SMALLEST_PIECE {
                 return Err(too_long());
             }
@@ -243,7 +243,7 @@ mod tests {
             Ok(())
         };
         let pieces = Pieces::new(1, 9_000);
-        // Pieces grow to more than is read at once, and shrink again.
+        // Pieces grow until one fails, and shrink again.
         assert!(pieces.each(&turn, &mut one).is_ok());
         assert!(
             pieces

@@ -7,7 +7,7 @@ use spanscope_model::{StoreError, StoreErrorKind, Tenant};
 use super::builder::Sql;
 use crate::file::schema;
 
-/// Limits what a query may read and return.
+/// The tenant whose records a query may read, and the size limit of its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope {
     /// The row of the tenant in `_tenant`; `None` means all tenants.

@@ -13,19 +13,19 @@ use spanscope_runs::StepKind;
 
 use super::Failure;
 use super::builder::Sql;
-use super::conditions::{Asked, Conditions, Table};
+use super::conditions::{Conditions, Criteria, Table};
 use super::row_cursor::order_of;
 use super::rows::{Reader, span_id, status};
 use super::scope::Scope;
 use super::{around, stored, traces, usage};
 use crate::file::rows::kind_of;
 
-/// What a span takes in an answer, about.
+/// Approximate size of a span in a result.
 const SPAN_BYTES: usize = 96;
-/// What an event takes in an answer, about.
+/// Approximate size of an event in a result.
 const EVENT_BYTES: usize = 32;
 
-/// The shape of one trace.
+/// Returns the shape of one trace.
 pub(super) fn of_trace(
     db: &Connection,
     scope: Scope,
@@ -142,7 +142,7 @@ fn events(
     Ok((events, more))
 }
 
-/// The numbers of the spans that a filter matches, by start.
+/// Returns the order numbers of the spans that a filter matches, by start.
 pub(super) fn find(
     db: &Connection,
     scope: Scope,
@@ -151,13 +151,13 @@ pub(super) fn find(
     limit: u64,
 ) -> Result<FoundSpans, Failure> {
     let trace = traces::rowid(db, scope, trace_id)?.ok_or_else(|| traces::no_trace(trace_id))?;
-    let asked = Asked {
+    let criteria = Criteria {
         conditions: &[],
         filter,
     };
     let sql = Sql::new("SELECT s.id FROM _span s INDEXED BY _span_trace WHERE s.trace = ")
         .bind(trace)
-        .add(&Conditions::new(db, asked, Table::Spans(None))?.probe())
+        .add(&Conditions::new(db, criteria, Table::Spans(None))?.probe())
         .push(" ORDER BY s.start, s.id");
     let mut found = FoundSpans::default();
     sql.for_each(db, |row| {
@@ -170,7 +170,7 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Texts, each once, in the order in which they came.
+/// Distinct texts, in the order of their first use.
 #[derive(Debug, Default)]
 struct Texts {
     all: Vec<String>,
@@ -189,8 +189,8 @@ impl Texts {
     }
 }
 
-/// Returns the kind of step, from the JSON of a span's attributes. Values under names that no
-/// convention has are skipped without being parsed.
+/// Returns the kind of step, from the JSON of a span's attributes. Attributes that no convention
+/// names are skipped without being parsed.
 fn step_of(attributes: &str) -> StepKind {
     if attributes.len() <= "{}".len() {
         return StepKind::Node;
@@ -203,7 +203,7 @@ fn step_of(attributes: &str) -> StepKind {
     StepKind::of_raw(known.iter().map(|(name, value)| (*name, value.raw())))
 }
 
-/// A single value that a convention names.
+/// The scalar value of an attribute that a convention names.
 enum Known {
     Bool(bool),
     I64(i64),
@@ -306,7 +306,7 @@ impl<'de> Visitor<'de> for KnownValue {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        // What tells the kind of a step is short; contents of messages are not kept.
+        // Values that determine the kind of a step are short; the contents of messages are cut.
         const LONGEST: usize = 256;
         Ok(Some(Known::Text(
             spanscope_model::text::cut(text, LONGEST).to_owned(),
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_of_the_same_kind_as_its_attributes_say() {
+    fn the_kind_of_a_step_is_the_same_from_json_as_from_parsed_attributes() {
         for json in [
             "{}",
             r#"{"http.route":"/books"}"#,

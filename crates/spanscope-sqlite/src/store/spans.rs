@@ -12,12 +12,13 @@ use super::traces;
 use super::{around, scan};
 use crate::file::schema;
 
-/// How few digits of an id are still accepted.
+/// Minimum number of digits of an id's prefix.
 const MIN_PREFIX: usize = 4;
 
-/// Returns the first span and event to read: everything stored before them started before `since`.
+/// Returns the rows of the first span and event to read: every record in an earlier row started
+/// before `since`.
 pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result<(i64, i64)> {
-    // Clocks of other machines go ahead of this one's.
+    // The clocks of other machines may be ahead of this one's.
     let ahead: i64 = match schema::has_tenants(db)? {
         true => db.query_row("SELECT ahead FROM _given", [], |row| row.get(0))?,
         false => 0,
@@ -32,8 +33,8 @@ pub(super) fn first_since(db: &Connection, since: Timestamp) -> rusqlite::Result
     Ok(mark.unwrap_or((i64::MIN, i64::MIN)))
 }
 
-/// Returns the spans that match the filter, in its order. Which of them meet the conditions may be
-/// known already.
+/// Returns the spans that match the filter, in its order. `matching` has the spans that meet the
+/// conditions, if a scan has already found them.
 pub(super) fn list(
     db: &Connection,
     scope: Scope,
@@ -43,7 +44,7 @@ pub(super) fn list(
     let order = filter.order_by.first();
     let longest_first = order.is_some_and(|order| order.key == OrderKey::DurationMs && order.descending);
     if longest_first {
-        // Slow spans have an index; where they fill the page, the others need not be looked at.
+        // Slow spans have an index; if they fill the page, the others need not be read.
         let slow = list_with(db, scope, filter, matching, " AND s.duration >= 1000000000")?;
         if u64::try_from(slow.len()).is_ok_and(|found| found >= filter.limit) {
             return Ok(slow);
@@ -64,7 +65,7 @@ fn list_with(
             .bind(scan::list(matching))
             .push("))"),
         None => {
-            let conditions = Conditions::new(db, scan::asked_of(filter), Table::Spans(None))?;
+            let conditions = Conditions::new(db, scan::criteria_of(filter), Table::Spans(None))?;
             match conditions.is_frequent(db)? {
                 true => conditions.probe(),
                 false => conditions.seek(),
@@ -82,7 +83,7 @@ fn list_with(
     }
     sql = sql.add(&scan::began_between(filter));
     if let Some((trace, span)) = filter.before {
-        // Nothing comes behind a span that is not stored any more.
+        // No page follows a span that is not stored.
         let before = row_of(db, scope, trace, span)?.unwrap_or(i64::MIN);
         sql = sql.push(" AND s.id < ").bind(before);
     }
@@ -107,7 +108,7 @@ fn list_with(
     collect(db, scope, &sql)
 }
 
-/// The number in the file of a span, of the first row where an id came twice.
+/// Returns the row id of a span; of the first row if the span is stored twice.
 pub(super) fn row_of(
     db: &Connection,
     scope: Scope,
@@ -207,7 +208,7 @@ pub(super) fn collect(db: &Connection, scope: Scope, sql: &Sql) -> Result<Vec<Sp
     Ok(found)
 }
 
-/// The number in the file of the newest span with this id, and its trace's number.
+/// Returns the trace's row id and the number of the newest span with this id.
 pub(super) fn newest(db: &Connection, scope: Scope, id: SpanId) -> rusqlite::Result<Option<(i64, i64)>> {
     let sql = Sql::new("SELECT s.trace, s.span_id FROM _span s INDEXED BY _span_hex WHERE s.span_hex = ")
         .bind(id.to_string())

@@ -1,8 +1,8 @@
-//! SQL that the user writes, over a connection that can do nothing but read.
+//! Runs a user's SQL on a connection that can only read.
 //!
-//! Three locks, because each alone has had holes: the file is opened read-only, SQLite calls
-//! [`allow`] for every part of a statement before it compiles it, and the compiled statement must
-//! report itself read-only.
+//! Three protections, because each alone had holes in some version of SQLite: the file is opened
+//! read-only, SQLite calls [`allow`] for every part of a statement before it compiles it, and the
+//! compiled statement must report itself read-only.
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -15,8 +15,8 @@ use super::Failure;
 
 const ACCEPTED: &str = "one SELECT over traces, spans, span_events, logs and metrics is accepted here";
 
-/// Runs one query on a connection that is used for nothing else. Blobs are hexadecimal texts,
-/// numbers that JSON has not are texts.
+/// Runs one query on a connection that is used for nothing else. Blobs become hexadecimal texts,
+/// numbers that JSON does not have become texts.
 pub(super) fn run(db: &mut Connection, query: &str, limit: usize) -> Result<SqlResult, Failure> {
     db.authorizer(Some(allow))?;
     let mut batch = Batch::new(db, query);
@@ -56,7 +56,7 @@ fn allow(context: AuthContext<'_>) -> Authorization {
     }
 }
 
-/// A mistake in the query is the caller's, a failing file is not.
+/// Separates mistakes in the query, which are invalid input, from failures of the file.
 fn refused(error: rusqlite::Error) -> Failure {
     let message = match &error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),

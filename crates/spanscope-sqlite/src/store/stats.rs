@@ -2,8 +2,8 @@
 //!
 //! Percentiles are computed from the spans themselves instead of being maintained while writing:
 //! the necessary columns are the first of each row, two threads read a half each, and a histogram
-//! with buckets of a 64th has a name's durations within 0.8 %. A million spans take about a tenth
-//! of a second, and writing costs nothing.
+//! with 64 buckets per doubling has a name's durations within 0.8 %. A million spans take about a
+//! tenth of a second, and writing costs nothing.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,14 +21,15 @@ use super::spans::first_since;
 use crate::file::schema;
 use crate::file::text::without_nul;
 
-/// Up to this number of durations of a name are kept exactly: exact, and smaller than a histogram.
+/// Up to this number, the durations of a name are kept in a list, which is exact and smaller than a
+/// histogram.
 const EXACT: usize = 256;
-/// Callsites with smaller numbers are found by index.
+/// Callsites with smaller ids are found by index in a vector.
 const SMALL_CALLSITES: usize = 4096;
 /// Each doubling of a duration is cut into 2^6 buckets.
 const BITS: u32 = 6;
 
-/// Sizes, counts, losses.
+/// Returns sizes, counts and losses.
 pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreStats, Failure> {
     let first = |sql: Sql| -> rusqlite::Result<Option<i64>> {
         let found = sql.rows(db, |row| row.get::<_, Option<i64>>(0))?;
@@ -37,7 +38,7 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
     let number = |sql: Sql| first(sql).map(|number| natural(number.unwrap_or(0)));
     let moment = |sql: Sql| first(sql).map(|time| time.map(Timestamp::from_nanos));
     let is_all = scope.is_all();
-    // The file belongs to everyone; its size would reveal other tenants' data.
+    // The file has all tenants' records; its size would reveal how much others store.
     let file = match is_all {
         true => Some(file(db, path)?),
         false => None,
@@ -50,7 +51,7 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
     };
     let services = services(db, scope)?;
     let has_sampled = schema::has_sampled(db)?;
-    // A living program reports itself while anything is in flight.
+    // A program that is alive has records in flight, which are not lost.
     let lost = Sql::new("SELECT sum(p.offered - p.stored - p.dropped_queue_full - p.dropped_write_failed - p.dropped_shutdown")
         .push(if has_sampled { " - p.dropped_sampled" } else { "" })
         .push(") FROM _process p WHERE p.ended_at IS NULL AND p.pid <> 0 AND p.seen_at < ")
@@ -99,7 +100,7 @@ pub(super) fn store(db: &Connection, scope: Scope, path: &Path) -> Result<StoreS
         .services(services))
 }
 
-/// When the oldest trace, or log event outside of traces, began.
+/// Returns the time of the oldest trace or log event outside traces.
 pub(super) fn oldest(db: &Connection, scope: Scope) -> Result<Option<Timestamp>, Failure> {
     let first = |sql: Sql| -> rusqlite::Result<Option<i64>> { Ok(sql.rows(db, |row| row.get(0))?.pop()) };
     let trace = Sql::new("SELECT t.start FROM _trace t WHERE 1")
@@ -123,7 +124,7 @@ fn file(db: &Connection, path: &Path) -> rusqlite::Result<FileStats> {
         .free_bytes(pragma("freelist_count")? * pragma("page_size")?))
 }
 
-/// Spans and failed ones by service, the busiest first.
+/// Returns the numbers of spans and of failed spans by service, the busiest first.
 fn services(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<ServiceStats>> {
     Sql::new(
         "SELECT COALESCE(p.service_name, ''), sum(n.spans), sum(n.errors) FROM \
@@ -143,7 +144,8 @@ fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// The first number at or after which spans can have begun since then, the middle, and the last.
+/// Returns the row id of the first span that may have begun since `since`, of the last span, and
+/// of the middle between them.
 pub(super) fn halves(db: &Connection, since: Option<Timestamp>) -> Result<(i64, i64, i64), Failure> {
     let (least, last): (i64, i64) = db.query_row(
         "SELECT COALESCE((SELECT min(id) FROM _span), 0), COALESCE((SELECT max(id) FROM _span), 0)",
@@ -160,15 +162,15 @@ pub(super) fn halves(db: &Connection, since: Option<Timestamp>) -> Result<(i64, 
 /// Durations of the spans of a part of the file.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    /// By the callsite's number, which is small: a million look-ups in a hash table would cost a
-    /// fifth of the time.
+    /// By the callsite's id, which is small: a million look-ups in a hash table would cost a fifth
+    /// of the time.
     by_callsite: Vec<Sketch>,
     by_large_callsite: HashMap<i64, Sketch>,
     by_name: HashMap<String, Sketch>,
 }
 
 impl Durations {
-    /// Adds the spans with these numbers, first and last included.
+    /// Adds the spans with these row ids, first and last included.
     pub(super) fn read(
         &mut self,
         db: &Connection,
@@ -225,7 +227,7 @@ impl Durations {
         }
     }
 
-    /// A known name allocates nothing.
+    /// Adds to the sketch of a name, without an allocation if the name is known.
     fn add_named(&mut self, name: &str, nanos: u64, is_error: bool) {
         match self.by_name.get_mut(name) {
             Some(sketch) => sketch.add(nanos, is_error),
@@ -272,7 +274,7 @@ pub(super) struct Rank {
 }
 
 impl Rank {
-    /// Reads the spans with these numbers, first and last included.
+    /// Reads the spans with these row ids, first and last included.
     pub(super) fn read(
         db: &Connection,
         scope: Scope,
@@ -282,7 +284,7 @@ impl Rank {
         nanos: u64,
     ) -> Result<Self, Failure> {
         let mut rank = Self::default();
-        // A span's name is in its row only where it is not its callsite's.
+        // A span's row has its name only if it is not the callsite's.
         let name = without_nul(name).into_owned();
         let sql = Sql::new("SELECT s.duration, s.status FROM _span s WHERE s.id BETWEEN ")
             .bind(first)
@@ -321,7 +323,7 @@ impl Rank {
     }
 }
 
-/// How often each duration occurred: exact while there are few, then by bucket.
+/// The distribution of durations: exact while there are few, then by bucket.
 #[derive(Debug, Default)]
 struct Sketch {
     count: u64,
@@ -396,12 +398,13 @@ impl Sketch {
             .errors(self.errors)
     }
 
-    /// The duration that this percentage of the spans does not exceed. Exact ones are sorted.
+    /// Returns the duration that this percentage of the spans does not exceed. `exact` must be
+    /// sorted.
     fn percentile(&self, percent: u64) -> u64 {
         self.at_rank((self.count * percent).div_ceil(100).max(1))
     }
 
-    /// The duration that this share of the spans does not exceed.
+    /// Returns the duration at this rank, counted from 1.
     fn at_rank(&self, rank: u64) -> u64 {
         if self.buckets.is_empty() {
             let index = usize::try_from(rank.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -418,8 +421,8 @@ impl Sketch {
     }
 }
 
-/// Small numbers have a bucket each; above, the position of the highest bit and the bits after it
-/// are the bucket.
+/// Returns the bucket of a duration. Small numbers have a bucket each; for larger ones, the
+/// position of the highest bit and the [`BITS`] bits after it are the bucket.
 fn bucket(nanos: u64) -> usize {
     let exponent = (u64::BITS - nanos.leading_zeros()).saturating_sub(BITS + 1);
     let bucket = (u64::from(exponent) << BITS) + (nanos >> exponent);
@@ -440,7 +443,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "a test of relative errors")]
-    fn a_bucket_holds_only_durations_within_one_percent_of_its_middle() {
+    fn every_duration_is_within_one_percent_of_the_middle_of_its_bucket() {
         let mut nanos = 1_u64;
         let mut last = 0;
         while nanos < 1 << 62 {

@@ -12,10 +12,10 @@ use super::scope::Scope;
 use super::{Failure, logs, traces};
 use crate::file::schema;
 
-/// The place after everything that is stored now.
+/// Returns the cursor after all stored records.
 ///
-/// Row ids are assigned in write transactions, one after the other, so one reading of the three
-/// largest ids misses nothing that could still appear below them.
+/// Row ids are assigned in write transactions, one after the other, so no row can appear later with
+/// a smaller id than the three largest that are read here.
 pub(super) fn latest(db: &Connection) -> Result<RowCursor, Failure> {
     let last = |table: &'static str| -> rusqlite::Result<i64> {
         let rows = Sql::new("SELECT COALESCE(max(id), 0) FROM ")
@@ -33,7 +33,7 @@ pub(super) fn latest(db: &Connection) -> Result<RowCursor, Failure> {
     })
 }
 
-/// Up to `limit` spans, ends and events each.
+/// Returns the records after a cursor: up to `limit` each of spans, ends and events.
 pub(super) fn after(
     db: &Connection,
     scope: Scope,
@@ -44,7 +44,7 @@ pub(super) fn after(
     let after = RowCursor::from(after);
     let limit = limit.max(1);
     let latest = latest(db)?;
-    // After a deletion the largest numbers are smaller than those that were read.
+    // After a deletion the largest ids are smaller than the cursor's.
     let mut upto = RowCursor {
         span: latest.span.max(after.span),
         end: latest.end.max(after.end),
@@ -86,7 +86,7 @@ pub(super) fn after(
         (ended, more_ended) = read(db, &mut reader, &sql, limit, &mut upto.end)?;
         if more_ended {
             more = true;
-            // Ends that are read with the next ones are not known yet.
+            // A span whose end is returned with the next records still runs in these.
             let later = Sql::new("SELECT span FROM _ended WHERE id > ")
                 .bind(upto.end)
                 .push(" AND span > ")
@@ -129,8 +129,8 @@ fn of_trace(is: &'static str, trace: Option<i64>) -> Sql {
     trace.map_or_else(Sql::default, |trace| Sql::new(is).bind(trace))
 }
 
-/// Reads rows of [`SPAN_COLUMNS`] and a number, up to the limit, and moves `upto` back to the last
-/// one where there are more.
+/// Reads rows of [`SPAN_COLUMNS`] and a row id, up to the limit. If there are more, it sets `upto`
+/// to the last row id that was read.
 fn read(
     db: &Connection,
     reader: &mut Reader<'_>,
@@ -158,7 +158,7 @@ fn read(
     Ok((found, more))
 }
 
-/// The span as it was before its end was stored.
+/// Resets a span to its state before its end was stored.
 pub(super) fn still_running(span: &mut Span) {
     span.end_time = None;
     span.status = None;

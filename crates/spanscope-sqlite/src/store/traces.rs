@@ -7,7 +7,7 @@ use spanscope_model::{
 
 use super::Failure;
 use super::builder::{Sql, count};
-use super::conditions::{Asked, Conditions, Table};
+use super::conditions::{Conditions, Criteria, Table};
 use super::rows::{Reader, alive_since, parsed, span_id};
 use super::scan;
 use super::scope::Scope;
@@ -28,8 +28,8 @@ const SUMMARY_FROM: &str = ") END \
         COALESCE(t.root, (SELECT id FROM _span WHERE trace = t.id ORDER BY start, id LIMIT 1)) \
      WHERE 1";
 
-/// Returns the traces that match the filter, in its order. Which of them have a span that meets the
-/// conditions may be known already.
+/// Returns the traces that match the filter, in its order. `matching` has the traces that meet the
+/// conditions, if a scan has already found them.
 pub(super) fn list(
     db: &Connection,
     scope: Scope,
@@ -89,7 +89,7 @@ pub(super) fn of_row(db: &Connection, scope: Scope, trace: i64) -> Result<Option
     Ok(summaries(db, scope, &sql)?.pop())
 }
 
-/// The number of a trace in the file.
+/// Returns the row id of a trace; of the first if several tenants use the trace id.
 pub(super) fn rowid(db: &Connection, scope: Scope, trace_id: TraceId) -> rusqlite::Result<Option<i64>> {
     let sql = Sql::new("SELECT t.id FROM _trace t WHERE t.trace_id = ")
         .bind(trace_id.to_string())
@@ -102,7 +102,7 @@ pub(super) fn no_trace(trace_id: TraceId) -> StoreError {
     StoreError::not_found(format!("no trace {trace_id} is stored here"))
 }
 
-/// ` AND ...` over the trace `t`.
+/// Returns ` AND ...` over the trace `t`: it matches the filter.
 pub(super) fn chosen(
     db: &Connection,
     scope: Scope,
@@ -156,12 +156,12 @@ pub(super) fn chosen(
             .bind(scan::list(matching))
             .push("))"));
     }
-    let asked = asked_of(filter);
-    for id in asked.trace_ids() {
-        // One trace is looked up, where the conditions alone would walk all of them.
+    let criteria = criteria_of(filter);
+    for id in criteria.trace_ids() {
+        // This trace is looked up, while the conditions alone would read all of them.
         sql = sql.push(" AND t.trace_id = ").bind(id);
     }
-    let conditions = Conditions::new(db, asked, Table::Spans(None))?;
+    let conditions = Conditions::new(db, criteria, Table::Spans(None))?;
     if conditions.is_empty() {
         return Ok(sql);
     }
@@ -176,9 +176,9 @@ pub(super) fn chosen(
     })
 }
 
-/// Returns what a list of traces requires of one of their spans.
-pub(super) fn asked_of(filter: &TraceFilter) -> Asked<'_> {
-    Asked {
+/// Returns the conditions that one span of each listed trace must meet.
+pub(super) fn criteria_of(filter: &TraceFilter) -> Criteria<'_> {
+    Criteria {
         conditions: &filter.conditions,
         filter: &filter.filter,
     }

@@ -1,9 +1,8 @@
 //! Span trees.
 //!
-//! The shape is read first, as numbers only, then the spans of the result: so a small tree in a
-//! huge trace needs little memory, and depth limits and selected attributes are applied before
-//! anything is decoded. Each span gets one depth, at its first visit from above; so a cycle ends
-//! where it started.
+//! The shape is read first, as numbers only, then the spans of the result. So a small tree in a
+//! huge trace needs little memory, and the depth limit is applied before a span is decoded. Each
+//! span gets one depth, when it is first reached, so that a cycle ends.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,18 +15,19 @@ use super::rows::{Reader, SPAN_COLUMNS};
 use super::scope::Scope;
 use super::spans;
 
-/// Above this share of a trace it is quicker to read all its spans in one go than one by one.
+/// If more than one in this number of a trace's spans is wanted, reading all of them in one query
+/// is faster than reading the wanted ones one by one.
 const SCAN_SHARE: usize = 4;
 
-/// A span's place in its trace: its number in the file, its id and its parent's as numbers.
+/// A span of the shape: its row id, its span id and its parent's as numbers.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct TreeSpan {
     row: i64,
     id: i64,
     parent: Option<i64>,
 }
 
-/// A span and everything below it.
+/// Returns a span and its descendants.
 pub(super) fn below(
     db: &Connection,
     scope: Scope,
@@ -52,9 +52,9 @@ pub(super) fn below(
     Ok(tree)
 }
 
-/// The spans of one trace that carry all these attributes, down to a depth below their root.
+/// Returns the spans of one trace that have all these attributes, down to a depth below their root.
 ///
-/// Without a depth it is every span of the trace; with one, a span whose parent is not stored
+/// Without a depth, all spans of the trace are read; with one, a span whose parent is not stored
 /// counts as a root.
 pub(super) fn of_trace(
     db: &Connection,
@@ -66,7 +66,7 @@ pub(super) fn of_trace(
     check_depth(max_depth)?;
     let shape = shape(db, trace)?;
     let depths = match max_depth {
-        None => shape.iter().map(|place| (place.row, 0)).collect(),
+        None => shape.iter().map(|span| (span.row, 0)).collect(),
         Some(_) => depths(&shape, &roots(&shape), max_depth),
     };
     let mut found = Vec::new();
@@ -92,11 +92,11 @@ fn check_depth(max_depth: Option<u32>) -> Result<(), StoreError> {
     }
 }
 
-fn shape(db: &Connection, trace: i64) -> rusqlite::Result<Vec<Place>> {
+fn shape(db: &Connection, trace: i64) -> rusqlite::Result<Vec<TreeSpan>> {
     Sql::new("SELECT id, span_id, parent FROM _span WHERE trace = ")
         .bind(trace)
         .rows(db, |row| {
-            Ok(Place {
+            Ok(TreeSpan {
                 row: row.get(0)?,
                 id: row.get(1)?,
                 parent: row.get(2)?,
@@ -104,23 +104,23 @@ fn shape(db: &Connection, trace: i64) -> rusqlite::Result<Vec<Place>> {
         })
 }
 
-fn roots(shape: &[Place]) -> Vec<i64> {
-    let known: std::collections::HashSet<i64> = shape.iter().map(|place| place.id).collect();
+fn roots(shape: &[TreeSpan]) -> Vec<i64> {
+    let known: std::collections::HashSet<i64> = shape.iter().map(|span| span.id).collect();
     shape
         .iter()
-        .filter(|place| place.parent.is_none_or(|parent| !known.contains(&parent)))
-        .map(|place| place.id)
+        .filter(|span| span.parent.is_none_or(|parent| !known.contains(&parent)))
+        .map(|span| span.id)
         .collect()
 }
 
-/// Depth by row number of all spans at or below the tops, breadth first.
-fn depths(shape: &[Place], tops: &[i64], max_depth: Option<u32>) -> HashMap<i64, u32> {
-    // Of spans stored twice under one id the one stored last counts.
-    let rows: HashMap<i64, i64> = shape.iter().map(|place| (place.id, place.row)).collect();
+/// Returns the depths, by row id, of the spans `tops` and their descendants, breadth first.
+fn depths(shape: &[TreeSpan], tops: &[i64], max_depth: Option<u32>) -> HashMap<i64, u32> {
+    // If a span id is stored twice, the last row counts.
+    let rows: HashMap<i64, i64> = shape.iter().map(|span| (span.id, span.row)).collect();
     let mut children: HashMap<i64, Vec<i64>> = HashMap::new();
-    for place in shape {
-        if let Some(parent) = place.parent {
-            children.entry(parent).or_default().push(place.id);
+    for span in shape {
+        if let Some(parent) = span.parent {
+            children.entry(parent).or_default().push(span.id);
         }
     }
     let mut found = HashMap::new();

@@ -1,8 +1,8 @@
 //! [`Turn`]: the time limit of a query, and why it was stopped.
 //!
-//! SQLite calls its progress handler every few steps of a statement; the handler checks the turn.
-//! So a query is stopped in the middle of a scan, and its resources are released at once: its
-//! transaction ends, and with it what keeps the log from being reused.
+//! SQLite calls its progress handler every [`STEPS`] steps of a statement; the handler checks the
+//! turn. So a query can be stopped in the middle of a scan, and its transaction, which keeps the
+//! log from being reused, ends at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,32 +12,32 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use spanscope_model::{StoreError, StoreErrorKind};
 
-/// Steps of SQLite's machine between two looks: some microseconds to a tenth of a millisecond.
+/// Steps of SQLite's virtual machine between two checks: a few microseconds to 100 µs.
 const STEPS: i32 = 1000;
 
-/// Between two looks at whether there are still others: a list takes some 1 ms.
+/// The time between two checks whether other queries still run: a list takes about 1 ms.
 const PAUSE: Duration = Duration::from_micros(200);
-/// A new transaction may pause twice as long as others usually take.
+/// How long a new transaction may pause: other queries usually take half of that.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
-/// Returns whether the result has no receiver any more.
+/// Returns whether the future of the result was dropped.
 pub(super) type IsAbandoned = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// One turn of a query on a thread.
 pub(super) struct Turn {
     is_abandoned: Option<IsAbandoned>,
-    /// The whole turn ends then.
+    /// The end of the whole turn.
     ends: Option<Instant>,
-    /// Each of its read transactions may take this long.
+    /// The time limit of each of its read transactions.
     longest_read: Option<Duration>,
     /// The number of queries that it pauses for.
     pauses_for: Option<Arc<AtomicUsize>>,
-    /// It was stopped at its end, or would have been.
+    /// Whether it ran into a time limit.
     is_over: Arc<AtomicBool>,
 }
 
 impl Turn {
-    /// A turn that ends after this time.
+    /// Returns a turn that ends after this time.
     pub(super) fn within(time: Duration, is_abandoned: IsAbandoned) -> Self {
         Self {
             ends: Instant::now().checked_add(time),
@@ -45,7 +45,7 @@ impl Turn {
         }
     }
 
-    /// A long turn of several transactions, none of which takes longer than this.
+    /// Returns a long turn of several transactions, each of which is limited to this time.
     pub(super) fn of_reads(longest_read: Option<Duration>, is_abandoned: IsAbandoned) -> Self {
         Self {
             is_abandoned: Some(is_abandoned),
@@ -54,8 +54,8 @@ impl Turn {
         }
     }
 
-    /// Pauses while there are others, for up to half of the time that a transaction takes: they are
-    /// short, and wait for no core then.
+    /// Makes each transaction pause while the counter is not 0, for up to half of its time. The
+    /// counted queries are short, and need not wait for a core then.
     pub(super) fn pausing_for(self, others: Arc<AtomicUsize>) -> Self {
         Self {
             pauses_for: Some(others),
@@ -63,7 +63,7 @@ impl Turn {
         }
     }
 
-    /// A turn that nothing stops.
+    /// Returns a turn that nothing stops.
     pub(super) fn endless() -> Self {
         Self {
             is_abandoned: None,
@@ -74,12 +74,12 @@ impl Turn {
         }
     }
 
-    /// Returns whether the query may take long, and then has to read in pieces.
+    /// Returns whether the query may take long, and so has to read in pieces.
     pub(super) fn is_long(&self) -> bool {
         self.ends.is_none()
     }
 
-    /// Returns whether the turn ended before the query was done.
+    /// Returns whether the query ran into a time limit.
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
@@ -150,7 +150,7 @@ impl Pauses {
         }
     }
 
-    /// Waits while there are others, until it has paused [`FIRST_PAUSE`] longer than worked.
+    /// Waits while other queries run, for at most as long as it has worked, plus [`FIRST_PAUSE`].
     fn pause(&mut self) {
         while self.others.load(Ordering::Relaxed) > 0 {
             let now = Instant::now();
@@ -169,7 +169,7 @@ struct Stopped {
     late: AtomicBool,
 }
 
-/// A connection that is watched.
+/// A connection whose statements check a turn, until this is dropped.
 pub(super) struct Watched<'a> {
     pub(super) db: &'a mut Connection,
     stopped: Arc<Stopped>,
@@ -190,12 +190,12 @@ impl Watched<'_> {
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        // It only fails on a connection that is in use elsewhere at the same time.
+        // It fails only if the connection is in use elsewhere, which `&mut` excludes.
         let _ = self.db.progress_handler(0, None::<fn() -> bool>);
     }
 }
 
-/// Has no reader.
+/// An error that no caller sees.
 fn abandoned() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the query was abandoned")
 }
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_pauses_for_others_and_no_longer_than_it_has_worked() {
+    fn a_transaction_pauses_for_other_queries_about_as_long_as_it_has_worked() {
         let others = Arc::new(AtomicUsize::new(0));
         let mut pauses = Pauses::new(Arc::clone(&others));
         pauses.pause();

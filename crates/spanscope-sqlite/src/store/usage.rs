@@ -1,8 +1,8 @@
 //! Tokens, calls and errors by model, service or agent, from the measurements of model calls.
 //!
-//! A call is a measurement of `total_tokens`, or one of `gen_ai.client.operation.duration` of an
-//! operation that calls a model, whose span reported no tokens; it failed if that has an
-//! `error.type`. The rule that a call counts once was applied when they were made; here they are
+//! A call is a measurement of `total_tokens`. If its span reported no tokens, it is a measurement
+//! of `gen_ai.client.operation.duration` of an operation that calls a model; the call failed if
+//! that has an `error.type`. The writer has ensured that each call is counted once; here they are
 //! only summed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,10 +22,10 @@ use crate::file::schema;
 use crate::file::series::{Amount, MODEL_LABELS, PROVIDER_LABELS};
 
 const DURATION: &str = "gen_ai.client.operation.duration";
-/// An agent that is further above a call is not looked for.
+/// Maximum number of ancestors of a call in which its agent is searched.
 const MAX_DEPTH: i64 = 64;
 
-/// What the measurements of a series count as.
+/// The column of usage to which the measurements of a series are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counts {
     Input,
@@ -35,7 +35,7 @@ enum Counts {
     CacheWrite,
     /// The reported cost of a call.
     Cost,
-    /// A successful call. Calls with reported tokens are counted by these.
+    /// A successful call. A call that reported tokens is counted by [`Total`](Self::Total) instead.
     Call,
     Error,
 }
@@ -71,7 +71,7 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
     let until = query.until.map_or(i64::MAX, |until| until.as_nanos());
     for (id, series) in all {
         let is_duration = matches!(series.counts, Counts::Call | Counts::Error);
-        // Received histograms contain many calls, whose spans describe each.
+        // A received histogram has many calls, each of which its own span describes.
         let is_any_point = !is_duration;
         let mut points = statement.query(params![since, until, id, is_duration, trace, is_any_point])?;
         while let Some(point) = points.next()? {
@@ -108,8 +108,8 @@ pub(super) fn query(db: &Connection, scope: Scope, query: &UsageQuery) -> Result
     Ok(rows.into_values().collect())
 }
 
-/// What each of these traces used, a row for each model and provider, as [`query`] has it of one
-/// trace. A list needs it of a hundred traces, whose points lie together.
+/// Returns the usage of each of these traces, one row for each model and provider, as [`query`]
+/// returns it for one trace. It reads the points of all traces in one statement, for lists.
 pub(super) fn of_traces(
     db: &Connection,
     scope: Scope,
@@ -134,7 +134,7 @@ pub(super) fn of_traces(
         .collect())
 }
 
-/// What each span of a trace used.
+/// Returns the usage of each span of a trace.
 pub(super) fn of_spans(db: &Connection, scope: Scope, trace: TraceId) -> Result<Vec<SpanUsage>, Failure> {
     let Some(series) = series_of_points(db, scope)? else {
         return Ok(Vec::new());
@@ -174,11 +174,11 @@ struct Point {
     value: Amount,
     process: i64,
     span: Option<i64>,
-    /// It was measured by the span of one call.
+    /// Whether the span of one call was measured.
     is_of_span: bool,
 }
 
-/// The series that say something about usage; none in a file that has no metrics.
+/// Returns the series that contribute to usage; `None` if the file's version has no metrics.
 fn series_of_points(db: &Connection, scope: Scope) -> Result<Option<HashMap<i64, Series>>, Failure> {
     if !schema::has_metrics(db)? {
         return Ok(None);
@@ -186,7 +186,7 @@ fn series_of_points(db: &Connection, scope: Scope) -> Result<Option<HashMap<i64,
     Ok(Some(series(db, scope)?.into_iter().collect()))
 }
 
-/// Gives each measurement of these traces, a JSON list of ids, to `each`.
+/// Passes each measurement of these traces, a JSON list of ids, to `each`.
 fn points_of(db: &Connection, traces: &str, mut each: impl FnMut(&str, Point)) -> Result<(), Failure> {
     let mut statement = db.prepare_cached(
         "SELECT p.trace_hex, p.series, p.value, p.process, p.span_id,
@@ -212,7 +212,7 @@ fn points_of(db: &Connection, traces: &str, mut each: impl FnMut(&str, Point)) -
     Ok(())
 }
 
-/// Adds the measurements of one trace up, by model and provider.
+/// Sums up measurements by model and provider.
 fn add_up(points: &[Point], series: &HashMap<i64, Series>) -> Vec<UsageRow> {
     let counts = |point: &Point| series.get(&point.series).map(|series| series.counts);
     let with_tokens: HashSet<(Option<i64>, i64)> = points
@@ -244,8 +244,8 @@ fn add_up(points: &[Point], series: &HashMap<i64, Series>) -> Vec<UsageRow> {
         .collect()
 }
 
-/// Adds one measurement to a row. `has_tokens`: the span of the call reported tokens, which count
-/// the call.
+/// Adds one measurement to a row. With `has_tokens`, the span of the call reported tokens, which
+/// already count the call.
 fn count_in(row: &mut UsageRow, costs: &mut Costs, counts: Counts, value: &Amount, has_tokens: bool) {
     let count = match *value {
         Amount::Integer(count) => u64::try_from(count).unwrap_or(0),
@@ -254,7 +254,7 @@ fn count_in(row: &mut UsageRow, costs: &mut Costs, counts: Counts, value: &Amoun
             costs.reported += 1;
             return;
         }
-        Amount::Real(_) => 0, // a count of tokens is whole, or it is none
+        Amount::Real(_) => 0, // not a valid count of tokens
     };
     match counts {
         Counts::Input => row.input = row.input.saturating_add(count),
@@ -266,7 +266,7 @@ fn count_in(row: &mut UsageRow, costs: &mut Costs, counts: Counts, value: &Amoun
         }
         Counts::CacheRead => row.cached_read = row.cached_read.saturating_add(count),
         Counts::CacheWrite => row.cached_write = row.cached_write.saturating_add(count),
-        Counts::Cost => {} // it is no whole number
+        Counts::Cost => {} // a cost is `Amount::Real`, handled above
         Counts::Call => row.calls += 1,
         Counts::Error => {
             row.errors += 1;
@@ -275,23 +275,23 @@ fn count_in(row: &mut UsageRow, costs: &mut Costs, counts: Counts, value: &Amoun
     }
 }
 
-/// What calls of one row cost, as far as their programs reported it.
+/// The reported cost of the calls of one row.
 #[derive(Debug, Default)]
 struct Costs {
     sum: f64,
     reported: u64,
-    /// Calls that used tokens, which cost something.
+    /// The number of calls that used tokens, and so have a cost.
     with_tokens: u64,
 }
 
 impl Costs {
-    /// The sum, where each call that used tokens reported its cost.
+    /// Returns the sum, if each call that used tokens reported its cost.
     fn finish(&self) -> Option<f64> {
         (self.reported > 0 && self.reported >= self.with_tokens).then_some(self.sum)
     }
 }
 
-/// The series of the counters, and those of calls that failed.
+/// Returns the series of token counters, costs and durations of model calls.
 fn series(db: &Connection, scope: Scope) -> rusqlite::Result<Vec<(i64, Series)>> {
     let [(input, _), (output, _), (total, _)] = TOKEN_METRICS;
     let [cache_read, cache_write] = spanscope_model::CACHE_METRICS;
@@ -359,8 +359,7 @@ fn service(db: &Connection, known: &mut HashMap<i64, String>, process: i64) -> r
     Ok(known.entry(process).or_insert(name.unwrap_or_default()).clone())
 }
 
-/// The names of agents among the `attributes` of a span, as values of SQL; the one that counts
-/// first is first.
+/// Returns the SQL expressions of an agent's name in the `attributes` of a span, by precedence.
 fn agent_names() -> &'static str {
     static NAMES: LazyLock<String> = LazyLock::new(|| {
         let names = semconv::names_of(&[A::AgentName, A::AgentId]);
@@ -372,7 +371,7 @@ fn agent_names() -> &'static str {
     &NAMES
 }
 
-/// The agents that calls were made by.
+/// The agents of calls, by trace and span.
 #[derive(Debug, Default)]
 struct Agents {
     known: HashMap<(String, i64), String>,
@@ -380,7 +379,7 @@ struct Agents {
 
 impl Agents {
     /// Returns the name of the nearest agent at or above a span; empty if there is none, or if the
-    /// trace is gone.
+    /// trace was deleted.
     fn of(
         &mut self,
         db: &Connection,

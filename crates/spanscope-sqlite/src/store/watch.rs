@@ -1,8 +1,8 @@
 //! Notifies waiting callers that something was stored, by any process.
 //!
-//! SQLite tells a connection whether another one changed the file (`data_version`): a number in
-//! shared memory, read in microseconds. One thread reads it, a few times a second, while any caller
-//! waits. File system notifications would need a watcher for each system, and report nothing on a
+//! `PRAGMA data_version` changes when another connection changes the file: a number in shared
+//! memory, read in microseconds. One thread reads it, a few times a second, while any caller waits.
+//! Rejected: file system notifications, which differ between systems and report nothing on a
 //! network share.
 
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
 use super::connections::{FileId, file_id};
 use crate::file::open::open_read;
-use crate::promise::{Promise, promised};
+use crate::promise::{ResultSender, oneshot};
 
 /// The pause between two checks: with the writer's 200 ms, a change is seen within half a second.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A wait ends after this many looks, 5 s, though nothing was seen: callers read again anyway.
+/// A wait ends after this number of checks, 5 s, even without a change; callers then read again.
 const MAX_LOOKS: u32 = 25;
 
 /// The callers that wait for changes of one file.
@@ -30,15 +30,15 @@ pub(super) struct Watch(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Grows with every change that was seen; 0 before the first look.
+    /// Grows with every change that was seen; 0 before the first check.
     version: u64,
     waiting: Vec<Waiting>,
     is_watched: bool,
 }
 
 struct Waiting {
-    promise: Promise<u64>,
-    /// How often the file was looked at since.
+    result_sender: ResultSender<u64>,
+    /// How often the file was checked since the wait began.
     looks: u32,
 }
 
@@ -51,11 +51,10 @@ impl std::fmt::Debug for State {
 }
 
 impl Watch {
-    /// Resolves when the file was changed after `seen` was returned, and after [`MAX_LOOKS`].
+    /// Resolves once the file was changed after version `seen`, or after [`MAX_LOOKS`] checks.
     pub(super) fn wait_for_change(&self, path: PathBuf, seen: u64) -> StoreFuture<'static, u64> {
         let mut state = lock(&self.0);
-        // Without waiting callers nothing was checked: something may have changed, so the caller
-        // checks itself.
+        // Nothing was checked while no caller waited, so the file may have changed.
         if !state.is_watched {
             state.version += 1;
         }
@@ -65,8 +64,11 @@ impl Watch {
             let version = state.version;
             Err(version)
         } else {
-            let (promise, answer) = promised();
-            state.waiting.push(Waiting { promise, looks: 0 });
+            let (result_sender, answer) = oneshot();
+            state.waiting.push(Waiting {
+                result_sender,
+                looks: 0,
+            });
             Ok(answer)
         };
         drop(state);
@@ -92,9 +94,10 @@ impl Watch {
     }
 }
 
-/// Checks until there were no waiting callers for a while.
+/// Checks the file until no caller has waited for a while.
 fn watch(shared: &Mutex<State>, path: &Path) {
-    /// A caller returns for the next change; the thread outlives the time between.
+    /// Checks without a waiting caller before the thread ends: callers come back for the next
+    /// change.
     const PATIENCE: u32 = 40;
     let mut db: Option<Connection> = None;
     let mut known: (FileId, Option<i64>) = (FileId::default(), None);
@@ -116,16 +119,16 @@ fn watch(shared: &Mutex<State>, path: &Path) {
             state.version += 1;
             let version = state.version;
             for waiting in std::mem::take(&mut state.waiting) {
-                waiting.promise.keep(Ok(version));
+                waiting.result_sender.send(Ok(version));
             }
         }
         let version = state.version;
         state.waiting.retain_mut(|waiting| {
             waiting.looks += 1;
             if waiting.looks >= MAX_LOOKS {
-                waiting.promise.keep(Ok(version));
+                waiting.result_sender.send(Ok(version));
             }
-            waiting.looks < MAX_LOOKS && !waiting.promise.is_abandoned()
+            waiting.looks < MAX_LOOKS && !waiting.result_sender.is_abandoned()
         });
         idle = if state.waiting.is_empty() { idle + 1 } else { 0 };
         if idle > PATIENCE {

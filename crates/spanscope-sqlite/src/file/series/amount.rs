@@ -23,7 +23,7 @@ impl Amount {
         }
     }
 
-    /// Both together. Integers give an integer unless it would be too large, as in SQLite.
+    /// Returns the sum. Integers add up to an integer unless it would be too large.
     pub(crate) fn plus(self, other: Self) -> Self {
         if let (Self::Integer(a), Self::Integer(b)) = (self, other)
             && let Some(sum) = a.checked_add(b)
@@ -107,7 +107,7 @@ mod tests {
     use super::Amount::{Integer, Real};
 
     #[test]
-    fn a_remainder_is_never_negative() {
+    fn a_difference_is_never_negative() {
         assert_eq!(Integer(5).minus(Integer(3)), Some(Integer(2)));
         assert_eq!(Integer(3).minus(Integer(5)), None);
         assert_eq!(Integer(i64::MAX).minus(Integer(-1)), None);

@@ -10,9 +10,9 @@ use crate::file::processes::add_bytes;
 /// Runs a `DELETE FROM _point ...` without `RETURNING` and returns how many rows it deleted. The
 /// caller holds the write transaction.
 ///
-/// A value can't be subtracted from a floating-point sum, nor can a last value be restored to the
-/// one before. So a roll-up that loses some but not all of its points is only marked; a query then
-/// reads that minute from the points.
+/// A value can't be subtracted exactly from a floating-point sum, nor can the last value be reset
+/// to the one before. So a roll-up that loses some of its points is only marked; a query then reads
+/// that minute from the points.
 pub(crate) fn delete(db: &Connection, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
     let mut minutes: BTreeMap<(i64, i64), i64> = BTreeMap::new();
     let mut all: BTreeMap<i64, i64> = BTreeMap::new();

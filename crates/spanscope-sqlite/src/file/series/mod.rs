@@ -1,9 +1,8 @@
 //! Measurements in the file: storing them with their roll-ups, and deleting them.
 //!
 //! The writer and an import store through [`Points`], one for each transaction. A series is looked
-//! up when the transaction first needs it and not before: between two transactions another process
-//! may have deleted it. Points, roll-ups and counts change in the same transaction, so a reader
-//! always sees them consistent.
+//! up in each transaction, because another process may have deleted it since the last one. Points,
+//! roll-ups and counts change in the same transaction, so they are always consistent for a reader.
 
 mod amount;
 mod delete;
@@ -22,7 +21,7 @@ use crate::file::bulk::{Bulk, Cell, Table};
 use crate::file::processes::add_bytes;
 use crate::json::{push_key, push_text};
 
-/// The width of a roll-up.
+/// The width of a roll-up, in nanoseconds.
 pub(crate) const MINUTE: i64 = 60_000_000_000;
 /// The labels of measurements beyond the limit of label sets, as OpenTelemetry defines them.
 const OVERFLOW: &str = r#"{"otel.metric.overflow":"true"}"#;
@@ -38,12 +37,12 @@ pub(crate) const MODEL_LABELS: [&str; 3] = [
 /// The labels of a token measurement that name the provider; the first present one counts.
 pub(crate) const PROVIDER_LABELS: [&str; 2] = ["provider_id", SemanticAttribute::Provider.name()];
 
-/// The minute that a moment is in.
+/// Returns the minute of a time, counted from 1970.
 pub(crate) fn minute_of(time: i64) -> i64 {
     time.div_euclid(MINUTE)
 }
 
-/// Returns labels, which are sorted and unique, in the file's form.
+/// Returns labels, which must be sorted and unique, as JSON text.
 pub(crate) fn labels_text<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) -> String {
     let mut text = String::from("{");
     for (key, value) in labels {
@@ -60,7 +59,7 @@ pub(crate) fn labels_text<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) 
 /// A measurement to be stored.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewPoint<'p> {
-    /// Without NUL, as the unit and the labels.
+    /// Without NUL, like the unit and the labels.
     pub(crate) metric: &'p str,
     pub(crate) unit: &'p str,
     pub(crate) kind: MetricKind,
@@ -72,7 +71,6 @@ pub(crate) struct NewPoint<'p> {
     pub(crate) span: Option<i64>,
     pub(crate) process: i64,
     pub(crate) expires: Option<i64>,
-    /// The tenant.
     pub(crate) tenant: i64,
     /// Further data of the measurement, as JSON.
     pub(crate) detail: Option<&'p str>,
@@ -145,7 +143,7 @@ impl<'db> Points<'db> {
         })
     }
 
-    /// Stores one.
+    /// Stores a measurement.
     pub(crate) fn add(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<()> {
         let series = self.series_of(point)?;
         self.rows.push([
@@ -335,8 +333,8 @@ pub(crate) fn take_unit(labels: &mut String) -> Option<String> {
     Some(unit)
 }
 
-/// Returns the labels with one more, which no measurement can have itself: `unit` is a separate
-/// field.
+/// Returns the labels with the label `unit`, which no measurement has itself, because its unit is a
+/// separate field.
 fn with_unit(labels: &str, unit: &str) -> String {
     let mut labels: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
     labels.insert(UNIT.to_owned(), unit.to_owned());

@@ -33,7 +33,7 @@ use super::Failure;
 use super::bounds::Limits;
 use super::open_file::OpenFile;
 
-/// How long the last user of a file waits for the thread to leave it whole.
+/// How long the last user of a file waits for the thread to close it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result of a client's turn.
@@ -43,32 +43,32 @@ pub(crate) enum Turn {
     Done,
     /// More is waiting, and can be done at once.
     More,
-    /// The file could not be written; a pause before the next turn is in order.
+    /// The file could not be written; the next turn comes after a pause.
     Retry,
     /// The client has ended and gets no further turn.
     Ended,
 }
 
-/// A continuous user of the file, unlike a single change.
+/// A continuous user of the file.
 pub(crate) trait Client: Send {
     /// The bounds that this client sets for the file.
     fn limits(&self) -> Limits;
 
-    /// Returns after which time it gets a turn without being woken. `None` for a prompt client,
-    /// which gets one whenever it is woken.
+    /// Returns the time after which it gets a turn without being woken; `None` for a prompt client,
+    /// which gets a turn whenever it is woken.
     fn interval(&self) -> Option<Duration>;
 
-    /// Writes what is waiting. Call `between` between two batches: it gives prompt clients their
-    /// turns.
+    /// Writes the queued records. Calls `between` between two batches, which gives prompt clients
+    /// their turns.
     fn turn(&mut self, file: &mut OpenFile, between: &mut dyn FnMut(&mut OpenFile)) -> Turn;
 
     /// Does periodic work, about once a second.
     fn upkeep(&mut self, file: &mut OpenFile);
 
-    /// Called after the last turn; if the file has no other user, it is closed by now.
+    /// Called after the last turn; if the file has no other user, it is already closed.
     fn ended(&mut self);
 
-    /// The thread ends by a panic.
+    /// Called if the thread ends by a panic.
     fn panicked(&mut self);
 }
 
@@ -92,7 +92,7 @@ struct Mailbox {
     clients: usize,
     /// Whether the thread accepts no new users.
     is_closing: bool,
-    /// The thread is done with the file.
+    /// Whether the thread has closed the file.
     is_closed: bool,
 }
 
@@ -105,11 +105,11 @@ impl Mailbox {
 struct Shared {
     mailbox: Mutex<Mailbox>,
     changed: Condvar,
-    /// A prompt client is to be looked at.
+    /// Whether the prompt clients should get a turn.
     prompt: AtomicBool,
-    /// Another client is to be looked at before its time.
+    /// Whether the other clients should get a turn before their time.
     urgent: AtomicBool,
-    /// A forked process has this one's memory and none of its threads.
+    /// The process of the thread: a forked process has this memory, but not the thread.
     process: u32,
 }
 
@@ -120,7 +120,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Sets a flag that the thread looks at. Only the first of many callers pays for the wake.
+    /// Sets a flag and wakes the thread. Only the first of several callers pays for the wake-up.
     fn raise(&self, flag: &AtomicBool) {
         if self.has_thread() && !flag.swap(true, Ordering::SeqCst) {
             drop(lock(&self.mailbox));
@@ -156,12 +156,12 @@ impl Waker {
         self.0.has_thread()
     }
 
-    /// Has the prompt clients looked at now.
+    /// Gives the prompt clients a turn.
     pub(crate) fn wake_prompt(&self) {
         self.0.raise(&self.0.prompt);
     }
 
-    /// Has the other clients looked at before their time.
+    /// Gives the other clients a turn before their time.
     pub(crate) fn wake_urgent(&self) {
         self.0.raise(&self.0.urgent);
     }
@@ -173,10 +173,10 @@ impl Waker {
 pub(crate) struct FileWriter(Arc<Shared>);
 
 impl FileWriter {
-    /// Opens or makes the file, or joins the thread of this process that has it open.
+    /// Opens or creates the file, or joins the thread of this process that has it open.
     ///
     /// # Errors
-    /// As [`open_write`](super::open::open_write), or the thread could not be started.
+    /// Fails like [`open_write`](super::open::open_write), or if the thread can't be started.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         registry::open(path).map(Self)
     }
@@ -185,8 +185,8 @@ impl FileWriter {
         Waker(Arc::clone(&self.0))
     }
 
-    /// Creates a client on the thread, which gets turns from now on. Returns what `make` returns
-    /// besides the client.
+    /// Creates a client on the thread, which gets turns from then on. Returns the second value of
+    /// `make`.
     pub(crate) fn attach<C: Client + 'static, T: Send + 'static>(
         &self,
         make: impl FnOnce(&mut OpenFile) -> Result<(C, T), StoreError> + Send + 'static,
@@ -207,8 +207,8 @@ impl FileWriter {
         })
     }
 
-    /// Changes the file on the thread, and waits for it. A change is short: long work is split into
-    /// several, so that others are served in between.
+    /// Changes the file on the thread, and waits for it. A change must be short: long work is split
+    /// into several changes, so that others are served in between.
     pub(crate) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut OpenFile) -> Result<T, Failure> + Send + 'static,

@@ -13,7 +13,7 @@ use crate::file::open_file::OpenFile;
 
 /// The slot of one file. Opening it may take long, and does not block opening another file.
 #[derive(Default)]
-struct Place {
+struct Slot {
     opened: Mutex<Option<Opened>>,
 }
 
@@ -21,15 +21,15 @@ struct Opened {
     shared: Weak<Shared>,
 }
 
-static PLACES: Mutex<Vec<(PathBuf, Arc<Place>)>> = Mutex::new(Vec::new());
+static SLOTS: Mutex<Vec<(PathBuf, Arc<Slot>)>> = Mutex::new(Vec::new());
 
-/// Joins the thread that has this file open, or opens it and starts one. The result counts as a
-/// user already.
+/// Joins the thread that has this file open, or opens it and starts one. The result already counts
+/// as a user.
 pub(super) fn open(path: &Path) -> Result<Arc<Shared>, StoreError> {
     check_names_a_file(path)?;
     let path = absolute(path);
-    let place = place_of(&path);
-    let mut opened = lock(&place.opened);
+    let slot = slot_of(&path);
+    let mut opened = lock(&slot.opened);
     if let Some(found) = opened.as_ref().and_then(Opened::join) {
         return Ok(found);
     }
@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Arc<Shared>, StoreError> {
 }
 
 impl Opened {
-    /// The running thread, with one user more.
+    /// Returns the running thread, with one more user; `None` if it is ending.
     fn join(&self) -> Option<Arc<Shared>> {
         let shared = self.shared.upgrade().filter(|shared| shared.has_thread())?;
         let mut mailbox = lock(&shared.mailbox);
@@ -58,28 +58,28 @@ impl Opened {
     }
 }
 
-/// Returns the slot of a file, by the path under which it was opened or by the file that the path
-/// leads to now.
-fn place_of(path: &Path) -> Arc<Place> {
+/// Returns the slot of a file, by the path under which it was opened or by the file's identity.
+fn slot_of(path: &Path) -> Arc<Slot> {
     let id = file_id(path);
-    let mut places = lock(&PLACES);
-    places.retain(|(_, place)| {
-        // Of two owners one is opening it now.
-        Arc::strong_count(place) > 1
-            || lock(&place.opened)
+    let mut slots = lock(&SLOTS);
+    slots.retain(|(_, slot)| {
+        // A second owner is opening the file.
+        Arc::strong_count(slot) > 1
+            || lock(&slot.opened)
                 .as_ref()
                 .is_some_and(|opened| !opened.is_over())
     });
     let is_same = |of: &Path| of == path || (id.is_some() && file_id(of) == id);
-    if let Some((_, place)) = places.iter().find(|(of, _)| is_same(of)) {
-        return Arc::clone(place);
+    if let Some((_, slot)) = slots.iter().find(|(of, _)| is_same(of)) {
+        return Arc::clone(slot);
     }
-    let place = Arc::new(Place::default());
-    places.push((path.to_path_buf(), Arc::clone(&place)));
-    place
+    let slot = Arc::new(Slot::default());
+    slots.push((path.to_path_buf(), Arc::clone(&slot)));
+    slot
 }
 
-/// A relative path means another file once the program has changed its folder.
+/// Returns an absolute path: a relative one would mean another file after the program changes its
+/// working directory.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

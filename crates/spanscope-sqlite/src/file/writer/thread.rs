@@ -14,13 +14,13 @@ use super::{Client, Command, Mailbox, Shared, Turn, Waker};
 use crate::file::bounds::Limits;
 use crate::file::open_file::OpenFile;
 
-/// How often clients and the file are looked after.
+/// The interval of periodic work on the file and by its clients.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a file that could not be written is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// A client that writes only when it is flushed names any time; this one is near enough to be added
-/// to a moment.
+/// The longest interval of a client. A client that only writes when it is flushed may return any
+/// time; this one can be added to an `Instant`.
 const FAR: Duration = MAX_TIMEOUT;
 
 /// Starts the thread of an open file. The caller counts as its first user.
@@ -86,9 +86,9 @@ impl Thread {
         let holds_open = HoldsOpen::new(move || waker.wake_prompt());
         loop {
             let command = self.next_command();
-            holds_open.make_way(|| self.file.let_go());
+            holds_open.make_way(|| self.file.close_for_fork());
             match command {
-                // Retried at once: the check of the log has waited already.
+                // Retried at once, because the check of the log has already waited.
                 Some(command) if self.file.waits_for_readers() => {
                     lock(&self.shared.mailbox).commands.push_front(command);
                 }
@@ -135,7 +135,7 @@ impl Thread {
     }
 
     fn attach(&mut self, make: super::Attach) {
-        // Before the client becomes visible to its user, who may leave at once.
+        // Counted before its user sees the client, because the user may be dropped at once.
         lock(&self.shared.mailbox).clients += 1;
         match make(&mut self.file) {
             Some(client) => {
@@ -155,7 +155,7 @@ impl Thread {
         }
     }
 
-    /// The narrowest bounds that a client sets hold.
+    /// Sets the narrowest of the clients' bounds.
     fn set_limits(&mut self) {
         let clients = self.prompt.iter().chain(&self.others);
         let limits = clients.map(|client| client.limits()).reduce(Limits::narrower);
@@ -171,20 +171,20 @@ impl Thread {
         }
         self.prompt_retry = None;
         let mut ended = Vec::new();
-        let mut place = 0;
-        while let Some(client) = self.prompt.get_mut(place) {
+        let mut index = 0;
+        while let Some(client) = self.prompt.get_mut(index) {
             match client.turn(&mut self.file, &mut |_| {}) {
                 Turn::More => self.shared.prompt.store(true, Ordering::SeqCst),
                 Turn::Retry => self.prompt_retry = Some(after(RETRY_PAUSE)),
                 Turn::Done => {}
                 Turn::Ended => {
-                    ended.push(self.prompt.remove(place));
+                    ended.push(self.prompt.remove(index));
                     continue;
                 }
             }
-            place += 1;
+            index += 1;
         }
-        self.let_go(ended)
+        self.remove_ended(ended)
     }
 
     /// Gives each other client a turn if it is due. Returns whether the thread should end.
@@ -198,9 +198,9 @@ impl Thread {
         self.shared.urgent.store(false, Ordering::SeqCst);
         self.is_retrying = false;
         let mut ended = Vec::new();
-        let mut place = 0;
+        let mut index = 0;
         let mut pause = FAR;
-        while let Some(client) = self.others.get_mut(place) {
+        while let Some(client) = self.others.get_mut(index) {
             let (prompt, shared) = (&mut self.prompt, &self.shared);
             let mut between = |file: &mut OpenFile| {
                 if shared.prompt.swap(false, Ordering::SeqCst) {
@@ -220,23 +220,24 @@ impl Thread {
                     pause = pause.min(RETRY_PAUSE);
                 }
                 Turn::Ended => {
-                    ended.push(self.others.remove(place));
+                    ended.push(self.others.remove(index));
                     continue;
                 }
             }
-            place += 1;
+            index += 1;
         }
-        // Turns begin one interval apart, however long one takes: a record right after the start of
-        // a turn waits for the next one, and then for its transaction.
+        // Turns start one interval apart, however long one takes: a record that arrives right after
+        // the start of a turn waits for the next turn and its transaction.
         self.next_turn = match self.is_retrying {
             true => after(pause),
             false => now + pause.min(FAR),
         };
-        self.let_go(ended)
+        self.remove_ended(ended)
     }
 
-    /// Removes clients that have ended; the file is closed first if it has no other user.
-    fn let_go(&mut self, mut ended: Clients) -> bool {
+    /// Removes clients that have ended; the file is closed first if it has no other user. Returns
+    /// whether the thread should end.
+    fn remove_ended(&mut self, mut ended: Clients) -> bool {
         if ended.is_empty() {
             return false;
         }
@@ -254,7 +255,7 @@ impl Thread {
         is_over
     }
 
-    /// Closes the mailbox if the file has no users any more.
+    /// Closes the mailbox if the file has no users. Returns whether it has none.
     fn begin_end(&self) -> bool {
         let mut mailbox = lock(&self.shared.mailbox);
         mailbox.is_closing = mailbox.is_unused();

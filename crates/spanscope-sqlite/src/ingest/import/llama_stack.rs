@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use spanscope_model::{Attributes, Severity, SpanKind, Timestamp, UNCATEGORIZED, Value};
 
 use super::id;
-use super::record::{Group, InEvent, InSpan, Place, Program};
+use super::record::{Callsite, Group, InEvent, InSpan, Program};
 use crate::file::Failure;
 
 /// The order of both spans and events, so that they can be merged trace by trace.
@@ -23,7 +23,7 @@ pub(super) fn count(db: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(spans + events).unwrap_or(0))
 }
 
-/// The columns without which nothing can be read.
+/// The columns that an import needs.
 const COLUMNS: [(&str, &[&str]); 3] = [
     (
         "traces",
@@ -49,7 +49,8 @@ const COLUMNS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The first column that the file lacks, as `table.column`; a file without any events is whole.
+/// Returns the first column that the file lacks, as `table.column`. The table of events may be
+/// missing.
 pub(super) fn missing_column(db: &Connection) -> rusqlite::Result<Option<String>> {
     let mut find = db.prepare("SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2")?;
     for (table, columns) in COLUMNS {
@@ -140,7 +141,7 @@ pub(super) fn read(
     })
 }
 
-/// Events of spans that the source does not have: there is nothing that they could belong to.
+/// Counts events of spans that the source does not have. They can't be stored.
 fn orphans(db: &Connection) -> Result<u64, Failure> {
     if !has_events(db)? {
         return Ok(0);
@@ -174,7 +175,7 @@ fn span(row: &Row<'_>, trace: &str) -> Result<Option<InSpan>, Failure> {
     Ok(Some(InSpan {
         id: span_id.id,
         parent,
-        place: place(text(row, 3)?, Severity::Info),
+        callsite: callsite(text(row, 3)?, Severity::Info),
         name: None,
         start,
         status: duration.map(|_| i64::from(status.ends_with("error"))),
@@ -219,7 +220,7 @@ fn event(row: &Row<'_>) -> Result<Option<InEvent>, Failure> {
     }
     Ok(Some(InEvent {
         span: Some(id::span(&text(row, 1)?).id),
-        place: place(if is_log { String::new() } else { name }, severity),
+        callsite: callsite(if is_log { String::new() } else { name }, severity),
         name: None,
         time,
         severity: None,
@@ -231,7 +232,7 @@ fn event(row: &Row<'_>) -> Result<Option<InEvent>, Failure> {
     }))
 }
 
-/// Returns everything that Llama Stack stores about a program.
+/// Llama Stack stores only the service of a program.
 fn of_service(service: String) -> Program {
     Program {
         service,
@@ -239,8 +240,8 @@ fn of_service(service: String) -> Program {
     }
 }
 
-fn place(name: String, level: Severity) -> Place {
-    Place {
+fn callsite(name: String, level: Severity) -> Callsite {
+    Callsite {
         name,
         target: String::new(),
         level: level.number(),
@@ -263,7 +264,7 @@ fn time(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_nanos)
 }
 
-/// A value that is not a JSON object is kept as it is, under a key that names its origin.
+/// Parses attributes. A text that is not a JSON object is kept unchanged as `import.attributes`.
 fn attributes(text: &str) -> Attributes {
     if text.is_empty() {
         return Attributes::new();

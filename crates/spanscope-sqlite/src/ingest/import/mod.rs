@@ -1,10 +1,9 @@
 //! Copies spans, events and measurements of another file into a store.
 //!
-//! A [`llama_stack`] or a [`spanscope`] source provides one trace after the other, with its events;
-//! the [`target`] stores what it does not have yet, on the thread that writes the file. A trace is
-//! stored as a whole, in one transaction, so that the next import completes an interrupted one.
-//! Records are recognized by their ids, events by time, span and text, measurements by series,
-//! time, span and value.
+//! The modules [`llama_stack`] and [`spanscope`] read a source, one trace after the other, with its
+//! events; [`target`] stores new records, on the thread that writes the file. A trace is stored in
+//! one transaction, so that the next import completes an interrupted one. Spans are recognized by
+//! their ids, events by time, span and text, measurements by series, time, span and value.
 
 mod id;
 mod llama_stack;
@@ -52,7 +51,7 @@ pub(crate) fn run(
     }
     let at_source = |error| sql_error(source, error);
     let snapshot = from.unchecked_transaction().map_err(at_source)?;
-    if identity == Identity::Described
+    if identity == Identity::LlamaStack
         && let Some(column) = llama_stack::missing_column(&snapshot).map_err(at_source)?
     {
         return Err(StoreError::new(
@@ -64,8 +63,8 @@ pub(crate) fn run(
         ));
     }
     let total = match identity {
-        Identity::Ours => spanscope::count(&snapshot),
-        Identity::Empty | Identity::Described => llama_stack::count(&snapshot),
+        Identity::Spanscope => spanscope::count(&snapshot),
+        Identity::Empty | Identity::LlamaStack => llama_stack::count(&snapshot),
     }
     .map_err(at_source)?;
     let mut store = Store {
@@ -83,19 +82,19 @@ pub(crate) fn run(
         Ok(())
     };
     match identity {
-        Identity::Ours => spanscope::read(&snapshot, &mut take),
-        Identity::Empty | Identity::Described => llama_stack::read(&snapshot, &mut take),
+        Identity::Spanscope => spanscope::read(&snapshot, &mut take),
+        Identity::Empty | Identity::LlamaStack => llama_stack::read(&snapshot, &mut take),
     }
     .map_err(|failure| failure.into_store_error(source))?;
     store.write()?;
     Ok(store.known.done)
 }
 
-/// The way to the store that is imported into.
+/// The store that is imported into.
 struct Store {
     writer: FileWriter,
     known: Known,
-    /// Groups of the next transaction.
+    /// The groups of the next transaction.
     waiting: Vec<Group>,
     records: u64,
 }

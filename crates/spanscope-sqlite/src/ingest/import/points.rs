@@ -1,15 +1,15 @@
-//! Stores the measurements of an import. Label sets that the source keeps apart stay apart, without
-//! a limit.
+//! Stores the measurements of an import, without a limit of label sets.
 //!
-//! A measurement has no id, and two equal ones may be two. So equal ones are counted: a source adds
-//! the number by which it exceeds the store's at the time of the first of them.
+//! A measurement has no id, and a source may contain several equal ones. So equal measurements are
+//! counted: if N of them are stored when the first one is read, the first N are skipped, and only
+//! further ones are added.
 
 use rusqlite::{Connection, Statement, params};
 
 use super::record::InPoint;
 use crate::file::series::{Amount, NewPoint, Points};
 
-/// Where the measurements of one transaction go.
+/// Stores the measurements of one transaction.
 pub(super) struct PointTarget<'db> {
     db: &'db Connection,
     batch: Option<Points<'db>>,
@@ -17,7 +17,7 @@ pub(super) struct PointTarget<'db> {
     last: Option<RepeatedPoint>,
 }
 
-/// The previous point, and how many equal ones of the store are not yet matched by the source's.
+/// The previous point, and the number of equal stored ones that the source has not matched yet.
 pub(super) type RepeatedPoint = (Key, i64);
 
 /// The identity of a measurement: its metric, unit, labels, time, span and value.
@@ -35,7 +35,7 @@ impl<'db> PointTarget<'db> {
         })
     }
 
-    /// Stores one; returns `false` if it is stored already.
+    /// Stores a measurement; returns `false` if it is already stored.
     pub(super) fn store(&mut self, point: &InPoint, process: i64, tenant: i64) -> rusqlite::Result<bool> {
         let batch = match &mut self.batch {
             Some(batch) => batch,

@@ -1,5 +1,5 @@
-//! The records between a source and the target, in the form of rows, and the import's counts.
-//! Nothing here reads or writes a file.
+//! The records of an import, in the form of rows, and its counts. Nothing here reads or writes a
+//! file.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub struct ImportReport {
     pub events: u64,
     /// Measurements that were stored.
     pub points: u64,
-    /// Records that were not: they were stored already, or have no time or no span.
+    /// Records that were not stored: they are already stored, or have no time or no span.
     pub skipped: u64,
 }
 
@@ -29,12 +29,12 @@ pub struct ImportReport {
 pub(super) struct Group {
     /// 32 hexadecimal digits; `None` for events outside traces.
     pub(super) trace_id: Option<String>,
-    /// The tenant.
+    /// The name of the tenant.
     pub(super) tenant: String,
     pub(super) created: Option<i64>,
     pub(super) spans: Vec<InSpan>,
     pub(super) events: Vec<InEvent>,
-    /// Equal ones follow each other, from one group to the next too.
+    /// Equal ones are consecutive, also across groups.
     pub(super) points: Vec<InPoint>,
     /// Records of the source that can't be stored.
     pub(super) unusable: u64,
@@ -97,14 +97,14 @@ fn mask(text: &mut String) {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Program {
     pub(super) service: String,
-    /// JSON objects, where the source has them.
+    /// A JSON object, like the scope, if the source has them.
     pub(super) resource: Option<String>,
     pub(super) scope: Option<String>,
 }
 
-/// The common data of the spans or events of one location.
+/// The data that all spans or events of one callsite share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct Callsite {
     pub(super) name: String,
     pub(super) target: String,
     pub(super) level: u8,
@@ -115,7 +115,7 @@ pub(super) struct Place {
 pub(super) struct InSpan {
     pub(super) id: i64,
     pub(super) parent: Option<i64>,
-    pub(super) place: Place,
+    pub(super) callsite: Callsite,
     pub(super) name: Option<String>,
     pub(super) start: i64,
     pub(super) duration: Option<i64>,
@@ -132,7 +132,7 @@ pub(super) struct InSpan {
 #[derive(Debug)]
 pub(super) struct InEvent {
     pub(super) span: Option<i64>,
-    pub(super) place: Place,
+    pub(super) callsite: Callsite,
     pub(super) name: Option<String>,
     pub(super) time: i64,
     pub(super) severity: Option<i64>,

@@ -1,4 +1,4 @@
-//! Stores records of the model, which a caller has read from a file in another format.
+//! [`Importer`]: stores records that a caller has read from a file in another format.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,13 +10,13 @@ use super::record::ImportReport;
 use crate::ingest::remote::{Intake, Settings};
 use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_SERIES};
 
-/// Stores records that were recorded elsewhere, as an export or a collector wrote them to a file.
-/// Records that are stored already are skipped, so that a second import adds nothing. Spans without
-/// an end are not running here: they are [abandoned](SpanState::Abandoned), and keep their exported
-/// state as an attribute ([`wire::STATE`]).
+/// Stores records from elsewhere, such as an export or a file of a collector. Records that are
+/// already stored are skipped, so that a second import adds nothing. Spans without an end are
+/// stored as [abandoned](SpanState::Abandoned), and keep their exported state as an attribute
+/// ([`wire::STATE`]).
 ///
-/// Nothing is truncated and nothing is deleted by age; records beyond the store's own limits are
-/// deleted when a program with these limits writes it.
+/// The importer truncates no values and deletes nothing by age. A program with limits deletes what
+/// exceeds them when it writes the store.
 ///
 /// ```
 /// use spanscope_model::{NewRecords, NewSpan, SourceRecords, Span, Timestamp};
@@ -50,8 +50,8 @@ impl Importer {
     /// Opens the store, and creates it if it is missing.
     ///
     /// # Errors
-    /// Fails if the file is not a span store or one of a newer version, or if its folder can't be
-    /// created or written.
+    /// Fails if the file is not a span store or is one of a newer version, or if its folder can't
+    /// be created or written.
     pub fn open(target: impl AsRef<Path>) -> Result<Self, StoreError> {
         let settings = Settings {
             retention: Duration::MAX,
@@ -70,8 +70,8 @@ impl Importer {
         })
     }
 
-    /// Stores records, all of them or none. Equal records in one call count as several; in a later
-    /// call they count as the same.
+    /// Stores records, all of them or none. Equal events or measurements in one call are different
+    /// records; in a later call they are the same ones again.
     ///
     /// # Errors
     /// Unavailable if the file can't be written.
@@ -91,14 +91,14 @@ impl Importer {
         Ok(())
     }
 
-    /// Returns the result.
+    /// Returns the counts of all calls of [`add`](Self::add).
     pub fn finish(self) -> ImportReport {
         self.report
     }
 }
 
-/// A span without an end will not get one from a program that writes here, so it is abandoned;
-/// another state is kept as an attribute.
+/// Keeps the state of a span without an end as an attribute: no program will end it in this store,
+/// so it is stored as abandoned.
 fn keep_state(span: &mut spanscope_model::Span) {
     if span.end_time.is_some() {
         return;

@@ -1,16 +1,16 @@
-//! Reads another Spanscope store table by table, so that nothing is lost.
+//! Reads another Spanscope store from its tables, which have more than its views.
 
 use rusqlite::{Connection, Row};
 
 use spanscope_model::{MetricKind, SpanState, Tenant, wire};
 
-use super::record::{Group, InEvent, InPoint, InSpan, Place, Program};
+use super::record::{Callsite, Group, InEvent, InPoint, InSpan, Program};
 use crate::file::Failure;
 use crate::file::processes::alive_since;
 use crate::file::{schema, series};
 use crate::json::with_text;
 
-/// Measurements of one group.
+/// Maximum number of measurements in a group.
 const POINTS: usize = 1_000;
 
 const EVENTS: &str = "SELECT c.name, c.target, c.level, c.category, COALESCE(p.service_name, ''), e.span_id, e.name, e.time, \
@@ -127,7 +127,7 @@ fn measurements(
 
 fn point(row: &Row<'_>) -> rusqlite::Result<InPoint> {
     let mut labels: String = row.get(3)?;
-    // A unit that is not the metric's here may be so in the target.
+    // A unit in the labels is not the metric's in the source, but may be in the target.
     let unit = match series::take_unit(&mut labels) {
         Some(unit) => unit,
         None => row.get(1)?,
@@ -147,7 +147,7 @@ fn point(row: &Row<'_>) -> rusqlite::Result<InPoint> {
     })
 }
 
-/// Of the columns of the service, the resource and the scope.
+/// Reads the columns of the service, the resource and the scope.
 fn program(row: &Row<'_>, [service, resource, scope]: [usize; 3]) -> rusqlite::Result<Program> {
     Ok(Program {
         service: row.get(service)?,
@@ -156,8 +156,8 @@ fn program(row: &Row<'_>, [service, resource, scope]: [usize; 3]) -> rusqlite::R
     })
 }
 
-fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place {
+fn callsite(row: &Row<'_>) -> rusqlite::Result<Callsite> {
+    Ok(Callsite {
         name: row.get(0)?,
         target: row.get(1)?,
         level: row.get(2)?,
@@ -169,11 +169,11 @@ fn span(row: &Row<'_>) -> rusqlite::Result<InSpan> {
     let mut attributes: String = row.get(12)?;
     let runs: Option<bool> = row.get(18)?;
     if runs == Some(true) && !attributes.contains(wire::STATE) {
-        // Its program does not end it in the copy.
+        // Its program will not end it in the copy, where it is abandoned.
         attributes = with_text(&attributes, wire::STATE, SpanState::Running.as_str());
     }
     Ok(InSpan {
-        place: place(row)?,
+        callsite: callsite(row)?,
         program: program(row, [4, 16, 17])?,
         id: row.get(5)?,
         parent: row.get(6)?,
@@ -191,7 +191,7 @@ fn span(row: &Row<'_>) -> rusqlite::Result<InSpan> {
 
 fn event(row: &Row<'_>) -> rusqlite::Result<InEvent> {
     Ok(InEvent {
-        place: place(row)?,
+        callsite: callsite(row)?,
         program: program(row, [4, 13, 14])?,
         span: row.get(5)?,
         name: row.get(6)?,

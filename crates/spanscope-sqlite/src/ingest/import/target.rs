@@ -7,7 +7,7 @@ use serde_json::Value;
 use spanscope_model::{Attributes, StoreError, StoreErrorKind, Timestamp, TraceId};
 
 use super::points::{PointTarget, RepeatedPoint};
-use super::record::{Group, ImportReport, InEvent, InPoint, InSpan, Place, Program};
+use super::record::{Callsite, Group, ImportReport, InEvent, InPoint, InSpan, Program};
 use crate::file::Failure;
 use crate::file::callsites::callsite_row;
 use crate::file::open_file::OpenFile;
@@ -18,23 +18,23 @@ use crate::file::runs;
 use crate::file::traces::Owner;
 use crate::file::write_error::WriteError;
 
-/// Records of a transaction, more or less: a trace is never cut.
+/// Approximate number of records in a transaction: a trace is never split.
 pub(super) const BATCH: u64 = 5_000;
 
 /// The state of an import between transactions.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// The file that the rows are of, and when the import began.
+    /// The generation of the file that has the cached rows, and the time when the import began.
     began: Option<(u64, i64)>,
-    places: HashMap<Place, i64>,
-    /// One process for each program of a tenant of the source.
+    callsites: HashMap<Callsite, i64>,
+    /// The row of each program of the source, by tenant.
     programs: HashMap<(i64, Program), i64>,
-    /// The latest start of all that was imported.
+    /// The latest start of all imported records.
     latest: i64,
     point: Option<RepeatedPoint>,
-    /// The last event that was there when the import began.
+    /// The last event that was stored before the import.
     last_event: Option<i64>,
-    /// How many stored equal events outside traces are not yet matched by the source's.
+    /// The number of equal stored events outside traces that the source has not matched yet.
     loose_left: HashMap<LooseKey, i64>,
     pub(super) done: ImportReport,
 }
@@ -84,7 +84,7 @@ struct Target<'db> {
     keys: HashMap<String, i64>,
     /// The tenant of the current records.
     tenant: i64,
-    /// Records of each process that its account does not show yet.
+    /// The number of records of each process that are not in its account yet.
     unaccounted: HashMap<i64, u64>,
     rows: RowWriter<'db>,
     /// Traces that got spans.
@@ -150,9 +150,9 @@ impl<'db> Target<'db> {
     /// Writes the remaining rows, and returns the latest start of all imported records.
     fn finish(mut self) -> rusqlite::Result<i64> {
         self.rows.flush()?;
-        // Rows stored from here on may not start before imported ones, so the marks must include
-        // them. The whole import counts: a mark of a later transaction may not be earlier than one
-        // before.
+        // Imported records may start in the future, and all records before a mark must start before
+        // its time. The latest start of the whole import counts, because the times of marks must
+        // not decrease.
         let latest = self.known.latest.max(self.rows.latest_time);
         self.known.latest = latest;
         if latest > self.now {
@@ -175,7 +175,7 @@ impl<'db> Target<'db> {
         if group.spans.is_empty() && group.events.is_empty() {
             return Ok(());
         }
-        // Two ids of a source can correspond to one id of the target.
+        // Two ids of a source can become one id of the target.
         let was_met = self.rows.touched(trace_id).is_some();
         let change = self.rows.change(trace_id)?;
         let trace = change.row;
@@ -230,11 +230,10 @@ impl<'db> Target<'db> {
             }
         };
         for event in events {
-            // Two equal ones may be two: the source brings in those that it has more of than were
-            // there.
+            // Equal events are counted, like measurements (`points.rs`).
             let key: LooseKey = (
                 event.time,
-                event.name.clone().unwrap_or_else(|| event.place.name.clone()),
+                event.name.clone().unwrap_or_else(|| event.callsite.name.clone()),
                 event.message.clone(),
                 event.attributes.clone().unwrap_or_default(),
             );
@@ -291,7 +290,7 @@ impl<'db> Target<'db> {
 
     fn add_span(&mut self, trace: i64, span: &InSpan) -> rusqlite::Result<()> {
         let process = self.process(&span.program)?;
-        let callsite = self.place(&span.place)?;
+        let callsite = self.callsite(&span.callsite)?;
         let row = self.rows.new_span();
         let span_row = SpanRow {
             callsite,
@@ -340,7 +339,7 @@ impl<'db> Target<'db> {
 
     fn add_event(&mut self, trace: Option<i64>, event: &InEvent) -> rusqlite::Result<()> {
         let process = self.process(&event.program)?;
-        let callsite = self.place(&event.place)?;
+        let callsite = self.callsite(&event.callsite)?;
         self.rows.add_event(&EventRow {
             callsite,
             time: event.time,
@@ -375,12 +374,18 @@ impl<'db> Target<'db> {
         Ok(process)
     }
 
-    fn place(&mut self, place: &Place) -> rusqlite::Result<i64> {
-        if let Some(id) = self.known.places.get(place) {
+    fn callsite(&mut self, callsite: &Callsite) -> rusqlite::Result<i64> {
+        if let Some(id) = self.known.callsites.get(callsite) {
             return Ok(*id);
         }
-        let id = callsite_row(self.db, &place.name, &place.target, place.level, &place.category)?;
-        self.known.places.insert(place.clone(), id);
+        let id = callsite_row(
+            self.db,
+            &callsite.name,
+            &callsite.target,
+            callsite.level,
+            &callsite.category,
+        )?;
+        self.known.callsites.insert(callsite.clone(), id);
         Ok(id)
     }
 }

@@ -1,6 +1,7 @@
-//! One transaction of records of this process.
+//! One transaction of this process's records.
 //!
-//! Nothing outside changes until the caller has committed: [`Outcome`] holds what it must remember.
+//! It changes no state of the writer: [`Outcome`] has the changes, which the caller applies after
+//! the commit.
 
 use std::collections::HashMap;
 
@@ -24,17 +25,17 @@ use crate::file::runs::Found;
 use crate::file::text::without_nul;
 use crate::file::traces::Owner;
 
-/// What the caller must remember once the transaction is committed.
+/// The changes that the caller applies once the transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) opened: HashMap<i64, OpenSpan>,
     pub(super) ended: Vec<i64>,
     pub(super) latest_time: i64,
-    /// Metrics that had too many label sets.
+    /// Metrics with too many label sets.
     pub(super) overflowed: Vec<String>,
     /// Records that the tail rule dropped.
     pub(super) sampled: u64,
-    /// What was written of undecided traces.
+    /// The rows that were written of undecided traces.
     pub(super) undecided: HashMap<TraceId, InFile>,
     /// The first unassigned ids of traces, spans and events.
     pub(super) next: [i64; 3],
@@ -90,7 +91,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Skips what the tail rule has dropped, if there is one.
+    /// Skips records of traces that the tail rule has dropped, if there is one.
     pub(super) fn following(mut self, tail: Option<&'a Tail>) -> Self {
         self.tail = tail;
         self
@@ -124,7 +125,7 @@ impl<'a> Batch<'a> {
             }
         });
         result?;
-        // Their ends may be in the same batch, and update these rows.
+        // Ends in the same batch update these rows.
         self.rows.flush_spans()
     }
 
@@ -194,7 +195,8 @@ impl<'a> Batch<'a> {
                         self.measurements
                             .add_entry(measured, chunk.measurement_fields(measured), time)?;
                     }
-                    // this layer requests none: running spans have their own rows
+                    // The layer does not request these: running spans are written by
+                    // `write_running`.
                     QueuedRecord::Start(_) => {}
                     QueuedRecord::Event(event) => self.write_event(event, chunk.event_fields(event))?,
                 }
@@ -232,7 +234,7 @@ impl<'a> Batch<'a> {
             self.outcome.ended.push(key);
             if self.end_running(trace_row, row, key, callsite, duration, status, span)? {
                 if let Some(trace) = self.rows.touched(span.ids.trace_id) {
-                    // A span that runs has no status in this program's rows.
+                    // A running span has no status in rows of this process.
                     trace.note_end(None, Some(status_number(status)));
                 }
                 self.rows.note_end(trace_row, row)?;
@@ -246,7 +248,7 @@ impl<'a> Batch<'a> {
                 );
                 return Ok(());
             }
-            // Its row was deleted meanwhile; it is stored again.
+            // Its row was deleted meanwhile, so it is stored again.
         }
         let row = self.rows.new_span();
         self.note_run(
@@ -310,8 +312,7 @@ impl<'a> Batch<'a> {
             Some(tenant) => *tenant,
             None => {
                 let row = tenant_row(self.db, &name)?;
-                // A program with another tenant for each trace must not make this grow without a
-                // bound.
+                // Bounded, because a program may use a different tenant for each trace.
                 if self.reading.tenants.len() < 10_000 {
                     self.reading.tenants.insert(name, row);
                 }
@@ -350,7 +351,7 @@ impl<'a> Batch<'a> {
 
     #[expect(
         clippy::too_many_arguments,
-        reason = "one place calls it, with what it has worked out"
+        reason = "it has one caller, which has computed all of these"
     )]
     fn end_running(
         &mut self,
@@ -445,7 +446,7 @@ impl<'a> Batch<'a> {
         if let Some(SpanIds { trace_id, .. }) = event.ids {
             self.note(fate, trace_id, |in_file| {
                 in_file.add_event_row(row);
-                // Its measurement stays stored.
+                // If it has a measurement, that stays stored.
                 if !measured {
                     in_file.add_record();
                 }
@@ -454,8 +455,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Stores the measurement of an event; returns `false` if there is none, which only its value
-    /// shows.
+    /// Stores the measurement of an event; returns `false` if its fields are not a valid one.
     fn measure(
         &mut self,
         event: &EventEntry,
@@ -531,7 +531,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Writes the traces.
+    /// Writes the remaining rows.
     pub(super) fn finish(mut self) -> rusqlite::Result<Outcome> {
         self.rows.flush()?;
         self.outcome.overflowed = self.measurements.finish()?;

@@ -30,23 +30,22 @@ use spanscope_core::queue::LayerStats;
 /// Readers consider it dead after three times this.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// An idle process reports rarely, so that its row is not mistaken for that of a program that was
-/// killed long ago.
+/// How often an idle process reports that it is alive, so that its row is not mistaken for that of
+/// a program that was killed.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(3600);
 
 /// The result of a transaction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Written {
     pub(super) stored: u64,
-    /// Dropped by the tail rule.
+    /// Records that the tail rule dropped.
     pub(super) sampled: u64,
-    /// Stored before, and deleted by the tail rule now.
+    /// Records that were stored earlier, and that the tail rule deleted.
     pub(super) taken_back: u64,
 }
 
 pub(super) struct Database {
-    /// The file in which this process is registered; `None` before it is registered in the open
-    /// one.
+    /// The generation of the file in which this process has a row; `None` before it has one.
     generation: Option<u64>,
     service_name: String,
     resource: Attributes,
@@ -65,7 +64,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Makes this process known to the file.
+    /// Adds this process to the file.
     pub(super) fn begin(
         settings: &WriterSettings,
         file: &mut OpenFile,
@@ -93,8 +92,8 @@ impl Database {
         Ok(database)
     }
 
-    /// Ensures that the open file can be written and has this process. Cached rows of another file
-    /// are dropped, but only once this process has its row in the new one.
+    /// Ensures that the open file can be written and has this process's row. If the file was
+    /// replaced, cached rows of the old one are dropped.
     fn ready(&mut self, file: &mut OpenFile) -> Result<(), WriteError> {
         file.ready()?;
         if self.generation == Some(file.generation()) {
@@ -123,7 +122,8 @@ impl Database {
         Ok(())
     }
 
-    /// Reports to the tail rule, if there is one, what was drained after that moment.
+    /// Reports drained records to the tail rule, if there is one. The drain began at
+    /// `before_drain`.
     pub(super) fn report(
         &mut self,
         chunks: &[Chunk],
@@ -136,21 +136,21 @@ impl Database {
         }
     }
 
-    /// Whether rows of dropped traces are to be deleted.
+    /// Returns whether rows of dropped traces have to be deleted.
     pub(super) fn has_unwanted(&self) -> bool {
         self.tail.as_ref().is_some_and(Tail::has_unwanted)
     }
 
-    /// Gives up deleting them.
+    /// Keeps the rows of dropped traces in the file.
     pub(super) fn leave_unwanted(&mut self) {
         if let Some(tail) = &mut self.tail {
             tail.leave_unwanted();
         }
     }
 
-    /// Writes these chunks and the running spans among them in one transaction, and deletes in it
-    /// what the tail rule has dropped. On an error nothing has changed, in the file or here, and
-    /// the same call may be repeated.
+    /// Writes these chunks and the running spans among them in one transaction, which also deletes
+    /// rows of dropped traces. On an error nothing has changed, in the file or here, and the same
+    /// call may be repeated.
     pub(super) fn write(
         &mut self,
         file: &mut OpenFile,
@@ -179,7 +179,7 @@ impl Database {
             .prepare_cached("SELECT COUNT(*) FROM _attr_key")?
             .query_row([], |row| row.get(0))?;
         if usize::try_from(keys).ok() != Some(self.indexed_rows.len()) {
-            self.load_indexed_keys(&file.db)?; // another process has begun to index one more
+            self.load_indexed_keys(&file.db)?; // another process has added a key
         }
         let records: usize = chunks.iter().map(|chunk| chunk.entries().len()).sum();
         let tx = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
@@ -346,7 +346,7 @@ impl Database {
             end_lost_span(&tx, *row, now)?;
         }
         tx.commit()?;
-        // Only now: what a busy file or a full disk has refused is retried.
+        // Noted after the commit, so that a failed update is repeated.
         for (key, _, field_changes, _, _) in grown {
             if let Some(span) = open_spans.get_mut(&key) {
                 span.field_changes = field_changes;

@@ -1,4 +1,4 @@
-//! From a record's bytes to the columns of a row: roles, masks, JSON.
+//! Decodes a record's bytes into the columns of a row: field roles, masks, JSON.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::json::{push_key, push_text};
 /// The attribute with the tenant of a run.
 const TENANT_KEY: &str = "tenant_id";
 
-/// The decoded data of a span or an event. One value is reused for all records, because of its
+/// The decoded data of a span or an event. One value is reused for all records, to reuse its
 /// buffers.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
@@ -34,7 +34,7 @@ pub(super) struct Decoded {
     pub(super) log_target: Option<String>,
     pub(super) log_module: Option<String>,
     pub(super) log_file: Option<String>,
-    /// Whether it is from a callsite whose events can be measurements.
+    /// Whether its callsite's events can be measurements.
     pub(super) measures: bool,
     /// The run attributes of a span.
     pub(super) facts: Option<RunAttributes>,
@@ -76,7 +76,7 @@ impl Decoded {
         let texts = MaskedTexts::new();
         let record = decoder.decode(&callsite.info, fields, &texts);
         let owned = |text: &str| text.to_owned();
-        // The name that the program set for an event is its callsite's.
+        // An event name that the program set is in the callsite's row.
         let event_name = record
             .event_name()
             .filter(|name| *name != callsite.info.event_name);
@@ -118,7 +118,7 @@ impl Decoded {
         decoder.reuse(record);
     }
 
-    /// Adds an attribute, and notes what else the store needs of it.
+    /// Adds an attribute, and notes whether it is the tenant or an indexed value.
     fn field(&mut self, callsite: &PreparedCallsite, field: &ResolvedField<'_>, indexed_keys: &[String]) {
         let &ResolvedField {
             declared,

@@ -1,6 +1,6 @@
-//! From records to measurements: those of events, and all others.
+//! Stores the measurements of a batch: those of events, and those of the metric sink.
 //!
-//! A batch without measurements costs nothing here: the first one begins the storing.
+//! A batch without measurements costs nothing: [`Points`] is created for the first one.
 
 use std::borrow::Cow;
 
@@ -48,7 +48,7 @@ impl<'a> Measurements<'a> {
         Ok(true)
     }
 
-    /// Stores a measurement that was no event.
+    /// Stores a measurement of the metric sink.
     pub(super) fn add_entry(
         &mut self,
         entry: &MeasurementEntry,
@@ -73,7 +73,7 @@ impl<'a> Measurements<'a> {
         let mut labels = Vec::with_capacity(fields.len());
         match Measurement::read(&fields, entry.ids, entry.time, &mut labels) {
             Some(measurement) => self.add(&measurement, time, None),
-            // Its name is empty or its value not a number: there is nothing to store.
+            // It has no name, or its value is not a number.
             None => Ok(()),
         }
     }
@@ -92,7 +92,7 @@ impl<'a> Measurements<'a> {
             .labels
             .iter()
             .map(|(key, value)| (*key, text_of(value)))
-            // As in Prometheus: a label without a value is ignored.
+            // A label without a value is ignored, as in Prometheus.
             .filter(|(_, value)| !value.is_empty())
             .collect();
         labels.sort_by_key(|(key, _)| *key);

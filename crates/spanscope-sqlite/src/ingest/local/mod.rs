@@ -1,10 +1,10 @@
-//! The records of this process: the writing thread's client that empties a layer's queue.
+//! Stores the records of this process: the writing thread's client that drains a layer's queue.
 //!
-//! Records come through the queue; flushes and the end through [`WorkerHandle`]. While the disk
-//! fails, records are held here and in the queue, whose budget then makes the callers drop and
-//! count; after [`GIVE_UP_AFTER`] held records are dropped and counted, so that a permanent error
-//! does not hold memory for ever. Drops are reported on stderr, at most once a minute, never
-//! through `tracing`.
+//! Records arrive through the queue, requests to flush or end through [`WorkerHandle`]. While the
+//! disk fails, records stay here and in the queue; once the queue's budget is used up, callers drop
+//! and count records. After [`GIVE_UP_AFTER`] the records here are dropped and counted, so that a
+//! permanent error does not hold their memory. Drops are reported on stderr, at most once a minute,
+//! never through `tracing`.
 
 mod batch;
 mod database;
@@ -36,7 +36,7 @@ pub(crate) use tail::SharedStats;
 
 /// How long the same records are retried while the disk fails.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
-/// Drops are reported at most this often.
+/// The minimum interval between two reports of drops.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Opens the file and assigns the queue to its thread. Also returns the store's name.
@@ -59,7 +59,7 @@ pub(crate) fn start(
             ));
         }
         if let Some(stats) = &tail_stats {
-            *lock(stats) = TailStats::default(); // it counts the parent's
+            *lock(stats) = TailStats::default(); // these are the parent's counts
         }
         attach(&settings, &path, queue, control, &capture, tail_stats.as_ref())
             .map(drop)
@@ -97,7 +97,7 @@ fn attach(
                 max_bytes: settings.max_bytes,
             },
             held: Vec::new(),
-            told: 0,
+            reported_chunks: 0,
             drain_began: Ticks::default(),
             failing_since: None,
             drops_reported_at: None,
@@ -117,15 +117,15 @@ struct Recorder {
     limits: Limits,
     /// Records that were taken from the queue and not yet written, oldest first.
     held: Vec<Chunk>,
-    /// The first N of them were reported to the tail rule. Others wait until these are written,
-    /// because the rule need not remember its decisions for longer.
-    told: usize,
-    /// When the last drain began: everything that happened before was drained.
+    /// The number of them, from the first on, that were reported to the tail rule. The others are
+    /// reported when these are written, so that the rule remembers its decisions no longer.
+    reported_chunks: usize,
+    /// The start of the last drain: all records from before it were drained.
     drain_began: Ticks,
     failing_since: Option<Instant>,
     drops_reported_at: Option<Instant>,
     reported_drops: u64,
-    /// Whether the end was clean.
+    /// Whether all records were written at the end.
     is_clean: bool,
 }
 
@@ -146,12 +146,12 @@ impl Client for Recorder {
         } else {
             DecisionScope::Ended
         };
-        // Held chunks count against the budget as before, so taking more during an error costs no
-        // memory.
+        // Held chunks still count against the queue's budget, so draining during an error needs no
+        // more memory.
         self.drain();
         let mut clean = self.write_held(file, between, wanted.deadline, settle);
-        // Reading open spans can close a parent on this thread, and that end counts as recorded
-        // before the flush. Bounded, because the program may continue recording.
+        // Reading open spans can close a parent span on this thread, whose end must be flushed too.
+        // Bounded, because the program may continue recording.
         for _ in 0..3 {
             self.drain();
             if !clean || self.held.is_empty() || (is_flushed && !wanted.stop) {
@@ -185,7 +185,7 @@ impl Client for Recorder {
             return;
         }
         if self.capture.has_left_out() {
-            // They may have been entered since, without a notification.
+            // Spans that were left out may have been entered since, without a notification.
             let result = self.database.write(file, &[], &self.capture, &self.account());
             if let Ok(written) = &result {
                 self.count(*written);
@@ -212,8 +212,8 @@ impl Recorder {
         self.queue.drain(&mut self.held);
     }
 
-    /// Writes the held records, in transactions of bounded size, and deletes what the tail rule has
-    /// dropped. Returns whether all of it is done.
+    /// Writes the held records, in transactions of bounded size, and deletes rows of dropped
+    /// traces. Returns whether everything is done.
     fn write_held(
         &mut self,
         file: &mut OpenFile,
@@ -222,10 +222,10 @@ impl Recorder {
         settle: DecisionScope,
     ) -> bool {
         loop {
-            if self.told == 0 {
+            if self.reported_chunks == 0 {
                 self.database
                     .report(&self.held, &self.capture, self.drain_began, settle);
-                self.told = self.held.len();
+                self.reported_chunks = self.held.len();
             }
             if self.held.is_empty() && !self.database.has_unwanted() {
                 return true;
@@ -236,8 +236,8 @@ impl Recorder {
                 bytes += chunk.bytes();
                 bytes <= batch_bytes
             };
-            let count = self.held[..self.told].iter().take_while(fits).count();
-            let count = count.max(1).min(self.told);
+            let count = self.held[..self.reported_chunks].iter().take_while(fits).count();
+            let count = count.max(1).min(self.reported_chunks);
             let chunks = &self.held[..count];
             let records: usize = chunks.iter().map(|chunk| chunk.entries().len()).sum();
             let account = self.account();
@@ -261,7 +261,7 @@ impl Recorder {
             for chunk in self.held.drain(..count) {
                 self.queue.recycle(chunk);
             }
-            self.told -= count;
+            self.reported_chunks -= count;
             between(file);
         }
     }
@@ -290,7 +290,7 @@ impl Recorder {
 
     fn report_drops(&mut self) {
         let dropped = self.account().dropped;
-        // Records dropped by the tail rule are no loss.
+        // Records dropped by the tail rule are not lost.
         if dropped.lost() > self.reported_drops
             && self
                 .drops_reported_at

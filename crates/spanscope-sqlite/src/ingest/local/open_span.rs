@@ -1,5 +1,5 @@
-//! A span that was stored while it was running: the writer's state of its row, and the end of the
-//! row if the span's end never arrives.
+//! A span that was stored while it was running: the writer's state of its row, and how the row is
+//! ended if the span's end never arrives.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ pub(super) struct OpenSpan {
     pub(super) row: i64,
     pub(super) id: Id,
     pub(super) field_changes: u32,
-    /// When its fields are read again, if they change.
+    /// The earliest time when its fields are read again.
     pub(super) next_look: Instant,
-    /// Whether it was closed at the last check without its end: the queue was full then.
+    /// Whether it was closed at the last check, and its end had not arrived.
     pub(super) missing: bool,
 }
 
-/// Returns when the fields of a running span with this size are read again at the earliest. Reading
-/// all of them each second would be expensive for a span with very many, and the program waits
-/// meanwhile: so it costs 64 KiB per second, and a usual span is read each time.
+/// Returns the earliest time when the fields of a running span with this size are read again. The
+/// program waits while they are read, so a span costs at most 64 KiB per second; smaller ones are
+/// read at each check.
 pub(super) fn next_look(field_bytes: usize) -> Instant {
     const BYTES_A_SECOND: usize = 64 * 1024;
     Instant::now() + Duration::from_secs((field_bytes / BYTES_A_SECOND) as u64)

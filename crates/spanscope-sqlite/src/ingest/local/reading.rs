@@ -8,13 +8,13 @@ use spanscope_layers::Categories;
 
 use super::decode::{Decoded, PreparedCallsite};
 
-/// The writer's caches for reading records, kept from batch to batch.
+/// The writer's caches for reading records.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) callsites: CallsiteCache<PreparedCallsite>,
-    /// Targets that records of the `log` crate brought with them, by level.
+    /// Callsite rows of records of the `log` crate, by target and level.
     pub(super) log_callsites: HashMap<(String, u8), i64>,
-    /// Rows of tenants that roots have named.
+    /// Rows of tenants, by name.
     pub(super) tenants: HashMap<String, i64>,
     pub(super) decoder: Decoder,
     pub(super) decoded: Decoded,

@@ -9,11 +9,11 @@ use spanscope_core::tail::TailRule;
 use spanscope_layers::Categories;
 use spanscope_model::Attributes;
 
-/// See the head of this file.
+/// The settings of the writer thread.
 #[derive(Debug, Clone)]
 pub(crate) struct WriterSettings {
     pub(crate) service_name: String,
-    /// All that describes the process; its service is the one above.
+    /// The attributes of the process; its service is `service_name`.
     pub(crate) resource: ProcessResource,
     pub(crate) flush_interval: Duration,
     pub(crate) retention: Duration,
@@ -25,7 +25,7 @@ pub(crate) struct WriterSettings {
 }
 
 impl WriterSettings {
-    /// The resource under the service's name.
+    /// Returns the resource with the service's name.
     pub(crate) fn resource(&self) -> Attributes {
         let mut resource = self.resource.clone();
         resource.set_service_name(&self.service_name);

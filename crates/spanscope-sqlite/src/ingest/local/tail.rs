@@ -1,15 +1,15 @@
 //! The tail rule of a store: reports records to the decider, keeps track of the stored rows of
 //! undecided traces, and deletes those of dropped traces.
 //!
-//! Records of an undecided trace are written as if there were no rule, and deleted if the trace is
-//! dropped. Holding them in memory instead would hide running spans from readers, lose the long
-//! traces in a `kill -9`, and need a second budget besides the queue's. The cost is small, because
-//! everything drained is reported before any of it is written: a trace that starts and ends between
-//! two drains is decided by then, and never written if it is dropped.
+//! Records of an undecided trace are written as without a rule, and deleted if the trace is
+//! dropped. Holding them in memory instead would hide running spans from readers, lose long traces
+//! if the process is killed, and need a second budget besides the queue's. The cost is small,
+//! because all drained records are reported before any is written: a trace that starts and ends
+//! between two drains is already decided, and is never written if it is dropped.
 //!
-//! Only rows that this process wrote since it began to watch the trace are deleted. Rows of other
-//! processes stay, and so do rows of a trace that was kept, forgotten, and appeared again: the
-//! trace's row is then recomputed from the remaining records. Measurements always stay.
+//! Only rows that this process wrote while it watched the trace are deleted. Rows of other
+//! processes stay, and so do rows from an earlier time when the same trace was kept. The trace's
+//! row is then recomputed from the remaining records. Measurements always stay.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::file::traces::{Owner, sum_up_or_delete};
 /// steps.
 const ROWS: usize = 20_000;
 
-/// The counts of a rule, for the guard.
+/// The counts of a rule, shared with the guard.
 pub(crate) type SharedStats = Arc<Mutex<TailStats>>;
 
 /// The decision about a record that is about to be written.
@@ -59,7 +59,7 @@ impl Default for InFile {
 }
 
 impl InFile {
-    /// A span's row, when it is made.
+    /// Notes the new row of a span.
     pub(super) fn add_span_row(&mut self, row: i64) {
         self.first_span = self.first_span.min(row);
     }
@@ -68,7 +68,7 @@ impl InFile {
         self.first_event = self.first_event.min(row);
     }
 
-    /// A record that counts as stored and would not, were the trace dropped.
+    /// Counts a record that no longer counts as stored if the trace is dropped.
     pub(super) fn add_record(&mut self) {
         self.records += 1;
     }
@@ -80,23 +80,23 @@ impl InFile {
     }
 }
 
-/// A dropped trace of which something is in the file.
+/// A dropped trace with rows in the file.
 #[derive(Debug)]
 struct Unwanted {
     trace_id: TraceId,
     in_file: InFile,
 }
 
-/// The deletions of one transaction, to be noted when it is committed.
+/// The deletions of one transaction, which are noted when it is committed.
 #[derive(Debug, Default)]
 pub(super) struct TakenBack {
     /// Records that no longer count as stored.
     pub(super) records: u64,
     /// Whether any row was deleted.
     pub(super) any: bool,
-    /// The number of dropped traces that are done.
+    /// The number of dropped traces whose rows are all deleted.
     traces: usize,
-    /// Records of the next one among `records`: it is too large for one transaction.
+    /// The records, among `records`, of a next trace that is too large for one transaction.
     part: u64,
 }
 
@@ -118,8 +118,8 @@ impl Tail {
         }
     }
 
-    /// Reports the drained records to the decider. The clock was read at `before_drain`, so that
-    /// for a trace whose root had ended by then nothing is missing here.
+    /// Reports the drained records to the decider. The clock was read at `before_drain`: all
+    /// records of a trace whose root had ended by then are among them.
     pub(super) fn report(
         &mut self,
         chunks: &[Chunk],
@@ -145,13 +145,13 @@ impl Tail {
         match self.decider.verdict(trace_id) {
             Some(Verdict::Drop) => SampleDecision::Unwanted,
             Some(Verdict::Undecided) => SampleDecision::Undecided,
-            // A trace that is not watched any more will not be judged either: its rows stay.
+            // A trace that is no longer watched gets no decision: its rows stay.
             Some(Verdict::Keep) | None => SampleDecision::Wanted,
         }
     }
 
-    /// Returns the decision for a running span. One whose ids were fixed late was not reported; its
-    /// end will be.
+    /// Returns the decision for a running span. A span whose ids were set late was not reported
+    /// yet; its end will be.
     pub(super) fn fate_of_running(&self, trace_id: TraceId) -> SampleDecision {
         match self.decider.verdict(trace_id) {
             None => SampleDecision::Undecided,
@@ -189,7 +189,8 @@ impl Tail {
         Ok(taken)
     }
 
-    /// The transaction that wrote this of undecided traces, and took that back, is committed.
+    /// Notes a committed transaction: the rows that it wrote of undecided traces, and its
+    /// deletions.
     pub(super) fn committed(&mut self, written: HashMap<TraceId, InFile>, taken: &TakenBack) {
         for (trace_id, in_file) in written {
             self.in_file.entry(trace_id).or_default().add(in_file);
@@ -211,7 +212,7 @@ fn delete_rows(
 ) -> rusqlite::Result<usize> {
     // A sender may use the same id in another tenant.
     let Some((trace, _)) = Owner::Local.find(db, trace_id)? else {
-        return Ok(0); // retention was first
+        return Ok(0); // retention has deleted the trace
     };
     let limit = |room: usize| i64::try_from(room).unwrap_or(i64::MAX);
     let spans = params![trace, process, in_file.first_span, limit(room)];

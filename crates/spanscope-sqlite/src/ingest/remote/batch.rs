@@ -1,4 +1,4 @@
-//! One transaction of received records: its contents, and what every part of it needs.
+//! One transaction of received records: its state, and the methods that its parts share.
 //!
 //! `store_batch.rs` gives it the records, `senders.rs` finds their senders, `spans.rs` stores spans
 //! and their ends, `totals.rs` computes the increases of totals, `tokens.rs` counts the tokens of
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use spanscope_model::TraceId;
 
 use super::Settings;
-use super::prepared::{InEvent, Place};
+use super::prepared::{Callsite, InEvent};
 use super::seen_events::{EventKey, SeenEvents};
 use super::state::{Account, Calls, Known, State};
 use super::stored_metrics::StoredCounts;
@@ -18,8 +18,8 @@ use crate::file::rows::{EventRow, RowWriter};
 use crate::file::series::{NewPoint, Points};
 use crate::file::traces::Owner;
 
-/// How far a start may be ahead of this machine's clock and still be found by "since". For clocks
-/// that differ more, it is not worth reading more rows in every such query.
+/// How far a start may be ahead of this machine's clock and still be found by a query "since" a
+/// time. A larger difference is not worth reading more rows in every such query.
 const MAX_AHEAD: i64 = 3_600_000_000_000;
 
 /// What exceeded the limits of the file in a transaction.
@@ -38,16 +38,16 @@ pub(super) struct Batch<'a> {
     points: Option<Points<'a>>,
     max_series: u64,
     pub(super) max_value_len: usize,
-    /// Maximum size of the rows of one tenant's senders, with their streams of totals; also that of
-    /// all places.
+    /// Maximum size of the rows of one tenant's senders, with their streams of totals; also of all
+    /// callsites.
     pub(super) max_sender_bytes: usize,
     pub(super) has_too_many_senders: bool,
     retention: i64,
-    /// Spans in this transaction, by the row of their trace and their key.
+    /// Spans of the current records, by the row of their trace and their key.
     pub(super) met: HashMap<(i64, i64), Known>,
     /// Events of traces with an already stored span, by the row of their trace.
     pub(super) seen_events: HashMap<i64, SeenEvents>,
-    /// How many equal events of an import were stored before it, and are not yet matched.
+    /// The number of equal events that were stored before an import and are not matched yet.
     pub(super) events_left: HashMap<EventKey, u32>,
     pub(super) accounts: HashMap<i64, Account>,
     pub(super) calls: Calls,
@@ -56,7 +56,7 @@ pub(super) struct Batch<'a> {
     pub(super) stored: Option<StoredCounts>,
     pub(super) now: i64,
     pub(super) ahead: i64,
-    /// Whether records may be stored already, and no program of theirs still runs.
+    /// Whether this is an import: records may already be stored, and their programs do not run.
     pub(super) is_import: bool,
 }
 
@@ -142,13 +142,13 @@ impl<'a> Batch<'a> {
             Some(_) => event.expires,
             None => self.expiry(event.time, event.expires),
         };
-        // Many libraries name an event by its text, so names are not part of the place here.
-        let place = Place {
+        // Many libraries name an event by its text, so the event's row has the name.
+        let callsite = Callsite {
             name: String::new(),
-            ..event.place.clone()
+            ..event.callsite.clone()
         };
-        let (callsite, _) = self.place(&place)?;
-        let name = event.place.name.as_str();
+        let (callsite, _) = self.callsite(&callsite)?;
+        let name = event.callsite.name.as_str();
         self.rows.add_event(&EventRow {
             callsite,
             time: event.time,
@@ -165,7 +165,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The trace that a trace of the telemetry API is called by.
+    /// Returns the trace that a trace of the telemetry API continues; itself if it continues none.
     pub(super) fn continued(&self, tenant: i64, trace_id: TraceId) -> rusqlite::Result<TraceId> {
         let found: Option<String> = self
             .db

@@ -1,9 +1,9 @@
 //! Two spans under one id: the client's and the server's half of one call.
 //!
-//! Zipkin, and Envoy with it, give both the same span id. The client's half is stored under it, so
-//! that a query for the id returns it. The server's half is stored under an id that is derived from
-//! the shared one, as a child of the client's: it then has its own id in every tree and query, and
-//! is recognized when it is sent again. `_span.half` says which half it is, and an attribute keeps
+//! Zipkin and Envoy give both the same span id. The client's half is stored under it, so that a
+//! query for the id returns it. The server's half is stored as a child of the client's, under an id
+//! that is derived from the shared one: so it has its own id in every tree and query, and is
+//! recognized when it is sent again. `_span.half` says which half a span is, and an attribute keeps
 //! the id under which it was sent.
 
 use rusqlite::params;
@@ -18,14 +18,14 @@ use crate::json::with_text;
 /// The number of the server's half in `_span.half`.
 pub(super) const SERVER: i64 = 1;
 
-/// Which of two spans under one id a span is.
+/// What a received span is, given the stored span with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
-    /// The same span once more, or the only one.
+    /// The same span again.
     Same,
-    /// The server's, where the client's is stored.
+    /// The server's half of the stored client's half.
     Server,
-    /// The client's, where the server's is stored.
+    /// The client's half of the stored server's half.
     Client,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn is_server_half(span: &InSpan) -> bool {
         && span.attributes.contains(wire::SHARED_SPAN_ID)
 }
 
-/// Attributes in JSON, with the id that a server's half was sent under.
+/// Adds the id under which a server's half was sent to its attributes.
 pub(super) fn with_shared_id(attributes: &str, shared: i64) -> String {
     match SpanId::from_bytes(shared.to_be_bytes()) {
         Some(id) => with_text(attributes, wire::SHARED_SPAN_ID, &id.to_string()),
@@ -96,8 +96,7 @@ impl Batch<'_> {
                 "UPDATE _event SET span_id = ?1 WHERE trace = ?2 AND span_id = ?3 AND process = ?4",
             )?
             .execute(params![key, trace, shared, process])?;
-        // It is not a root any more; the client's half may be one, which is noted when it is
-        // stored.
+        // It is no longer a root. If the client's half is one, that is noted when it is stored.
         self.db
             .prepare_cached(
                 "UPDATE _trace SET (root, root_start) = (SELECT id, start FROM _span
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_derived_id_is_another_one_and_always_the_same() {
+    fn a_derived_id_differs_from_its_source_and_is_stable() {
         assert_eq!(
             server_key(0x00f0_67aa_0ba9_02b7),
             server_key(0x00f0_67aa_0ba9_02b7)

@@ -1,4 +1,4 @@
-//! From records of the model to rows: cuts, JSON. Secrets are masked before.
+//! Converts records of the model to rows: masks secrets, truncates values, writes JSON.
 
 use std::hash::{Hash, Hasher};
 
@@ -11,7 +11,7 @@ use spanscope_model::{
     SpanStatus, Temporality, Tenant, TraceId, UNCATEGORIZED, Value,
 };
 
-use super::prepared::{InEnd, InEvent, InPoint, InSpan, Place, PreparedRecords, Sender, SenderKey};
+use super::prepared::{Callsite, InEnd, InEvent, InPoint, InSpan, PreparedRecords, Sender, SenderKey};
 use crate::file::processes::MAX_SOURCE;
 use crate::file::rows::Indexed;
 use crate::file::rows::{kind_number, span_key, status_number};
@@ -23,7 +23,7 @@ use crate::json::{push_key, push_key_value, push_text};
 /// Maximum length of a name in bytes; longer ones are truncated.
 const MAX_NAME: usize = 1024;
 
-/// How records become rows.
+/// Converts records to rows.
 struct Maker<'m> {
     max_value_len: usize,
     is_indexed: &'m dyn Fn(&str) -> bool,
@@ -61,7 +61,7 @@ impl PreparedRecords {
     }
 }
 
-/// The same batch of two tenants is two batches.
+/// Returns the identity of a batch, which includes the tenant.
 fn digest(tenant: Option<&Tenant>, batch: u128) -> [u8; 16] {
     let mut hasher = std::hash::DefaultHasher::new();
     tenant.map(Tenant::as_str).hash(&mut hasher);
@@ -75,7 +75,7 @@ impl Maker<'_> {
             resource,
             scope,
             counts_tokens,
-            logs_events: _, // the creator of the records has left the copies out
+            logs_events: _, // the creator of the records has already omitted the copies
             ..
         } = records.source;
         let mut scope_text = String::from("{\"name\":");
@@ -140,7 +140,7 @@ impl Maker<'_> {
             trace_id: span.trace_id,
             key,
             parent: span.parent_span_id.map(span_key),
-            place: Place {
+            callsite: Callsite {
                 name: plain(&span.name),
                 target: plain(span.target.as_deref().unwrap_or_default()),
                 level: span.level.unwrap_or(Severity::Info).number(),
@@ -175,7 +175,7 @@ impl Maker<'_> {
         InEvent {
             trace_id,
             span,
-            place: Place {
+            callsite: Callsite {
                 name: plain(&event.name),
                 target: plain(&event.target),
                 level: event.severity.number(),
@@ -243,7 +243,7 @@ impl Maker<'_> {
                 length
             }
             number => {
-                // These are written as `Value` writes them; that can't fail.
+                // Serializing a number or a bool can't fail.
                 return out.push_str(&serde_json::to_string(number).unwrap_or_default());
             }
         };
@@ -286,7 +286,7 @@ impl Maker<'_> {
     }
 }
 
-/// Attributes as a JSON object, for a span that gets more of them.
+/// Adds attributes to a JSON object.
 pub(super) fn merged(json: &str, more: &Attributes, max_value_len: usize) -> String {
     let mut all: Attributes = serde_json::from_str(json).unwrap_or_default();
     for (key, value) in more.iter() {
@@ -310,7 +310,8 @@ fn end(end: SpanEnd) -> InEnd {
     }
 }
 
-/// Returns `None` if the value is not a number: the creator of the record should have refused it.
+/// Returns `None` if the value is not a finite number, which the creator of the record should have
+/// refused.
 fn point(point: NewPoint) -> Option<InPoint> {
     let value = match (&point.value, point.value.as_i64(), point.value.as_f64()) {
         (_, Some(number), _) => Amount::Integer(number),
@@ -350,7 +351,7 @@ fn point(point: NewPoint) -> Option<InPoint> {
     })
 }
 
-/// A name as the file has it: not too long, and without NUL, which would end it in SQL.
+/// Returns a name in the file's form: truncated, and without NUL, which would end it in SQL.
 fn plain(text: &str) -> String {
     without_nul(cut(text, MAX_NAME)).into_owned()
 }
@@ -363,7 +364,7 @@ fn indexed_value(value: &Value) -> Option<Indexed> {
     }
 }
 
-/// JSON that SQLite's own functions read to its end, too.
+/// Appends JSON text that SQLite's own functions can read too.
 fn push_json(out: &mut String, json: &Json) {
     match json {
         Json::String(text) => push_text(out, text),

@@ -1,15 +1,16 @@
 //! Receives the records that other programs send: a bounded queue, and the writing thread's prompt
-//! client that empties it.
+//! client that drains it.
 //!
 //! ```text
-//! store(records) -> rows, on the caller's thread -> queue -> one transaction of all that waits -> every caller is answered
+//! store(records) -> rows, on the caller's thread -> queue -> one transaction -> every caller gets
+//! its result
 //! ```
 //!
 //! A caller gets its response when its records are committed, so acknowledged records are never
 //! lost in a crash of this process. Records that do not fit into the queue are refused at once.
-//! When a transaction fails, each of its callers is notified, and may send the same records again:
-//! nothing is stored twice. While readers hold a full log, records wait in the queue for some
-//! seconds.
+//! When a transaction fails, each of its callers gets the error, and may send the same records
+//! again: nothing is stored twice. While readers hold a full log, records wait in the queue for up
+//! to ten seconds.
 
 mod batch;
 mod halves;
@@ -52,18 +53,18 @@ use crate::file::open_file::OpenFile;
 use crate::file::write_error::WriteError;
 use crate::file::writer::{Client, FileWriter, Turn, Waker};
 use crate::ingest::Overflows;
-use crate::promise::{Promise, promised};
+use crate::promise::{ResultSender, oneshot};
 
-/// How long dropping the intake waits for what is queued.
+/// How long dropping the intake waits for queued records.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The keys that the file indexes are looked up this often.
+/// How often the keys that the file indexes are read.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// The minimum interval of reports about records that were refused for their size.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How often cached rows are dropped, because another process may delete them.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// How a file is written that takes in records.
+/// The settings of an intake.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) retention: Duration,
@@ -72,8 +73,8 @@ pub(crate) struct Settings {
     pub(crate) max_value_len: usize,
     pub(crate) queue_bytes: usize,
     pub(crate) indexed_keys: Vec<String>,
-    /// Records are copied from a file, and may be there already: each is looked for before it is
-    /// stored.
+    /// Whether records are imported: each is looked up before it is stored, because it may already
+    /// be stored.
     pub(crate) is_import: bool,
     /// The counters of stored records.
     pub(crate) stored_metrics: Option<StoredMetricSink>,
@@ -82,7 +83,7 @@ pub(crate) struct Settings {
 /// Queued records, and their waiting caller.
 struct Job {
     prepared: PreparedRecords,
-    promise: Promise<Taken>,
+    result_sender: ResultSender<Taken>,
 }
 
 #[derive(Default)]
@@ -91,7 +92,7 @@ struct Waiting {
     bytes: usize,
     /// Whether no more records are accepted.
     is_closed: bool,
-    /// Whether the queue is written, and the thread has released it.
+    /// Whether the queue is written and the thread has released it.
     is_ended: bool,
 }
 
@@ -186,7 +187,7 @@ impl Intake {
             });
         }
         let settings = &self.shared.settings;
-        // Records without room are not worth converting to rows, which is most of the work.
+        // Checked before the conversion to rows, which is most of the work.
         if let Err(error) = self.room_for(0) {
             return Box::pin(async { Err(error) });
         }
@@ -201,7 +202,7 @@ impl Intake {
         if let Err(error) = self.room_for(bytes) {
             return Box::pin(async { Err(error) });
         }
-        let (promise, answer) = promised();
+        let (result_sender, answer) = oneshot();
         let mut waiting = lock(&self.shared.waiting);
         if waiting.is_closed || !self.waker.has_thread() {
             return Box::pin(async {
@@ -212,13 +213,16 @@ impl Intake {
             });
         }
         waiting.bytes += bytes;
-        waiting.jobs.push_back(Job { prepared, promise });
+        waiting.jobs.push_back(Job {
+            prepared,
+            result_sender,
+        });
         drop(waiting);
         self.waker.wake_prompt();
         Box::pin(answer)
     }
 
-    /// Whether records can be written now, as of the last second.
+    /// Fails if records could not be written within the last second.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         match &*lock(&self.shared.write_error) {
             None => Ok(()),
@@ -226,8 +230,8 @@ impl Intake {
         }
     }
 
-    /// Returns whether this fits under the file's limit alongside its other data: acknowledged
-    /// records must not be deleted at once to make room for themselves.
+    /// Fails if records of this size don't fit under the file's limit: acknowledged records must
+    /// not be deleted at once to make room for themselves.
     fn fits_the_file(&self, bytes: usize) -> Result<(), StoreError> {
         let cap = self.shared.settings.max_bytes;
         if bytes as u64 <= cap / 2 {
@@ -244,8 +248,8 @@ impl Intake {
         Err(StoreError::new(StoreErrorKind::Full, message))
     }
 
-    /// Returns whether this much more may be queued. Records that are larger than the queue are
-    /// accepted when it is empty.
+    /// Fails if records of this size don't fit into the queue. Records that are larger than the
+    /// queue are accepted when it is empty.
     fn room_for(&self, bytes: usize) -> Result<(), StoreError> {
         let waiting = lock(&self.shared.waiting).bytes;
         if waiting == 0 || waiting + bytes <= self.shared.settings.queue_bytes {
@@ -281,7 +285,7 @@ struct Receiver {
     /// Whether a reader found damage in the file.
     met_damage: Arc<AtomicBool>,
     state: State,
-    /// The file whose rows `state` caches.
+    /// The generation of the file whose rows `state` caches.
     generation: Option<u64>,
     last_forgotten: Instant,
     last_keys: Instant,
@@ -389,11 +393,11 @@ impl Receiver {
         Ok(())
     }
 
-    /// Writes jobs together, or if that fails each separately, so that none fails because of
+    /// Writes jobs together, or, if that fails, each separately, so that none fails because of
     /// another one.
     ///
     /// # Errors
-    /// Readers hold the log: these are the jobs, to be written later.
+    /// Returns the jobs, to be written later, if readers hold the log.
     fn write(&mut self, file: &mut OpenFile, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
         let prepared: Vec<&PreparedRecords> = jobs.iter().map(|job| &job.prepared).collect();
         let result = self.commit(file, &prepared);
@@ -401,20 +405,20 @@ impl Receiver {
             Err(write_error) if file.bounds.may_pass(&write_error) => return Err(jobs),
             Ok(taken) => {
                 for (job, taken) in jobs.into_iter().zip(taken) {
-                    job.promise.keep(Ok(taken));
+                    job.result_sender.send(Ok(taken));
                 }
             }
             Err(write_error) if jobs.len() == 1 || !write_error.is_of_records() => {
                 for job in jobs {
-                    job.promise.keep(Err(file.error_of(&write_error)));
+                    job.result_sender.send(Err(file.error_of(&write_error)));
                 }
             }
             Err(_) => {
                 for job in jobs {
                     let answer = self.commit(file, &[&job.prepared]);
                     let answer = answer.map(|taken| taken.into_iter().next().unwrap_or_default());
-                    job.promise
-                        .keep(answer.map_err(|write_error| file.error_of(&write_error)));
+                    job.result_sender
+                        .send(answer.map_err(|write_error| file.error_of(&write_error)));
                 }
             }
         }
@@ -499,7 +503,7 @@ impl Receiver {
     }
 }
 
-/// Jobs for one transaction, the oldest first.
+/// Takes jobs for one transaction from the queue, the oldest first.
 fn some_of(waiting: &mut Waiting, batch_bytes: usize) -> Vec<Job> {
     let mut bytes = 0;
     let mut some = Vec::new();

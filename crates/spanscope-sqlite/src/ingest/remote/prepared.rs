@@ -48,9 +48,9 @@ pub(super) struct SenderKey {
     pub(super) scope: String,
 }
 
-/// The location of a record in a program.
+/// The data that all spans or events of one callsite share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct Callsite {
     pub(super) name: String,
     pub(super) target: String,
     pub(super) level: u8,
@@ -62,7 +62,7 @@ pub(super) struct InSpan {
     pub(super) trace_id: TraceId,
     pub(super) key: i64,
     pub(super) parent: Option<i64>,
-    pub(super) place: Place,
+    pub(super) callsite: Callsite,
     pub(super) start: i64,
     pub(super) duration: Option<i64>,
     pub(super) status: Option<i64>,
@@ -95,7 +95,7 @@ pub(super) struct InEnd {
 pub(super) struct InEvent {
     pub(super) trace_id: Option<TraceId>,
     pub(super) span: Option<i64>,
-    pub(super) place: Place,
+    pub(super) callsite: Callsite,
     pub(super) time: i64,
     pub(super) message: String,
     pub(super) attributes: String,
@@ -110,7 +110,7 @@ pub(super) struct InPoint {
     pub(super) labels: String,
     pub(super) time: i64,
     pub(super) value: Amount,
-    /// When the stream of totals began that this is the last of.
+    /// The start of its stream, if it is a total (cumulative).
     pub(super) since: Option<i64>,
     pub(super) trace: Option<[u8; 16]>,
     pub(super) span: Option<i64>,
@@ -130,16 +130,16 @@ impl InPoint {
 impl Sender {
     pub(super) fn bytes(&self) -> usize {
         // Names and label sets are in an index too, and may be new.
-        let place = |place: &Place| 2 * (place.name.len() + place.target.len());
+        let callsite = |callsite: &Callsite| 2 * (callsite.name.len() + callsite.target.len());
         let events = |events: &[InEvent]| {
             let of = |event: &InEvent| {
-                RECORD_BYTES + event.message.len() + event.attributes.len() + place(&event.place)
+                RECORD_BYTES + event.message.len() + event.attributes.len() + callsite(&event.callsite)
             };
             events.iter().map(of).sum::<usize>()
         };
         let span = |span: &InSpan| {
             RECORD_BYTES
-                + place(&span.place)
+                + callsite(&span.callsite)
                 + span.attributes.len()
                 + span.extra.as_ref().map_or(0, String::len)
                 + events(&span.events)

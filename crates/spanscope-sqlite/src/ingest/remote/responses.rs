@@ -1,19 +1,18 @@
-//! Calls that two spans of one program describe, each in a separate trace.
+//! Finds calls that two spans of one program describe, each in a separate trace.
 //!
-//! An SDK that writes spans itself has no parent for them where the library above it does not make
-//! its span the current one, and Logfire reports the end of a stream next to the span that opened
-//! it. Two spans describe one call if both are of one program and
+//! An SDK's own spans have no parent if the library above it does not make its span the current
+//! one, and Logfire reports the end of a stream next to the span that opened it. Two spans describe
+//! one call if both are of one program and
 //!
-//! - both carry the id of the response. They are known by more than that, because a model server
-//!   for tests may give one id to all its responses: two scopes, and one span within the time of
-//!   the other;
-//! - or the inner one has no parent, and both report the same usage of the same model, with or
-//!   without the cached part of the input: two scopes and times as before;
-//! - or neither has a parent, and the one [reports](CallFacts::reports_stream_of) the stream that
-//!   the other one opened.
+//! - both have the same response id and different scopes, and one is within the time of the other.
+//!   The id alone is not enough, because a model server for tests may give one id to all responses;
+//! - or the inner one has no parent, both report the same usage of the same model, with or without
+//!   the cached part of the input, and scopes and times are as in the first case;
+//! - or neither has a parent, and one [reports](CallFacts::reports_stream_of) the stream that the
+//!   other one opened.
 //!
-//! The outer one counts, because it is in the trace of the agent that called; and the one that
-//! reports usage.
+//! The outer span counts, because it is in the trace of the agent that called; of a stream, the
+//! span that reports usage counts.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -24,9 +23,9 @@ use spanscope_model::semconv::CallFacts;
 use super::prepared::SenderKey;
 use super::state::Call;
 
-/// This many descriptions of calls are remembered, the last ones.
+/// Maximum number of descriptions of calls that are remembered: the last ones.
 const MAX_DESCRIBED: usize = 4_096;
-/// And of those that look alike this many.
+/// Maximum number of remembered descriptions with the same likeness.
 const MAX_ALIKE: usize = 16;
 
 /// The sender of a span: hashes of the program, and of the scope in it.
@@ -45,21 +44,21 @@ impl Origin {
     }
 }
 
-/// What the calls in other traces mean for one that has come.
+/// Whether a received call counts, given the calls in other traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// No other span describes it.
     IsNew,
-    /// One that was counted describes it.
+    /// A counted span already describes it.
     Repeats,
-    /// It describes what this span was counted for, and counts in its place.
+    /// It describes the same call as this counted span, and counts in its place.
     Replaces { trace_id: TraceId, key: i64 },
 }
 
 /// A span that was counted.
 #[derive(Debug, Clone, Copy)]
 struct Described {
-    /// Of several the one that came first has the smallest one.
+    /// The order in which it was received.
     number: u64,
     trace_id: TraceId,
     key: i64,
@@ -67,27 +66,27 @@ struct Described {
     start: i64,
     end: i64,
     is_root: bool,
-    /// The span that describes the same call and does not count. There are no three of one call.
+    /// The span that describes the same call and does not count. At most two describe one call.
     other: Option<(TraceId, i64)>,
     facts: CallFacts,
     /// A hash of the response's id.
     response: Option<u64>,
 }
 
-/// By what two descriptions are found to be alike.
+/// A key under which descriptions of the same call are found: the tenant, and a hash.
 type Likeness = (i64, u64);
 
 /// The calls that were counted last.
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     alike: HashMap<Likeness, Vec<Described>>,
-    /// In the order in which they came, with their numbers.
+    /// Likenesses and numbers in the order in which calls were received.
     order: VecDeque<(Likeness, u64)>,
     number: u64,
 }
 
 impl Responses {
-    /// Whether a span in another trace describes this call. The one that counts is remembered.
+    /// Decides whether a call counts, and remembers the span that does.
     pub(super) fn judge(&mut self, call: &Call) -> Verdict {
         self.number += 1;
         let this = Described {
@@ -161,8 +160,8 @@ impl Responses {
     }
 }
 
-/// What other descriptions of the call have in common with it, as hashes. Only calls that may have
-/// another one are remembered.
+/// Returns hashes of the properties that another description of the call would share: none if there
+/// can be no other, so that the call is not remembered.
 fn likenesses(call: &Call) -> impl Iterator<Item = u64> + use<> {
     let (of, program) = (&call.call.facts, call.origin.program);
     let identity = of.identity;
@@ -182,8 +181,8 @@ impl Described {
         (self.trace_id, self.key)
     }
 
-    /// Whether this one, which was counted, goes on to count where another one describes the same
-    /// call. `None` where that describes another call.
+    /// Returns whether this counted span still counts if `other` describes the same call; `None` if
+    /// `other` describes another call.
     fn counts_before(&self, other: &Self) -> Option<bool> {
         if self.origin.program != other.origin.program {
             return None;

@@ -1,5 +1,5 @@
-//! Events of spans that are sent while they run: each snapshot brings those of the one before
-//! again.
+//! Recognizes events that are already stored: a span that is sent while it runs repeats the events
+//! of its earlier snapshots, and an import may repeat any event.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,15 +11,15 @@ use super::batch::Batch;
 use super::prepared::{InEvent, PreparedRecords};
 use crate::file::text::without_nul;
 
-/// The number of an event that is in no span; no span has it.
+/// Stands for the span of an event outside spans; no span has this id.
 const NO_SPAN: i64 = 0;
 
 /// The stored events of one trace.
 #[derive(Debug, Default)]
 pub(super) struct SeenEvents {
-    /// How often each one is stored, by its span, or [`NO_SPAN`], and its digest.
+    /// The number of equal events, by their span or [`NO_SPAN`] and their digest.
     count: HashMap<(i64, u64), u32>,
-    /// When the last one of a span happened.
+    /// The time of the last event of each span.
     last: HashMap<i64, i64>,
 }
 
@@ -56,13 +56,13 @@ fn digest(time: i64, texts: [&str; 3]) -> u64 {
 }
 
 fn digest_of(event: &InEvent) -> u64 {
-    let texts = [&*event.place.name, &*event.message, &*event.attributes].map(without_nul);
+    let texts = [&*event.callsite.name, &*event.message, &*event.attributes].map(without_nul);
     digest(event.time, texts.each_ref().map(|text| &**text))
 }
 
 impl Batch<'_> {
-    /// Whether a span that runs was sent later than this snapshot of it: an event is stored that
-    /// happened after all of the snapshot's.
+    /// Returns whether a later snapshot of this running span is stored: it has an event that is
+    /// newer than all `events`.
     pub(super) fn is_outdated(
         &mut self,
         trace: i64,
@@ -76,7 +76,7 @@ impl Batch<'_> {
         Ok(seen.last.get(&span).is_some_and(|stored| *stored > last))
     }
 
-    /// Stores those of a span's events that are not stored yet, and returns their number.
+    /// Stores the events of a span that are not stored yet, and returns their number.
     pub(super) fn add_missing_events(
         &mut self,
         process: i64,
@@ -107,7 +107,7 @@ impl Batch<'_> {
         Ok(added)
     }
 
-    /// Counts how often each event of an import is stored already, before any of them is.
+    /// Counts the stored events that equal each event of an import, before any of these is stored.
     pub(super) fn look_for_events(
         &mut self,
         tenant: i64,
@@ -138,8 +138,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Whether an event of an import was there before it. Equal ones are counted: those that the
-    /// source has more of were not.
+    /// Returns whether an event of an import was stored before it. Each stored event matches once.
     pub(super) fn was_there(&mut self, event: &InEvent) -> bool {
         match self.events_left.get_mut(&EventKey::of(event)) {
             Some(left) if *left > 0 => {
@@ -150,7 +149,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Returns how many equal events of this time are stored outside traces.
+    /// Returns the number of stored events outside traces with this time and digest.
     fn count_loose(&mut self, tenant: i64, time: i64, wanted: u64) -> rusqlite::Result<u32> {
         self.rows.flush_records()?;
         let mut find = self.db.prepare_cached(
@@ -184,7 +183,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The events of a trace, which are read once in a transaction.
+    /// Returns the events of a trace, which are read once per transaction.
     fn seen_events(&mut self, trace: i64) -> rusqlite::Result<&mut SeenEvents> {
         if !self.seen_events.contains_key(&trace) {
             let seen = self.read_events(trace)?;

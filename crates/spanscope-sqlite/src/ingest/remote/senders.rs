@@ -1,25 +1,24 @@
-//! The senders of records and their locations in a program: rows that many records share, looked up
-//! once.
+//! Rows of senders and callsites, which many records share and which are looked up once.
 
 use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::Batch;
-use super::prepared::{Place, SenderKey};
-use super::state::{PlacesThere, Senders};
+use super::prepared::{Callsite, SenderKey};
+use super::state::{CallsitesInFile, Senders};
 use crate::file::callsites::{callsite_row, find_callsite};
 use crate::file::processes::tenant_row;
 use crate::file::text::without_nul;
 
-/// Maximum number of distinct places in a file. Records of further ones have their name in their
-/// own row, and no target: a program that names its spans by their input must not fill the file
-/// with places. The names of all may take a 16th of the file's limit (the index on them takes as
+/// Maximum number of callsites in a file: a program that names its spans by their input must not
+/// fill the file with them. Records of further callsites have their name in their own row, and no
+/// target. The names of all callsites may take a 16th of the file's limit (their index takes as
 /// much again).
-const MAX_PLACES: usize = 20_000;
-/// Maximum number of distinct senders of a tenant. The rows of senders and their streams take at
-/// most a 16th of the file's limit per tenant (the index takes as much again), and an 8th for all
-/// tenants; records of further ones are stored under one anonymous sender.
+const MAX_CALLSITES: usize = 20_000;
+/// Maximum number of senders of a tenant. The rows of senders and their streams take at most a 16th
+/// of the file's limit per tenant (the index takes as much again), and an 8th for all tenants.
+/// Records of further senders are stored under one anonymous sender.
 const MAX_SENDERS: usize = 10_000;
 /// The size of a stream of totals.
 const STREAM_BYTES: usize = 64;
@@ -56,7 +55,7 @@ impl Batch<'_> {
                 .optional()
         };
         let (db, now) = (self.db, self.now);
-        // A copy of records that were sent elsewhere belongs to no sender here.
+        // The sender of imported records does not send to this store.
         let ended_at = self.is_import.then_some(now);
         let make = |resource: &str, scope: &str| {
             db.prepare_cached(
@@ -92,8 +91,8 @@ impl Batch<'_> {
         Ok(row)
     }
 
-    /// Returns the number of a tenant's senders, and the size of their rows. Counted once a minute:
-    /// counting at each new sender would be more expensive the more there are.
+    /// Returns the number of a tenant's senders, and the size of their rows. They are counted once
+    /// a minute, because counting them at each new sender would cost more the more there are.
     fn senders_of(&mut self, tenant: i64) -> rusqlite::Result<&mut Senders> {
         match self.state.senders_of.entry(tenant) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -117,7 +116,7 @@ impl Batch<'_> {
         Ok(has_room)
     }
 
-    /// Whether one more stream of totals of a sender may be followed, which counts it.
+    /// Returns whether one more stream of totals of a sender is accepted, and counts it.
     pub(super) fn has_stream_room(&mut self, tenant: i64, process: i64) -> rusqlite::Result<bool> {
         if *self.streams_of(process)? >= MAX_STREAMS || !self.has_sender_room(tenant, STREAM_BYTES)? {
             return Ok(false);
@@ -126,54 +125,68 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Returns the row of a place, and the name for the row of its record.
-    pub(super) fn place<'p>(&mut self, place: &'p Place) -> rusqlite::Result<(i64, Option<&'p str>)> {
-        if let Some(row) = self.state.places.get(place) {
+    /// Returns the row of a callsite. If the file accepts no more callsites, it is the row of a
+    /// callsite without a name, and the name for the record's own row is returned too.
+    pub(super) fn callsite<'p>(
+        &mut self,
+        callsite: &'p Callsite,
+    ) -> rusqlite::Result<(i64, Option<&'p str>)> {
+        if let Some(row) = self.state.callsites.get(callsite) {
             return Ok((*row, None));
         }
-        let found = find_callsite(self.db, &place.name, &place.target, place.level, &place.category)?;
+        let found = find_callsite(
+            self.db,
+            &callsite.name,
+            &callsite.target,
+            callsite.level,
+            &callsite.category,
+        )?;
         let row = match found {
             Some(row) => row,
-            None if self.has_place_room(place)? => {
-                callsite_row(self.db, &place.name, &place.target, place.level, &place.category)?
-            }
+            None if self.has_callsite_room(callsite)? => callsite_row(
+                self.db,
+                &callsite.name,
+                &callsite.target,
+                callsite.level,
+                &callsite.category,
+            )?,
             None => {
-                let row = callsite_row(self.db, "", "", place.level, &place.category)?;
-                return Ok((row, (!place.name.is_empty()).then_some(&place.name)));
+                let row = callsite_row(self.db, "", "", callsite.level, &callsite.category)?;
+                return Ok((row, (!callsite.name.is_empty()).then_some(&callsite.name)));
             }
         };
-        if self.state.places.len() < MAX_PLACES {
-            self.state.places.insert(place.clone(), row);
+        if self.state.callsites.len() < MAX_CALLSITES {
+            self.state.callsites.insert(callsite.clone(), row);
         }
         Ok((row, None))
     }
 
-    /// Returns whether the file accepts one more distinct place, and counts it.
-    fn has_place_room(&mut self, place: &Place) -> rusqlite::Result<bool> {
-        let bytes = place.name.len() + place.target.len();
-        let mut there = match self.state.places_there {
+    /// Returns whether the file accepts one more callsite, and counts it.
+    fn has_callsite_room(&mut self, callsite: &Callsite) -> rusqlite::Result<bool> {
+        let bytes = callsite.name.len() + callsite.target.len();
+        let mut there = match self.state.callsites_in_file {
             Some(there) => there,
             None => self.db.query_row(
                 "SELECT count(*), COALESCE(sum(octet_length(name) + octet_length(target)), 0) FROM _callsite",
                 [],
                 |row| {
-                    Ok(PlacesThere {
+                    Ok(CallsitesInFile {
                         count: row.get::<_, i64>(0)?.try_into().unwrap_or(0),
                         bytes: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
                     })
                 },
             )?,
         };
-        let has_room = there.count < MAX_PLACES && there.bytes + bytes <= self.max_sender_bytes;
+        let has_room = there.count < MAX_CALLSITES && there.bytes + bytes <= self.max_sender_bytes;
         if has_room {
             there.count += 1;
             there.bytes += bytes;
         }
-        self.state.places_there = Some(there);
+        self.state.callsites_in_file = Some(there);
         Ok(has_room)
     }
 
-    /// How many streams of totals a sender has.
+    /// Returns the number of a sender's streams of totals.
     fn streams_of(&mut self, process: i64) -> rusqlite::Result<&mut usize> {
         match self.state.streams.entry(process) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -188,7 +201,7 @@ impl Batch<'_> {
     }
 }
 
-/// The senders of a tenant, or of all.
+/// Counts the senders of a tenant, or of all.
 fn count_senders(db: &Connection, tenant: Option<i64>) -> rusqlite::Result<Senders> {
     let which = match tenant {
         Some(_) => "tenant = ?1",

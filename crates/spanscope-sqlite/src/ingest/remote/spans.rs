@@ -1,4 +1,4 @@
-//! Spans and their ends, in any order, and possibly repeated.
+//! Stores spans and their ends, which may arrive in any order and repeatedly.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use spanscope_model::{Attributes, Severity, TraceId, UNCATEGORIZED, wire};
 use super::batch::Batch;
 use super::halves::{self, Half};
 use super::maker::merged;
-use super::prepared::{InEnd, InSpan, Place};
+use super::prepared::{Callsite, InEnd, InSpan};
 use super::state::{Known, KnownState};
 use crate::file::rows::SpanRow;
 use crate::file::runs::Found;
 use crate::file::text::without_nul;
 
-/// A trace with at most this number of spans is scanned instead of using an index.
+/// A trace with at most this number of spans is scanned, instead of using the index by span id.
 const FEW_SPANS: i64 = 64;
 /// The text of `extra` of a span whose end arrived before its start.
 const END_ONLY: &str = r#"{"end_only":true}"#;
@@ -23,13 +23,13 @@ const END_ONLY: &str = r#"{"end_only":true}"#;
 pub(super) struct StoredSpan {
     /// The id that it has here.
     pub(super) key: i64,
-    /// The number of new records: the span, if it had anything new, and its events.
+    /// The number of new records: the span, if it has new data, and its events.
     pub(super) records: u64,
     /// Whether the span is one of them.
     pub(super) has_span: bool,
 }
 
-/// Attributes without the state that an import adds to those of a span that is open.
+/// Returns attributes without the state that an import adds to those of an open span.
 fn without_state(attributes: &str) -> Attributes {
     let mut attributes: Attributes = serde_json::from_str(attributes).unwrap_or_default();
     attributes.retain(|key, _| key != wire::STATE);
@@ -53,7 +53,7 @@ struct Incoming<'s> {
 }
 
 impl Batch<'_> {
-    /// Stores a span, or the missing data of a stored one; returns `None` if there was nothing new.
+    /// Stores a span, or the new data of a stored one; returns `None` if there is nothing new.
     pub(super) fn add_span(
         &mut self,
         process: i64,
@@ -64,7 +64,7 @@ impl Batch<'_> {
         let trace = self.rows.touch(trace_id, span.start, end)?;
         let (trace, stored_spans, is_new) = (trace.row, trace.stored_spans, trace.is_new);
         self.note_time(span.start);
-        let (callsite, name) = self.place(&span.place)?;
+        let (callsite, name) = self.callsite(&span.callsite)?;
         let mut new = Incoming {
             span,
             process,
@@ -81,7 +81,7 @@ impl Batch<'_> {
         let known = self.known_half(&mut new)?;
         let (row, state, records) = match known {
             None => self.store_new(&new)?,
-            Some(known) if self.is_held_up(&new, known)? || self.is_copied(&new, known)? => {
+            Some(known) if self.is_outdated_snapshot(&new, known)? || self.is_copied(&new, known)? => {
                 let records = self.add_missing_events(process, trace_id, trace, new.key, &span.events)?;
                 return Ok((records > 0).then_some(StoredSpan {
                     key: new.key,
@@ -89,7 +89,7 @@ impl Batch<'_> {
                     has_span: false,
                 }));
             }
-            Some(known) => match self.go_on(&new, known)? {
+            Some(known) => match self.update_stored(&new, known)? {
                 Some(changed) => changed,
                 None => return Ok(None),
             },
@@ -132,8 +132,8 @@ impl Batch<'_> {
         }))
     }
 
-    /// Returns what is stored of a span. If the other half of its call is stored under its id,
-    /// `new` is changed to what is stored in addition.
+    /// Returns the stored state of a span. If the other half of its call is stored under its id,
+    /// `new` is changed to the half to store.
     fn known_half(&mut self, new: &mut Incoming<'_>) -> rusqlite::Result<Option<Known>> {
         let shared = new.key;
         if self.is_import && halves::is_server_half(new.span) {
@@ -196,14 +196,14 @@ impl Batch<'_> {
         Ok((row, state, 1 + span.events.len() as u64))
     }
 
-    /// Returns whether the stored state of a running span precedes the received one.
-    fn is_held_up(&mut self, new: &Incoming<'_>, known: Known) -> rusqlite::Result<bool> {
+    /// Returns whether the received snapshot of a running span is older than the stored one.
+    fn is_outdated_snapshot(&mut self, new: &Incoming<'_>, known: Known) -> rusqlite::Result<bool> {
         let both_run = matches!(known.state, KnownState::Running(_)) && new.span.duration.is_none();
         Ok(both_run && self.is_outdated(new.trace, new.key, &new.span.events)?)
     }
 
-    /// Returns whether an import contains a span that is stored, so that only its events may be
-    /// new.
+    /// Returns whether this is an import and the span is already stored, so that only its events
+    /// may be new.
     fn is_copied(&mut self, new: &Incoming<'_>, known: Known) -> rusqlite::Result<bool> {
         if !self.is_import {
             return Ok(false);
@@ -224,7 +224,7 @@ impl Batch<'_> {
     }
 
     /// Stores the new data of a stored span; returns `None` if there is none.
-    fn go_on(
+    fn update_stored(
         &mut self,
         new: &Incoming<'_>,
         known: Known,
@@ -259,7 +259,7 @@ impl Batch<'_> {
         Ok(Some((row, state, 1 + events)))
     }
 
-    /// Replaces the data of a running span, which was sent again or with its end: the new data are
+    /// Replaces the data of a running span that was sent again or with its end. The new data are
     /// complete.
     fn set_running(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<()> {
         let span = new.span;
@@ -292,15 +292,15 @@ impl Batch<'_> {
         }
     }
 
-    /// Adds the start of a span whose end arrived first. Returns the status with which it ended.
+    /// Adds the start of a span whose end arrived first. Returns the status of the end.
     fn begin_ended(&mut self, row: i64, new: &Incoming<'_>) -> rusqlite::Result<Option<i64>> {
         self.rows.flush_spans()?;
-        let (said_at_end, status): (String, _) = self
+        let (end_attributes, status): (String, _) = self
             .db
             .prepare_cached("SELECT attributes, status FROM _span WHERE id = ?1")?
             .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
-        let said_at_end: Attributes = serde_json::from_str(&said_at_end).unwrap_or_default();
-        let attributes = merged(&new.attributes, &said_at_end, self.max_value_len);
+        let end_attributes: Attributes = serde_json::from_str(&end_attributes).unwrap_or_default();
+        let attributes = merged(&new.attributes, &end_attributes, self.max_value_len);
         self.rows.change_span(new.trace, row, |db| {
             db.prepare_cached(
                 "UPDATE _span SET callsite = ?2, name = ?3, duration = MAX(0, start + duration - ?4), start = ?4, kind = ?5,
@@ -320,8 +320,8 @@ impl Batch<'_> {
         Ok(status)
     }
 
-    /// Ends a span; returns `false` if it has an end. The end of an unknown span is kept, and waits
-    /// for its start.
+    /// Ends a span; returns `false` if it already has an end. The end of an unknown span is stored
+    /// until its start arrives.
     pub(super) fn add_end(&mut self, process: i64, trace_id: TraceId, end: &InEnd) -> rusqlite::Result<bool> {
         let trace = self.rows.touch(trace_id, end.time, end.time)?;
         let (trace_row, stored) = (trace.row, trace.stored_spans);
@@ -353,13 +353,13 @@ impl Batch<'_> {
             }
             Some(_) => return Ok(false),
             None => {
-                let nowhere = Place {
+                let nowhere = Callsite {
                     name: String::new(),
                     target: String::new(),
                     level: Severity::Info.number(),
                     category: UNCATEGORIZED.to_owned(),
                 };
-                let (callsite, _) = self.place(&nowhere)?;
+                let (callsite, _) = self.callsite(&nowhere)?;
                 let row = self.rows.new_span();
                 let attributes = merged("{}", &end.attributes, self.max_value_len);
                 let span_row = SpanRow {
@@ -403,8 +403,8 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Returns what is stored of a span, and of the right half if two halves of a call share an id.
-    /// A trace without stored spans has none besides this transaction's.
+    /// Returns the stored state of a span; of this half, if two halves of a call share an id. If
+    /// the trace had no stored spans, only those of the current records are searched.
     fn known(
         &mut self,
         trace: i64,
@@ -415,8 +415,9 @@ impl Batch<'_> {
         if let Some(known) = self.met.get(&(trace, key)) {
             return Ok(Some(*known));
         }
-        // A row of a program that writes this file is that program's to end. A small trace is
-        // looked through, because the index by id has a segment for every 65,536 spans of the file.
+        // Only a sender's span can be running here: a program that writes this file ends its own
+        // rows. A small trace is scanned, because the index by span id has a segment for every
+        // 65,536 spans of the file.
         let mut find = self.db.prepare_cached(match stored_spans {
             0 => return Ok(None),
             1..=FEW_SPANS => {

@@ -1,23 +1,22 @@
-//! The state while records are stored: [`State`] from transaction to transaction, the rest within
-//! one.
+//! The state of the intake: [`State`] is kept from transaction to transaction, the rest within one.
 
 use std::collections::HashMap;
 
 use spanscope_model::TraceId;
 use spanscope_model::semconv::SpanCall;
 
-use super::prepared::{Place, SenderKey};
+use super::prepared::{Callsite, SenderKey};
 use super::responses::{Origin, Responses};
 
-/// The state from transaction to transaction.
+/// Cached rows and counts, kept from transaction to transaction.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) tenants: HashMap<String, i64>,
     pub(super) senders: HashMap<(i64, SenderKey), i64>,
-    pub(super) places: HashMap<Place, i64>,
+    pub(super) callsites: HashMap<Callsite, i64>,
     /// Rows of `_attr_key`.
     pub(super) keys: HashMap<String, i64>,
-    /// How many streams of totals each sender has.
+    /// The number of streams of totals of each sender.
     pub(super) streams: HashMap<i64, usize>,
     /// The senders of each tenant.
     pub(super) senders_of: HashMap<i64, Senders>,
@@ -25,15 +24,15 @@ pub(super) struct State {
     pub(super) all_senders: Option<usize>,
     /// The calls of models that were counted last.
     pub(super) responses: Responses,
-    /// The places that the file has, once they were counted.
-    pub(super) places_there: Option<PlacesThere>,
+    /// The callsites in the file, once they are counted.
+    pub(super) callsites_in_file: Option<CallsitesInFile>,
 }
 
-/// The places that a file has.
+/// The callsites in a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PlacesThere {
+pub(super) struct CallsitesInFile {
     pub(super) count: usize,
-    /// Of their names.
+    /// The size of their names and targets.
     pub(super) bytes: usize,
 }
 
@@ -46,15 +45,15 @@ pub(super) struct Senders {
 }
 
 impl State {
-    /// Drops what may not exist any more, or never did.
+    /// Drops cached rows, which may have been deleted or rolled back.
     pub(super) fn clear(&mut self) {
         self.tenants.clear();
         self.senders.clear();
-        self.places.clear();
+        self.callsites.clear();
         self.streams.clear();
         self.senders_of.clear();
         self.all_senders = None;
-        self.places_there = None;
+        self.callsites_in_file = None;
         self.responses.clear();
     }
 }
@@ -72,7 +71,7 @@ pub(super) struct Account {
 pub(super) struct Known {
     pub(super) row: i64,
     pub(super) kind: i64,
-    /// It was sent, and not written by a program that has this file open.
+    /// Whether it was sent, and not written by a program that has this file open.
     pub(super) is_remote: bool,
     pub(super) state: KnownState,
 }
@@ -80,7 +79,7 @@ pub(super) struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KnownState {
     Whole,
-    /// With its current status: a sender may know that it fails before it ends.
+    /// With its current status: a sender may report a failure before the end.
     Running(Option<i64>),
     EndOnly,
 }
@@ -114,7 +113,7 @@ impl Calls {
         self.by_trace.entry(trace).or_default().push(call);
     }
 
-    /// A span was added to a stored trace: it may connect two that were counted.
+    /// Notes that a span was added to a stored trace: it may connect two counted calls.
     pub(super) fn may_join(&mut self, tenant: i64, trace_id: TraceId) {
         self.by_trace.entry((tenant, trace_id)).or_default();
     }

@@ -1,5 +1,4 @@
-//! Stores prepared records in one transaction: already stored ones are recognized, the rest becomes
-//! rows.
+//! Stores prepared records in one transaction, and skips those that are already stored.
 
 use std::collections::HashMap;
 
@@ -17,12 +16,12 @@ use super::totals;
 use crate::file::series::NewPoint;
 use crate::file::traces::Owner;
 
-/// Spans of a sender that was silent for this long count as abandoned. It may be waiting for a slow
-/// model, so this is long.
+/// Open spans of a sender count as abandoned after this time without records. It is long, because
+/// the sender may be waiting for a slow model.
 const GRACE: i64 = 600_000_000_000;
 
 impl Batch<'_> {
-    /// Stores the new ones of these records.
+    /// Stores the new records among these.
     pub(super) fn store_batch(&mut self, prepared: &PreparedRecords) -> rusqlite::Result<Taken> {
         let mut taken = Taken::default();
         let (owner, tenant) = match &prepared.tenant {
@@ -35,7 +34,7 @@ impl Batch<'_> {
         self.rows.set_owner(owner)?;
         self.met.clear();
         if let Some(digest) = &prepared.digest {
-            // Two tenants may send the same, and each has sent it once.
+            // The digest includes the tenant, because two tenants may send the same batch.
             let digest = match tenant {
                 0 => digest.to_vec(),
                 tenant => [&tenant.to_be_bytes(), &digest[..]].concat(),
@@ -195,14 +194,14 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes the remaining rows. Returns what exceeded limits, and what was stored, if that is
-    /// counted.
+    /// Writes the remaining rows. Returns the exceeded limits, and the counts of stored records if
+    /// they are counted.
     pub(super) fn finish(mut self) -> rusqlite::Result<(Overflow, HashMap<Series, i64>)> {
         self.rows.flush()?;
         let calls = std::mem::take(&mut self.calls);
         calls.count(&mut self)?;
         self.flush_points()?;
-        // A sender that an import added may become active. The import itself is no activity.
+        // A sender that an import has added may start to send. The import itself is not activity.
         let mut statement = self.db.prepare_cached(
             "UPDATE _process SET offered = offered + ?2, stored = stored + ?2,
              seen_at = CASE WHEN ?5 THEN seen_at ELSE MAX(seen_at, ?3) END,

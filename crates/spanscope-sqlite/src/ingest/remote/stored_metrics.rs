@@ -1,10 +1,10 @@
 //! Counters of stored records, for a [`MetricSink`]: spans by service, kind and status, tokens by
 //! service, model and direction.
 //!
-//! A transaction collects what it stores in [`StoredCounts`], which is recorded after its commit,
-//! so only stored records are counted. Retention and cleanups delete rows and change no counter. A
-//! later transaction may subtract a counted call (`tokens.rs`), and a counter can't decrease: the
-//! amount is left out of later increments.
+//! A transaction counts its records in [`StoredCounts`], which are passed to the sink after the
+//! commit, so only stored records are counted. Retention and cleanups delete rows and change no
+//! counter. A later transaction may subtract a counted call (`tokens.rs`). As a counter can't
+//! decrease, the amount is withheld from later increments.
 //!
 //! Bounds: a transaction has at most as many label sets as records; the sink decides how many are
 //! kept.
@@ -29,7 +29,7 @@ const TOKENS: &str = "spanscope_stored_tokens_total";
 /// Maximum number of counters with a pending subtraction. Beyond it, subtracted calls stay counted.
 const MAX_WITHHELD: usize = 10_000;
 
-/// Where the counters go.
+/// The sink that receives the counters.
 #[derive(Clone)]
 pub(crate) struct StoredMetricSink(pub(crate) Arc<dyn MetricSink>);
 
@@ -51,8 +51,8 @@ pub(super) struct Series {
 pub(super) struct StoredMetrics {
     sink: StoredMetricSink,
     withheld: HashMap<Series, i64>,
-    /// The last measurement of the file before this store counted. Calls up to it were counted by
-    /// no sink of this process.
+    /// The last measurement in the file before this store started to count. Calls up to it were not
+    /// counted.
     last_point: i64,
 }
 
@@ -65,7 +65,7 @@ impl StoredMetrics {
         }
     }
 
-    /// Begins to count in a file that was opened.
+    /// Starts to count in a file that was just opened.
     pub(super) fn begin(&mut self, db: &Connection) -> rusqlite::Result<()> {
         self.last_point = db.query_row("SELECT COALESCE(MAX(id), 0) FROM _point", [], |row| row.get(0))?;
         Ok(())
@@ -127,7 +127,7 @@ struct TokenLabels {
 }
 
 impl StoredCounts {
-    /// Counts a span that is whole now.
+    /// Counts a span whose start and end are stored.
     pub(super) fn add_span(&mut self, process: i64, kind: i64, status: Option<i64>) {
         let failed = status == Some(1);
         *self.spans.entry((process, kind, failed)).or_default() += 1;
@@ -138,7 +138,7 @@ impl StoredCounts {
         let (Some(direction), MetricKind::Counter) = (direction_of(point.metric), point.kind) else {
             return;
         };
-        // As for `usage`: a count of tokens is whole.
+        // A count of tokens is an integer, as in `usage.rs`.
         let Amount::Integer(count @ 1..) = point.value else {
             return;
         };
@@ -161,7 +161,7 @@ impl StoredCounts {
         *sum = sum.saturating_add(count);
     }
 
-    /// Returns what is to be recorded, by service name. The caller holds the transaction.
+    /// Returns the counts to record, by service name. The caller holds the transaction.
     fn by_service(self, db: &Connection) -> rusqlite::Result<HashMap<Series, i64>> {
         let mut services = Services {
             db,
@@ -193,8 +193,8 @@ impl StoredCounts {
     }
 }
 
-/// Returns whether a metric counts input or output tokens. Those of a cache are a part of the
-/// input, and a total is both.
+/// Returns the direction of a metric of input or output tokens. `None` for others: cached tokens
+/// are a part of the input, and a total is the sum.
 fn direction_of(metric: &str) -> Option<&'static str> {
     let [(input, _), (output, _), _] = TOKEN_METRICS;
     match metric {
@@ -234,7 +234,7 @@ impl Services<'_> {
 }
 
 impl Batch<'_> {
-    /// Returns what this transaction stored, to be recorded when it is committed.
+    /// Returns the counts of this transaction, to be recorded when it is committed.
     pub(super) fn stored_by_service(&mut self) -> rusqlite::Result<HashMap<Series, i64>> {
         match self.stored.take() {
             Some(stored) => stored.by_service(self.db),

@@ -1,4 +1,4 @@
-//! The counts of a stored batch.
+//! The result of storing a batch.
 
 use spanscope_model::{IngestReceipt, TraceId};
 
@@ -9,6 +9,6 @@ pub(crate) struct Taken {
     pub(crate) spans: u64,
     pub(crate) events: u64,
     pub(crate) points: u64,
-    /// Traces that got spans, of an import.
+    /// In an import: the traces that got spans.
     pub(crate) traces: Vec<TraceId>,
 }

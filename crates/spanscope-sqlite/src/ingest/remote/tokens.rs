@@ -1,8 +1,9 @@
 //! The token metrics of calls whose spans were received.
 //!
 //! The rule of [`CallFacts`](spanscope_model::semconv::CallFacts) decides which spans count, as for
-//! spans of this program. Spans arrive in any order, so a counted call is subtracted when one that
-//! covers it arrives later. A trace with one call, which is the usual case, costs one lookup.
+//! spans of this program. Spans arrive in any order, so a counted call is subtracted when a span
+//! that describes the same call, and counts instead, arrives later. A trace with one call, which is
+//! the usual case, costs one look-up.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,16 +19,16 @@ use crate::file::text::without_nul;
 
 /// The `_point.detail` of a measurement that was derived from a span.
 pub(super) const OF_SPAN: &str = r#"{"read_from":"span"}"#;
-/// The duration of calls that failed or report no usage, so that they count as calls.
+/// The metric for calls that failed or report no usage, so that they count as calls.
 const DURATION: &str = spanscope_layers::metrics::OPERATION_DURATION;
-/// The number of spans above a call that are looked at.
+/// Maximum number of ancestors of a call that are considered.
 const MAX_DEPTH: usize = 256;
 
 impl Calls {
-    /// Counts those that no other one covers. All their spans are written.
+    /// Measures the calls that count. Their spans must be written.
     pub(super) fn count(self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
         let mut by_trace: Vec<_> = self.by_trace.into_iter().collect();
-        // Of two that describe a call in separate traces the outer one counts: it comes first.
+        // If spans in separate traces describe one call, the outer one counts, so it comes first.
         by_trace.sort_by_key(|(_, calls)| calls.iter().map(|call| call.time - call.duration).min());
         for ((tenant, trace_id), mut calls) in by_trace {
             let mut replaced = Vec::new();
@@ -78,7 +79,7 @@ impl Calls {
     }
 }
 
-/// Deletes what was measured of a span. All of it is written.
+/// Deletes the measurements of a span, which must be written.
 fn take_back(batch: &mut Batch<'_>, trace: i64, trace_id: TraceId, key: i64) -> rusqlite::Result<()> {
     batch.take_back_tokens(trace, trace_id, key)?;
     series::delete(
@@ -89,18 +90,18 @@ fn take_back(batch: &mut Batch<'_>, trace: i64, trace_id: TraceId, key: i64) -> 
     Ok(())
 }
 
-/// A call below another one: its place in the tree, and whether no tool and no agent is between. Of
-/// deep traces there are many, so it is one number.
+/// A call below another one: its index in the tree, and whether no tool and no agent is in between.
+/// Packed into one number, because deep traces have many.
 #[derive(Clone, Copy)]
 struct CallBelow(u32);
 
 impl CallBelow {
-    fn new(place: usize, is_direct: bool) -> Self {
-        let place = u32::try_from(place).unwrap_or(u32::MAX) & (u32::MAX >> 1);
-        Self(place << 1 | u32::from(is_direct))
+    fn new(index: usize, is_direct: bool) -> Self {
+        let index = u32::try_from(index).unwrap_or(u32::MAX) & (u32::MAX >> 1);
+        Self(index << 1 | u32::from(is_direct))
     }
 
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         (self.0 >> 1) as usize
     }
 
@@ -109,30 +110,29 @@ impl CallBelow {
     }
 }
 
-/// A span, as far as counting depends on it.
+/// The data of a span that counting depends on.
 struct Node {
     key: i64,
     parent: Option<i64>,
     end: i64,
     call: Option<SpanCall>,
     separates: bool,
-    /// The place of the span above it.
+    /// The index of its parent.
     above: Option<usize>,
     depth: usize,
 }
 
 /// The spans of a trace around its calls, read on demand and once each.
 ///
-/// Everything that is written to the file waits while calls are counted, so it takes no more than
-/// the sum of their depths: to look at all calls for each call would take the square of their
-/// number.
+/// All writes wait while calls are counted, so the time is linear in the sum of their depths:
+/// comparing each call with each other one would be quadratic.
 struct Tree<'b, 'd> {
     batch: &'b Batch<'d>,
     trace: i64,
     /// The calls of this transaction.
     new: HashMap<i64, &'b SpanCall>,
     nodes: Vec<Node>,
-    places: HashMap<i64, usize>,
+    indices: HashMap<i64, usize>,
 }
 
 impl<'b, 'd> Tree<'b, 'd> {
@@ -142,70 +142,69 @@ impl<'b, 'd> Tree<'b, 'd> {
             trace,
             new: calls.iter().map(|call| (call.key, &call.call)).collect(),
             nodes: Vec::new(),
-            places: HashMap::new(),
+            indices: HashMap::new(),
         }
     }
 
-    /// Returns which spans count, among the new ones and those that may count differently because
-    /// of them.
+    /// Decides which spans count, among the new ones and those on which they have an effect.
     fn decide(mut self, counted: &HashSet<i64>) -> rusqlite::Result<HashMap<i64, bool>> {
-        let asked: Vec<i64> = match self.new.is_empty() {
-            // A new span may connect two others.
+        let considered: Vec<i64> = match self.new.is_empty() {
+            // There are no new calls, but a new span may connect two counted ones.
             true => counted.iter().copied().collect(),
             false => self.new.keys().copied().collect(),
         };
-        let asked: Vec<usize> = self.places_of(asked)?;
-        let known: Vec<usize> = self.places_of(counted.iter().copied())?;
-        let is_asked = self.with_those_above(&asked);
-        let is_call = |place: usize| is_asked[place] && self.nodes[place].call.is_some();
-        let mut in_order: Vec<usize> = (0..self.nodes.len()).filter(|place| is_call(*place)).collect();
-        // The deepest first: calls below decide what counts above.
-        in_order.sort_unstable_by_key(|place| {
-            let node = &self.nodes[*place];
+        let considered: Vec<usize> = self.indices_of(considered)?;
+        let known: Vec<usize> = self.indices_of(counted.iter().copied())?;
+        let is_considered = self.with_ancestors(&considered);
+        let is_call = |index: usize| is_considered[index] && self.nodes[index].call.is_some();
+        let mut in_order: Vec<usize> = (0..self.nodes.len()).filter(|index| is_call(*index)).collect();
+        // The deepest first, because calls below decide whether a call counts.
+        in_order.sort_unstable_by_key(|index| {
+            let node = &self.nodes[*index];
             std::cmp::Reverse((node.depth, node.key))
         });
         let mut counts: Vec<Option<bool>> = vec![None; self.nodes.len()];
-        for place in known {
-            counts[place] = Some(true);
+        for index in known {
+            counts[index] = Some(true);
         }
-        let below = self.below(&is_asked, &counts);
-        for place in in_order {
-            let (is_counted, covered) = self.counts(place, &below[place], &counts);
-            counts[place] = Some(is_counted);
+        let below = self.below(&is_considered, &counts);
+        for index in in_order {
+            let (is_counted, covered) = self.counts(index, &below[index], &counts);
+            counts[index] = Some(is_counted);
             for below in covered {
                 counts[below] = Some(false);
             }
         }
-        self.leave_one_of_each_response(counted, &mut counts);
-        self.leave_the_reports_of_streams(&mut counts);
+        self.keep_one_of_each_response(counted, &mut counts);
+        self.keep_the_reports_of_streams(&mut counts);
         let decided = self.nodes.iter().zip(counts);
         Ok(decided
             .filter_map(|(node, counts)| Some((node.key, counts?)))
             .collect())
     }
 
-    fn places_of(&mut self, keys: impl IntoIterator<Item = i64>) -> rusqlite::Result<Vec<usize>> {
-        keys.into_iter().map(|key| self.place(key)).collect()
+    fn indices_of(&mut self, keys: impl IntoIterator<Item = i64>) -> rusqlite::Result<Vec<usize>> {
+        keys.into_iter().map(|key| self.index(key)).collect()
     }
 
-    /// These spans and all above them.
-    fn with_those_above(&self, places: &[usize]) -> Vec<bool> {
-        let mut is_asked = vec![false; self.nodes.len()];
-        for place in places {
-            let mut next = Some(*place);
-            while let Some(place) = next.filter(|place| !is_asked[*place]) {
-                is_asked[place] = true;
-                next = self.nodes[place].above;
+    /// Marks these spans and their ancestors.
+    fn with_ancestors(&self, indices: &[usize]) -> Vec<bool> {
+        let mut is_considered = vec![false; self.nodes.len()];
+        for index in indices {
+            let mut next = Some(*index);
+            while let Some(index) = next.filter(|index| !is_considered[*index]) {
+                is_considered[index] = true;
+                next = self.nodes[index].above;
             }
         }
-        is_asked
+        is_considered
     }
 
     /// Returns for each requested call the calls below it that may count.
-    fn below(&self, is_asked: &[bool], counts: &[Option<bool>]) -> Vec<Vec<CallBelow>> {
+    fn below(&self, is_considered: &[bool], counts: &[Option<bool>]) -> Vec<Vec<CallBelow>> {
         let mut below: Vec<Vec<CallBelow>> = vec![Vec::new(); self.nodes.len()];
-        for (place, node) in self.nodes.iter().enumerate() {
-            if node.call.is_none() || !(is_asked[place] || counts[place].is_some()) {
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.call.is_none() || !(is_considered[index] || counts[index].is_some()) {
                 continue;
             }
             let mut is_direct = true;
@@ -213,8 +212,8 @@ impl<'b, 'd> Tree<'b, 'd> {
             for _ in 0..MAX_DEPTH {
                 let Some(above) = next else { break };
                 let node = &self.nodes[above];
-                if is_asked[above] && node.call.is_some() {
-                    below[above].push(CallBelow::new(place, is_direct));
+                if is_considered[above] && node.call.is_some() {
+                    below[above].push(CallBelow::new(index, is_direct));
                 }
                 is_direct &= !node.separates;
                 next = node.above;
@@ -225,15 +224,15 @@ impl<'b, 'd> Tree<'b, 'd> {
 
     /// Returns whether a call counts, given those below it; and which of these it replaces, because
     /// they describe the same call without usage.
-    fn counts(&self, place: usize, below: &[CallBelow], counts: &[Option<bool>]) -> (bool, Vec<usize>) {
-        let Some(call) = &self.nodes[place].call else {
+    fn counts(&self, index: usize, below: &[CallBelow], counts: &[Option<bool>]) -> (bool, Vec<usize>) {
+        let Some(call) = &self.nodes[index].call else {
             return (false, Vec::new());
         };
         let mut with_usage = CallsBelow::default();
         let mut same_without = Vec::new();
         let mut has_same = false;
-        for other in below.iter().filter(|other| counts[other.place()] == Some(true)) {
-            let Some(inner) = &self.nodes[other.place()].call else {
+        for other in below.iter().filter(|other| counts[other.index()] == Some(true)) {
+            let Some(inner) = &self.nodes[other.index()].call else {
                 continue;
             };
             let is_same = other.is_direct() && inner.facts.identity == call.facts.identity;
@@ -241,7 +240,7 @@ impl<'b, 'd> Tree<'b, 'd> {
             if inner.facts.usage.is_any() {
                 with_usage.add(&inner.facts, other.is_direct());
             } else if is_same {
-                same_without.push(other.place());
+                same_without.push(other.index());
             }
         }
         if call.facts.usage.is_any() {
@@ -250,73 +249,73 @@ impl<'b, 'd> Tree<'b, 'd> {
         (!has_same, Vec::new())
     }
 
-    /// Two spans that report one response are one call, wherever they are.
-    fn leave_one_of_each_response(&self, counted: &HashSet<i64>, counts: &mut [Option<bool>]) {
+    /// Keeps one of the spans with the same response id, which describe one call.
+    fn keep_one_of_each_response(&self, counted: &HashSet<i64>, counts: &mut [Option<bool>]) {
         if !self.new.values().any(|call| call.response_id.is_some()) {
             return;
         }
         let mut responses: Vec<(bool, bool, i64, usize)> = Vec::new();
-        for (place, node) in self.nodes.iter().enumerate() {
+        for (index, node) in self.nodes.iter().enumerate() {
             if let Some(call) = &node.call
-                && counts[place] == Some(true)
+                && counts[index] == Some(true)
                 && call.response_id.is_some()
             {
-                let tells_nothing = !call.facts.usage.is_any();
-                responses.push((tells_nothing, !counted.contains(&node.key), node.key, place));
+                let has_no_usage = !call.facts.usage.is_any();
+                responses.push((has_no_usage, !counted.contains(&node.key), node.key, index));
             }
         }
-        // The one with usage; of equal ones the one that counted before stays.
+        // A span with usage comes first, then one that already counted.
         responses.sort_unstable();
         let mut known: HashSet<&str> = HashSet::new();
-        for (_, _, _, place) in responses {
-            let id = self.nodes[place]
+        for (_, _, _, index) in responses {
+            let id = self.nodes[index]
                 .call
                 .as_ref()
                 .and_then(|call| call.response_id.as_deref());
             if id.is_some_and(|id| !known.insert(id)) {
-                counts[place] = Some(false);
+                counts[index] = Some(false);
             }
         }
     }
 
-    /// Of a call whose stream another span reports, that one counts.
-    fn leave_the_reports_of_streams(&self, counts: &mut [Option<bool>]) {
+    /// If one span opens a stream and another one reports it, only the report counts.
+    fn keep_the_reports_of_streams(&self, counts: &mut [Option<bool>]) {
         let counted: Vec<(usize, &SpanCall)> = self
             .nodes
             .iter()
             .enumerate()
-            .filter(|(place, _)| counts[*place] == Some(true))
-            .filter_map(|(place, node)| Some((place, node.call.as_ref()?)))
+            .filter(|(index, _)| counts[*index] == Some(true))
+            .filter_map(|(index, node)| Some((index, node.call.as_ref()?)))
             .collect();
         for (report, call) in &counted {
             if call.facts.stream_length.is_none() {
                 continue;
             }
             let report = &self.nodes[*report];
-            let opened = counted.iter().find(|(place, opened)| {
-                let node = &self.nodes[*place];
-                counts[*place] == Some(true)
+            let opened = counted.iter().find(|(index, opened)| {
+                let node = &self.nodes[*index];
+                counts[*index] == Some(true)
                     && node.parent == report.parent
                     && call.facts.reports_stream_of(report.end, &opened.facts, node.end)
             });
-            if let Some((place, _)) = opened {
-                counts[*place] = Some(false);
+            if let Some((index, _)) = opened {
+                counts[*index] = Some(false);
             }
         }
     }
 
-    /// The place of a span in the tree. It is read if it is not there, with those above it.
-    fn place(&mut self, key: i64) -> rusqlite::Result<usize> {
-        if let Some(place) = self.places.get(&key) {
-            return Ok(*place);
+    /// Returns the index of a span in the tree. If it is not there, it and its ancestors are read.
+    fn index(&mut self, key: i64) -> rusqlite::Result<usize> {
+        if let Some(index) = self.indices.get(&key) {
+            return Ok(*index);
         }
         let first = self.nodes.len();
         let mut next = Some(key);
         let mut top = None;
         while let Some(key) = next {
-            if let Some(place) = self.places.get(&key) {
+            if let Some(index) = self.indices.get(&key) {
                 // A cycle ends where it began.
-                top = Some(*place).filter(|place| *place < first);
+                top = Some(*index).filter(|index| *index < first);
                 break;
             }
             let Stored {
@@ -328,7 +327,7 @@ impl<'b, 'd> Tree<'b, 'd> {
                 Some(call) => Some((*call).clone()),
                 None => SpanCall::of(attributes.raw()),
             };
-            self.places.insert(key, self.nodes.len());
+            self.indices.insert(key, self.nodes.len());
             self.nodes.push(Node {
                 key,
                 parent,
@@ -340,14 +339,14 @@ impl<'b, 'd> Tree<'b, 'd> {
             });
             next = parent;
         }
-        for place in (first..self.nodes.len()).rev() {
-            let above = if place + 1 < self.nodes.len() {
-                Some(place + 1)
+        for index in (first..self.nodes.len()).rev() {
+            let above = if index + 1 < self.nodes.len() {
+                Some(index + 1)
             } else {
                 top
             };
-            self.nodes[place].depth = above.map_or(0, |above| self.nodes[above].depth + 1);
-            self.nodes[place].above = above;
+            self.nodes[index].depth = above.map_or(0, |above| self.nodes[above].depth + 1);
+            self.nodes[index].above = above;
         }
         Ok(first)
     }
@@ -359,7 +358,7 @@ impl Batch<'_> {
         Ok(self.stored_span(trace, key)?.attributes)
     }
 
-    /// What counting reads of a span; nothing where it is not stored.
+    /// Reads a stored span; the default if it is not stored.
     fn stored_span(&self, trace: i64, key: i64) -> rusqlite::Result<Stored> {
         let found: Option<(Option<i64>, i64, Option<String>)> = self
             .db
@@ -379,14 +378,14 @@ impl Batch<'_> {
     }
 }
 
-/// A span of the file: the key of the span above it, its end in nanoseconds, and what it says.
+/// A stored span: its parent's key, its end in nanoseconds, and its attributes.
 struct Stored {
     parent: Option<i64>,
     end: i64,
     attributes: Attributes,
 }
 
-/// The spans of a trace that were counted here.
+/// Returns the spans of a trace whose tokens were measured here.
 fn counted(batch: &Batch<'_>, tenant: i64, trace_id: TraceId) -> rusqlite::Result<HashSet<i64>> {
     batch
         .db

@@ -1,7 +1,7 @@
-//! Streams of totals: the increase of each since the last one.
+//! Converts totals (cumulative values) to increases.
 //!
-//! Most SDKs send the total since their start, once a minute. Summing totals would count the same
-//! again and again; so the last one of each stream is kept in the file, and the difference is
+//! Most SDKs send the total since their start, once a minute. Adding up totals would count the same
+//! amount repeatedly, so the file keeps the last total of each stream, and the difference is
 //! stored.
 
 use rusqlite::{OptionalExtension, params};
@@ -16,9 +16,9 @@ pub(super) enum Grown {
     By(Amount),
     /// The total is unchanged.
     NotAtAll,
-    /// It is not newer than the last one.
+    /// The total is not newer than the last one.
     Known,
-    /// It is of one stream too many.
+    /// Its stream exceeds the limit of streams.
     TooMany,
 }
 
@@ -45,9 +45,9 @@ pub(super) fn grown(
         Some((began, _, value)) if began == since => match point.value.minus(value) {
             Some(difference) if difference.is_zero() => Grown::NotAtAll,
             Some(difference) => Grown::By(difference),
-            None => Grown::By(point.value), // it decreased: the program restarted without saying so
+            None => Grown::By(point.value), // it decreased: the program restarted its stream
         },
-        Some(_) => Grown::By(point.value), // a new beginning
+        Some(_) => Grown::By(point.value), // a new stream
         None => {
             if !batch.has_stream_room(tenant, process)? {
                 return Ok(Grown::TooMany);

@@ -1,8 +1,8 @@
 //! Statistics of a histogram's observations.
 //!
-//! A point is one observation, unless its detail has a count of many, usually with buckets. Details
-//! of totals are stored as they were sent, so such a point adds the difference to the previous one
-//! of the same program, which may be before the range.
+//! A point is one observation, unless its detail has a count of many, usually with buckets. A
+//! cumulative detail is stored as it was sent, so such a point adds its difference to the previous
+//! point of the same program, which may be before the range.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -29,7 +29,7 @@ pub(in crate::store) fn query(
 ) -> Result<Vec<MetricDistribution>, Failure> {
     let matchers = Matchers::new(&query.matchers)?;
     let (start, end) = range(query)?;
-    // Files of older builds have neither.
+    // Files of older versions have no metrics, or no details.
     if !schema::has_metrics(db)? || !schema::has_tenants(db)? {
         return Ok(Vec::new());
     }
@@ -43,14 +43,13 @@ pub(in crate::store) fn query(
         let Some(wanted) = Wanted::new(&ids) else { continue };
         let seen = observations(db, &wanted, labels.len(), (start, end))?;
         let seen = seen.into_iter().zip(labels);
-        let told = seen.filter_map(|(seen, labels)| Some(seen?.distribution(labels)));
-        found.extend(told);
+        found.extend(seen.filter_map(|(seen, labels)| Some(seen?.distribution(labels))));
     }
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(found)
 }
 
-/// Returns the observations, by the index of their series; empty if there are none.
+/// Returns the observations by the index of their series; `None` if a series has none.
 fn observations(
     db: &Connection,
     wanted: &Wanted,
@@ -78,10 +77,10 @@ fn observations(
         };
         let seen = seen.get_or_insert_default();
         let detail = row.get_ref(3)?.as_str_or_null()?;
-        match detail.and_then(told) {
-            Some((told, false)) => seen.add_buckets(&told),
-            Some((told, true)) => {
-                let grown = before.since((series, process), told)?;
+        match detail.and_then(parse_detail) {
+            Some((delta, false)) => seen.add_buckets(&delta),
+            Some((total, true)) => {
+                let grown = before.since((series, process), total)?;
                 seen.add_buckets(&grown);
             }
             None => seen.add(Value::from(row.get::<_, Amount>(2)?).as_f64().unwrap_or(f64::NAN)),
@@ -112,7 +111,7 @@ impl Before<'_> {
                     .find
                     .query_row((self.start, series, process), |row| row.get(0))
                     .optional()?;
-                let earlier = found.flatten().and_then(|detail| told(&detail));
+                let earlier = found.flatten().and_then(|detail| parse_detail(&detail));
                 let grown = match earlier {
                     Some((earlier, true)) => total.since(&earlier),
                     _ => total.clone(),
@@ -125,26 +124,26 @@ impl Before<'_> {
     }
 }
 
-/// The detail of a number that represents many observations.
+/// The detail of a point that represents many observations.
 #[derive(Deserialize)]
 struct Detail {
     count: u64,
     #[serde(default)]
-    sum: Option<Told>,
+    sum: Option<JsonNumber>,
     #[serde(default)]
-    min: Option<Told>,
+    min: Option<JsonNumber>,
     #[serde(default)]
-    max: Option<Told>,
+    max: Option<JsonNumber>,
     #[serde(default)]
     bucket_counts: Vec<u64>,
     #[serde(default)]
-    explicit_bounds: Vec<Told>,
+    explicit_bounds: Vec<JsonNumber>,
     #[serde(default)]
     scale: Option<i32>,
     #[serde(default)]
     zero_count: u64,
     #[serde(default)]
-    zero_threshold: Option<Told>,
+    zero_threshold: Option<JsonNumber>,
     #[serde(default)]
     positive: Option<Exponential>,
     #[serde(default)]
@@ -159,15 +158,15 @@ struct Exponential {
     bucket_counts: Vec<u64>,
 }
 
-/// A number, or the name of one that JSON does not have.
+/// A number, or the name of one that JSON does not have, such as `Infinity`.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Told {
+enum JsonNumber {
     Number(f64),
     Name(String),
 }
 
-impl Told {
+impl JsonNumber {
     fn number(&self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
@@ -178,11 +177,11 @@ impl Told {
 
 /// Returns the observations in a detail, and whether they are a total since the start of a stream;
 /// `None` if the point is one observation.
-fn told(detail: &str) -> Option<(ObservedBuckets, bool)> {
+fn parse_detail(detail: &str) -> Option<(ObservedBuckets, bool)> {
     let detail: Detail = serde_json::from_str(detail).ok()?;
-    let number = |told: &Option<Told>| told.as_ref().and_then(Told::number);
+    let number = |value: &Option<JsonNumber>| value.as_ref().and_then(JsonNumber::number);
     let mut buckets = Vec::new();
-    let bounds: Option<Vec<f64>> = detail.explicit_bounds.iter().map(Told::number).collect();
+    let bounds: Option<Vec<f64>> = detail.explicit_bounds.iter().map(JsonNumber::number).collect();
     let bounds = bounds.unwrap_or_default();
     if detail.bucket_counts.len() == bounds.len() + 1 {
         let lower = std::iter::once(f64::NEG_INFINITY).chain(bounds.iter().copied());
@@ -205,16 +204,16 @@ fn told(detail: &str) -> Option<(ObservedBuckets, bool)> {
             }
         }
     }
-    let told = ObservedBuckets {
+    let observed = ObservedBuckets {
         count: detail.count,
         sum: number(&detail.sum),
         min: number(&detail.min),
         max: number(&detail.max),
         buckets,
     };
-    // A summary is a total too, without saying so.
+    // A summary is cumulative too, but has no temporality.
     let is_total = detail.temporality.as_deref() != Some("delta");
-    Some((told, is_total))
+    Some((observed, is_total))
 }
 
 #[expect(

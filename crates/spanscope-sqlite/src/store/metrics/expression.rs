@@ -1,15 +1,15 @@
 //! Regular expressions for the values of labels, with the crate `regex`.
 //!
-//! The engine takes time linear in its input, for any expression. The expression itself could grow,
+//! A match takes time linear in its input, for any expression. A compiled expression can be large,
 //! so its length and its compiled size are bounded.
 
 use regex::RegexBuilder;
 use spanscope_model::text::excerpt;
 use spanscope_model::{LabelMatcher, StoreError};
 
-/// The longest expression, in bytes.
+/// Maximum length of an expression, in bytes.
 pub(super) const MAX_LEN: usize = 4096;
-/// The largest compiled expression, in bytes.
+/// Maximum size of a compiled expression, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
 /// A compiled expression.
@@ -25,7 +25,7 @@ impl Expression {
     }
 }
 
-/// The expression, made to match whole values only.
+/// Compiles the expression to match whole values only.
 fn whole(matcher: &LabelMatcher) -> Result<regex::Regex, StoreError> {
     let LabelMatcher { name, value, .. } = matcher;
     if value.len() > MAX_LEN {
@@ -50,7 +50,7 @@ fn whole(matcher: &LabelMatcher) -> Result<regex::Regex, StoreError> {
                 }
             })
     };
-    // Unmodified first: `a)|(b` would become valid between the parentheses.
+    // Compiled unmodified first: `a)|(b` would become valid inside the group.
     compile(value)?;
     compile(&format!(r"\A(?s:{value})\z"))
 }

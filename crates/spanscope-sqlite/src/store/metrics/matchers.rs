@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_that_are_wrong_or_would_blow_up_are_named() {
+    fn errors_quote_expressions_that_are_invalid_or_too_large() {
         let long = "a".repeat(MAX_LEN + 1);
         for value in [
             "(",
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_that_are_exponential_elsewhere_are_linear_here() {
+    fn an_expression_that_makes_backtracking_engines_exponential_matches_quickly() {
         assert!(!matches("=~", "(a+)+b", &"a".repeat(20_000)).unwrap());
     }
 }

@@ -1,9 +1,8 @@
 //! Measurements over time, and the list of metrics.
 //!
 //! A step of whole minutes is computed from the roll-ups, and the partial minutes at the ends of a
-//! range from the measurements themselves. Everything is read in the order of time, so that a step
-//! is complete when the next one begins, and within one transaction, so that points and roll-ups
-//! are consistent.
+//! range from the measurements themselves. Both are read in the order of time, so that a step is
+//! complete when the next one begins, and in one transaction, so that they are consistent.
 
 mod distribution;
 #[cfg(feature = "regex")]
@@ -62,8 +61,7 @@ struct Metric {
     id: i64,
     kind: MetricKind,
     unit: String,
-    /// The tenant's name, if several tenants' metrics are returned together and it is not the
-    /// default one.
+    /// The tenant's name, if the result has several tenants' metrics and it is not the default one.
     tenant: Option<String>,
 }
 
@@ -105,7 +103,7 @@ fn one(
         (MetricQueryType::Range, Some(width)) => Step::Width(i64::from(width.seconds()) * SECOND),
         (MetricQueryType::Range, None) => Step::Raw,
     };
-    // A measurement in another unit than its metric's has it as its label.
+    // A measurement whose unit is not its metric's has it as a label.
     let unit = |labels: &Vec<MetricLabel>| {
         let own = labels.iter().find(|label| label.name == UNIT);
         own.map_or(&metric.unit, |label| &label.value).clone()
@@ -175,8 +173,7 @@ fn collect(
     steps: &mut Steps,
 ) -> Result<(), Failure> {
     let mut points = read::Points::new(db, wanted)?;
-    // The whole minutes inside the range; a time within a minute belongs to the one that contains
-    // it.
+    // The whole minutes inside the range.
     let first = minute_of(start) + i64::from(start.rem_euclid(MINUTE) > 0);
     let last = minute_of(end);
     if !steps.is_of_whole_minutes() || first >= last {

@@ -1,10 +1,10 @@
-//! Takes the place of `expression.rs` without the feature `regex`.
+//! Replaces `expression.rs` without the feature `regex`.
 
 use std::convert::Infallible;
 
 use spanscope_model::{LabelMatcher, StoreError};
 
-/// A compiled expression. There is none without the feature.
+/// A compiled expression, which can't exist without the feature.
 pub(super) struct Expression(Infallible);
 
 impl Expression {

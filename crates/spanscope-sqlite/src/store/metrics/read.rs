@@ -5,14 +5,14 @@ use rusqlite::{Connection, Statement};
 use crate::file::Failure;
 use crate::file::series::{Amount, MINUTE};
 
-/// The number of minutes of roll-ups per read.
+/// The number of minutes of roll-ups that one query reads.
 const MINUTES_AT_ONCE: i64 = 240;
-/// Looking up one roll-up costs as much as skipping this number.
+/// Looking up one roll-up costs as much as scanning this number of them.
 const PASSED_PER_LOOK_UP: i64 = 4;
 
 /// The wanted series, and their positions in the result.
 pub(super) struct Wanted {
-    /// By series.
+    /// Row ids of series and their positions, sorted.
     series: Vec<(i64, usize)>,
     json: String,
 }
@@ -68,7 +68,7 @@ impl<'q> Points<'q> {
         })
     }
 
-    /// Those from `start` on and before `end`.
+    /// Reads the measurements from `start` on and before `end`.
     pub(super) fn read(&mut self, start: i64, end: i64, take: Take<'_>) -> Result<(), Failure> {
         if start >= end {
             return Ok(());
@@ -82,7 +82,7 @@ impl<'q> Points<'q> {
         Ok(())
     }
 
-    /// Those of the series at this place in the minute that begins at `start`.
+    /// Reads the measurements of the series at this position in the minute that begins at `start`.
     pub(super) fn read_one(&mut self, at: usize, start: i64, take: Take<'_>) -> Result<(), Failure> {
         let series = self.wanted.series.iter().find(|(_, place)| *place == at);
         let mut rows = self.one.query((
@@ -103,8 +103,8 @@ type Rollup = Option<(Amount, Amount)>;
 /// Passes the roll-ups of these minutes to `take`, with the index of their series and the minute.
 ///
 /// The rows of a minute are adjacent, for all series, so that writing is cheap. Reading scans all
-/// of them if there are few, and looks up each wanted one if there are many. Both happens inside
-/// SQLite, because passing a row on costs five times as much as skipping it.
+/// of them if there are few, and looks up each wanted one if there are many. SQLite itself does
+/// both, because returning a row costs five times as much as skipping it.
 pub(super) fn rollups(
     db: &Connection,
     wanted: &Wanted,

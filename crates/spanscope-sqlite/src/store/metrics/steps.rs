@@ -18,7 +18,7 @@ pub(super) enum Step {
     Raw,
     /// By steps of this number of nanoseconds, aligned to 1970.
     Width(i64),
-    /// All of them, under this time.
+    /// All of them in one point at this time.
     Whole(i64),
 }
 

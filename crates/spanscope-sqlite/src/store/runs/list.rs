@@ -1,10 +1,10 @@
-//! The list of runs, and those of them that are old.
+//! The list of runs, and the runs that ended before a time.
 //!
 //! A list has a total, so each query reads all runs that its filter may match. Rows of `_run` are
-//! found by their start or by reading the whole table: a row found through an index costs as much
-//! as scanning [`INDEX_COST`] rows, and the counts decide which is cheaper. What a status needs of
-//! traces is read from the few open spans, and not from the trace of each run. Rejected: an index
-//! by agent, session and user, which each run would pay for.
+//! found through an index by start, or by a scan of the whole table: a row found through an index
+//! costs as much as scanning [`INDEX_COST`] rows, and counts decide which is cheaper. Whether a run
+//! is unfinished is read from the few open spans, and not from the trace of each run. Rejected: an
+//! index by agent, session and user, because it would slow down writing every run.
 
 use std::collections::BTreeSet;
 
@@ -17,18 +17,18 @@ use crate::store::builder::{Sql, count};
 use crate::store::rows::alive_since;
 use crate::store::scope::Scope;
 
-/// Bytes of one run in a list, approximately.
+/// Approximate size of a run in a list.
 const INFO_BYTES: usize = 500;
 
 /// The cost of a row that is found through an index, in rows of a scan: 0.27 us against 0.05 us,
 /// with 50,000 runs.
 const INDEX_COST: u64 = 5;
-/// Up to this number of open spans their traces are listed once per query; beyond it, each run's
-/// trace is looked up.
+/// Up to this number of open spans, a query lists their traces once; beyond it, it looks up each
+/// run's trace.
 const MAX_LISTED_OPEN: u64 = 10_000;
 
-/// Condition over a row `r` of `_run`: it is not over. A run whose attributes are a root's (rank 2)
-/// waits for no root.
+/// Condition over a row `r` of `_run`: it is unfinished. A run whose attributes come from a root
+/// span (rank 2) waits for no root.
 const UNFINISHED: &str = "(r.state = 0 OR (r.shared = 0 AND (";
 const OPEN_BY_LIST: &str = "r.trace IN (SELECT trace FROM _span WHERE duration IS NULL)";
 const OPEN_BY_TRACE: &str = "EXISTS (SELECT 1 FROM _trace t WHERE t.id = r.trace AND t.open_count > 0)";
@@ -47,7 +47,7 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
     let in_range = if scope.is_all() && filter.since.is_none() && filter.until.is_none() {
         rows
     } else {
-        // One index contains all that this reads.
+        // A covering index has all columns that this reads.
         let counted =
             Sql::new("SELECT COUNT(*) FROM _run r WHERE r.hidden = 0").add(&in_range(scope, filter));
         number(db, &counted)?
@@ -64,7 +64,7 @@ pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) 
     if filter.offset >= total {
         return Ok(RunPage::new(total, Vec::new()));
     }
-    // From the newest on, until the page is full.
+    // The number of rows to read, from the newest on, until the page is full.
     let wanted = filter.offset.saturating_add(filter.limit).min(total);
     let walked = wanted.saturating_mul(in_range) / total;
     let page = Sql::new("SELECT r.id")
@@ -106,7 +106,7 @@ fn number(db: &Connection, counted: &Sql) -> Result<u64, Failure> {
     Ok(u64::try_from(found.unwrap_or(0)).unwrap_or(0))
 }
 
-/// Returns ` AND ...` over `r`: what the indexes by start contain.
+/// Returns ` AND ...` over `r`: the conditions on columns of the indexes by start.
 fn in_range(scope: Scope, filter: &RunFilter) -> Sql {
     let mut sql = scope.of_runs();
     if let Some(since) = filter.since {
@@ -146,7 +146,7 @@ fn chosen(db: &Connection, scope: Scope, filter: &RunFilter, now: i64) -> Result
          AND o.tenant = r.tenant AND o.hidden = 0 AND o.id > r.id))",
     );
     if let Some(alive_since) = filter.alive_since {
-        // Most runs of a list began later, and of those nothing needs to be looked up.
+        // Most runs of a list began later, and need no look-up.
         sql = sql
             .push(" AND (r.start >= ")
             .bind(alive_since.as_nanos())
@@ -192,7 +192,7 @@ fn is_open(db: &Connection) -> Result<&'static str, Failure> {
 }
 
 /// Returns the rows of the traces of runs that ended before this time, and the number of these
-/// runs. Running ones have not ended.
+/// runs.
 pub(in crate::store) fn ended_before(
     db: &Connection,
     scope: Scope,

@@ -1,4 +1,4 @@
-//! Agent runs in the store, found by their ids.
+//! Agent runs in the store: lists, and look-up by id.
 
 mod list;
 mod records;
@@ -16,10 +16,10 @@ use super::scope::Scope;
 use super::traces;
 use crate::file::schema;
 
-/// A run without a stored root counts as running for this long after its last span: its root is
-/// sent when it ends, and it may wait for a slow model, or a user.
+/// A run without a stored root counts as running for this long after its last span: its program
+/// sends the root when it ends, and may still wait for a slow model or a user.
 const ROOT_AWAITED_NANOS: i64 = 60_000_000_000;
-/// Maximum number of traces of a task that are returned, the newest ones.
+/// Maximum number of traces that one query returns of a task: the newest.
 pub(super) const MAX_PARTS: i64 = 64;
 
 /// The condition that a trace `t` has no root and may still get one: a coding agent sends none, and
@@ -32,7 +32,7 @@ macro_rules! awaits_root {
 }
 use awaits_root;
 
-/// Whether a program that runs a span of the trace is alive, from the moment on that follows.
+/// Whether a program that runs a span of the trace was seen since a time, which the query appends.
 const ALIVE: &str = "EXISTS (SELECT 1 FROM _span o INDEXED BY _span_trace JOIN _process p ON p.id = o.process \
      WHERE o.trace = t.id AND o.duration IS NULL AND p.ended_at IS NULL AND p.seen_at >= ";
 
@@ -47,12 +47,12 @@ const COLUMNS: &str = concat!(
 );
 const FROM: &str = " ELSE 0 END FROM _run r JOIN _trace t ON t.id = r.trace WHERE 1";
 
-/// A row of `_run` with its trace's data.
+/// A row of `_run` with its trace's data. A task in several traces has several parts.
 struct Part {
     trace: i64,
     tenant: i64,
     info: RunInfo,
-    /// When it ended, or its last activity.
+    /// The time when it ended, or of its last activity.
     completed: i64,
     open: u64,
     alive: bool,
@@ -96,7 +96,7 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     let (open, state): (u64, i64) = (number(13)?, row.get(14)?);
     let (said, shared, awaits_root): (bool, bool, bool) = (row.get(15)?, row.get(16)?, row.get(18)?);
     let (end, head_end): (i64, Option<i64>) = (row.get(10)?, row.get(21)?);
-    // A head that only represents the run says nothing about its end.
+    // The head span is the run itself, or only its representative, whose end is not the run's.
     let head_is_run: bool = row.get(22)?;
     let alive: bool = row.get(23)?;
     let root_awaited = !shared && awaits_root && end >= now.saturating_sub(ROOT_AWAITED_NANOS);
@@ -110,7 +110,7 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     };
     let end = if shared { head_end.unwrap_or(end) } else { end };
     let is_over = matches!(status, RunStatus::Completed | RunStatus::Failed);
-    // What the run left running ends later.
+    // Work that the run left in the background ends later.
     let completed = if head_is_run { head_end.unwrap_or(end) } else { end };
     Ok(Some(Part {
         trace: row.get(19)?,
@@ -140,7 +140,7 @@ fn part(row: &Row<'_>, now: i64) -> rusqlite::Result<Option<Part>> {
     }))
 }
 
-/// Returns what is stored of a task, the earliest first, of all tenants in the scope.
+/// Returns the parts of a task, of all tenants in the scope, the earliest first.
 fn of_task(db: &Connection, scope: Scope, task_id: &str, now: i64) -> Result<Vec<Part>, Failure> {
     let sql = select(" AND r.task_id = ")
         .bind(task_id.to_owned())
@@ -162,7 +162,7 @@ fn select(which: &'static str) -> Sql {
         .push(which)
 }
 
-/// Several traces of one task as one run.
+/// Merges the parts of one task into one run.
 fn merged(parts: &[Part]) -> Option<RunInfo> {
     let mut info = parts.last()?.info.clone();
     info.trace_id = parts.first()?.info.trace_id;
@@ -231,9 +231,9 @@ pub(super) fn find(db: &Connection, scope: Scope, task_id: &str) -> Result<Found
             .push(" ORDER BY r.said, r.start, r.id");
         parts = self::parts(db, &sql, now)?;
         match parts.iter().filter(|part| part.said).count() {
-            // The trace is that run.
+            // The id means the trace's only run with a task id.
             1 => parts.retain(|part| part.said),
-            // All of them together are called by the trace.
+            // The id means all runs of the trace together.
             _ => parts.truncate(1),
         }
         let Some(part) = parts.first_mut() else {

@@ -1,4 +1,4 @@
-//! The records of a run, in the order in which the store took them in.
+//! The records of a run, in the order in which they were stored.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +14,9 @@ use crate::store::scope::Scope;
 use crate::store::stored::still_running;
 use crate::store::{Failure, logs};
 
-/// Returns ` AND ...` over a row `e` of `_event`: it may belong to a run. A program that logs much
-/// need not be read for its errors.
-fn told() -> Sql {
+/// Returns ` AND ...` over a row `e` of `_event`: it is an error, or part of a run's contents. A
+/// program's other log events, which may be many, are not read.
+fn run_events() -> Sql {
     let mut sql = Sql::new(
         " AND (COALESCE(e.severity, (SELECT level FROM _callsite WHERE id = e.callsite)) >= 17 \
          OR instr(e.attributes, '\"event_type\"') > 0 \
@@ -28,7 +28,7 @@ fn told() -> Sql {
     sql.push("))")
 }
 
-/// Records of a run.
+/// Returns the records of a run in a range.
 pub(in crate::store) fn records(
     db: &Connection,
     scope: Scope,
@@ -76,8 +76,8 @@ pub(in crate::store) fn records(
             ..after
         };
     }
-    // The number of every end after the range's start: a span whose end comes after the range has
-    // none in it.
+    // The row id of each end after the start of the range. A span whose end is stored after the
+    // range still runs in it.
     let ends: HashMap<i64, i64> = of_traces(
         "SELECT ",
         "id, span",
@@ -118,10 +118,10 @@ pub(in crate::store) fn records(
             &found.traces,
         );
         let chosen = in_range(chosen, after.event, bound.event)
-            .add(&told())
+            .add(&run_events())
             .push(" ORDER BY e.id");
         events = logs::read(db, &mut reader, &chosen)?;
-        // Of the others, which may be many, nothing is read, now or the next time.
+        // The cursor passes the other events too, so that the next query does not search them.
         for trace in &found.traces {
             let last = Sql::new("SELECT MAX(e.id) FROM _event e WHERE e.trace = ").bind(*trace);
             let last =
@@ -157,7 +157,7 @@ pub(in crate::store) fn records(
         .has_sent(any_sends(db, &processes)?))
 }
 
-/// Returns whether one of these rows of `_process` is a sender, which alone has a scope.
+/// Returns whether one of these rows of `_process` is a sender: only these have a scope.
 fn any_sends(db: &Connection, processes: &HashSet<i64>) -> rusqlite::Result<bool> {
     let mut find = db.prepare("SELECT 1 FROM _process WHERE id = ?1 AND scope IS NOT NULL")?;
     for process in processes {
@@ -180,7 +180,7 @@ fn of_traces(select: &'static str, columns: &'static str, from: &'static str, tr
     sql.push(")")
 }
 
-/// ` AND ...` over the numbers of events.
+/// Appends ` AND ...` over the row ids of events.
 fn in_range(sql: Sql, after: i64, upto: i64) -> Sql {
     sql.push(" AND e.id > ")
         .bind(after)
