@@ -132,8 +132,8 @@ fn tool_type(attributes: &Attributes) -> String {
     named.unwrap_or_else(|| "function".to_owned())
 }
 
-/// Adds a text, an object or a list of messages: complete at the level `debug`, below it the
-/// beginning of its text.
+/// Adds a text, an object or a list of messages: complete at the level `debug`, as a preview of its
+/// text below it.
 fn put_content(call: &mut Map<String, Json>, key: &str, content: Option<Json>, level: DetailLevel) {
     if level == DetailLevel::Debug {
         call.insert(key.to_owned(), content.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Which spans count as calls of models, by the rule of
+//! Decides which spans count as model calls, by the rule of
 //! [`CallFacts`](spanscope_model::semconv::CallFacts), so that a run's summary and `usage` agree.
 
 use std::collections::{HashMap, HashSet};
@@ -7,9 +7,9 @@ use spanscope_model::semconv::{CallsBelow, SpanCall, separates_calls};
 use spanscope_model::{Span, SpanId, TraceId};
 
 use crate::Run;
-use crate::forest::{children_of, cut_circles, parents_first};
+use crate::forest::{children_of, cut_cycles, parents_first};
 
-/// A call is not compared with one that is further above: a run may be as deep as it is long.
+/// Maximum number of ancestors with which a call is compared: a run may be as deep as it is long.
 const MAX_DEPTH: usize = 64;
 
 /// The calls below a step.
@@ -22,8 +22,8 @@ struct NestedCalls {
     direct: HashSet<u64>,
 }
 
-/// Returns for each step, by index, whether it is a model call that counts. Steps that only repeat
-/// another one's call don't.
+/// Returns for each step, by index, whether it is a model call that counts. A step that repeats
+/// another step's call does not count.
 pub(crate) fn counted_steps(run: &Run<'_>) -> Vec<bool> {
     let forest = run.forest();
     let span = |place: usize| run.span(place);
@@ -31,8 +31,8 @@ pub(crate) fn counted_steps(run: &Run<'_>) -> Vec<bool> {
 }
 
 /// Returns for each span, by index, whether it is a model call that counts: for stores that keep
-/// spans only and count calls when they are asked. All spans of a trace are needed, because a call
-/// that is reported twice is found by what is above and below it.
+/// only spans and count calls at query time. It needs all spans of a trace, because it recognizes a
+/// call that is reported twice by its ancestors and descendants.
 ///
 /// ```
 /// use spanscope_model::{Span, SpanId, Timestamp, TraceId};
@@ -61,14 +61,14 @@ pub fn counted_calls(spans: &[Span]) -> Vec<bool> {
         .iter()
         .map(|span| places.get(&(span.trace_id, span.parent_span_id?)).copied())
         .collect();
-    cut_circles(&mut parents);
+    cut_cycles(&mut parents);
     let children = children_of(&parents);
     let roots = (0..spans.len()).filter(|place| parents[*place].is_none());
     let order = parents_first(roots.collect(), &children);
     counted(spans.len(), &parents, &order, &|place| &spans[place])
 }
 
-/// Decides by the spans, the index of each one's parent, and the indexes in an order that has
+/// Decides for `count` spans, given the index of each one's parent and an order of the indices with
 /// parents before their children.
 fn counted<'a>(
     count: usize,
@@ -80,7 +80,7 @@ fn counted<'a>(
     let mut below: Vec<NestedCalls> = vec![NestedCalls::default(); count];
     let mut responses = HashSet::new();
     let (mut opened, mut reports) = (Vec::new(), Vec::new());
-    // Children before their parents: what counts above depends on what counts below.
+    // Children before their parents, because calls below decide whether a call counts.
     for &place in order.iter().rev() {
         let attributes = &span(place).attributes;
         let Some(call) = SpanCall::of(attributes.raw()) else {
@@ -125,7 +125,7 @@ fn counted<'a>(
             above = parents[parent];
         }
     }
-    // Of a call whose stream another span reports, that one counts.
+    // If one span opens a stream and another one reports it, only the report counts.
     for (report, of_report) in reports {
         let (parent, time) = (span(report).parent_span_id, end_of(span(report)));
         let reported = opened.iter().find(|(place, of_opened)| {
@@ -140,7 +140,7 @@ fn counted<'a>(
     counted
 }
 
-/// The end of a span in nanoseconds, its start while it runs.
+/// Returns the end of a span in nanoseconds, or its start while it runs.
 fn end_of(span: &Span) -> i64 {
     span.end_time.unwrap_or(span.start_time).as_nanos()
 }

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_level_shows_all_that_the_one_before_it_does() {
+    fn each_level_shows_all_event_types_of_the_previous_one() {
         for event_type in EventType::ALL {
             for pair in DetailLevel::ALL.windows(2) {
                 assert!(!pair[0].shows(*event_type) || pair[1].shows(*event_type));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_in_any_case_and_an_unknown_one_is_named_with_the_accepted_ones() {
+    fn names_are_parsed_in_any_case_and_an_unknown_one_is_reported_with_the_valid_ones() {
         assert_eq!("Debug".parse(), Ok(DetailLevel::Debug));
         assert_eq!("llm_call_STARTED".parse(), Ok(EventType::LlmCallStarted));
         for format in TraceFormat::ALL {

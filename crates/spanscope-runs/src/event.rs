@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::{Attributes, LogEvent, RunStatus, Severity, Span, SpanId, Timestamp, TraceId, Value};
 
-use crate::content::{self, Payload, names, said};
+use crate::content::{self, Payload, names, non_empty};
 use crate::step::{Component, Step, call_id_of, seconds};
 use crate::token_usage::{TokenUsage, tokens_of};
 use crate::{DetailLevel, EventType, StepKind};
@@ -87,9 +87,9 @@ pub struct EventMetadata {
 /// Which events include inputs and outputs. Others are created without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PayloadFilter {
-    /// None: they are only counted and timed, and need no origin.
+    /// None: the events are only counted and timed, and need no metadata either.
     Nothing,
-    /// Those whose level includes them.
+    /// Events that show their payload at this level.
     ShownAt(DetailLevel),
 }
 
@@ -134,8 +134,8 @@ impl RunEvent {
     }
 }
 
-/// Adds the step's location to an event that is shown.
-pub(crate) fn place(step: &Step, span: &Span, pending: bool, wanted: PayloadFilter) -> EventMetadata {
+/// Returns the metadata of a step's event; the default if only counts are wanted.
+pub(crate) fn metadata_of(step: &Step, span: &Span, pending: bool, wanted: PayloadFilter) -> EventMetadata {
     if wanted == PayloadFilter::Nothing {
         return EventMetadata::default();
     }
@@ -162,7 +162,7 @@ pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: PayloadF
     let event_type = step.kind.started();
     let id = format!("{}:start", step.key.1);
     let mut event = RunEvent::bare(id, event_type, step.start, &step.component);
-    event.metadata = place(step, span, pending, wanted);
+    event.metadata = metadata_of(step, span, pending, wanted);
     if wanted.has(event_type) {
         event.inputs = content::inputs_of(step.kind, &span.attributes);
     }
@@ -172,7 +172,7 @@ pub(crate) fn start_of(step: &Step, span: &Span, pending: bool, wanted: PayloadF
 /// Creates the end events of a step: its message to the user, if it has one, and its end, unless
 /// the run's own end covers that.
 ///
-/// `tells_message` is whether its message is new.
+/// `tells_message` is whether no earlier event had its message.
 pub(crate) fn ends_of(
     step: &Step,
     span: &Span,
@@ -192,7 +192,7 @@ pub(crate) fn ends_of(
     let message = tells_message.then(|| {
         let id = format!("{}:message", step.key.1);
         let mut event = RunEvent::bare(id, EventType::MessageGenerated, end, &step.component);
-        event.metadata = place(step, span, pending, wanted);
+        event.metadata = metadata_of(step, span, pending, wanted);
         if message_is_wanted {
             let text = content::message_of(step.kind, &span.attributes, outputs.as_ref());
             event.outputs = text.map(|text| Payload::from_iter([("content".to_owned(), text.into())]));
@@ -204,7 +204,7 @@ pub(crate) fn ends_of(
         let mut event = RunEvent::bare(id, event_type, end, &step.component);
         event.error = content::error_of(span);
         event.elapsed_time = step.nanos().map(seconds);
-        event.metadata = place(step, span, pending, wanted);
+        event.metadata = metadata_of(step, span, pending, wanted);
         if wanted != PayloadFilter::Nothing {
             event.metadata.tokens = tokens_of(&span.attributes);
         }
@@ -217,8 +217,8 @@ pub(crate) fn ends_of(
     [message, ended]
 }
 
-/// Creates an event from a log event that belongs to the run: one with an event type, an error, or
-/// a message, which the caller has read.
+/// Creates an event from a log event of the run: one with an event type, an error, or a message to
+/// the user (`answer`, which the caller has read). Returns `None` for other log events.
 pub(crate) fn logged(
     log: &LogEvent,
     component: &Component,
@@ -226,7 +226,7 @@ pub(crate) fn logged(
     parent: Option<SpanId>,
     wanted: PayloadFilter,
 ) -> Option<RunEvent> {
-    let named = said(&log.attributes, "event_type")
+    let named = non_empty(&log.attributes, "event_type")
         .and_then(Value::as_str)
         .and_then(|word| word.parse().ok());
     let event_type: EventType = match named {
@@ -236,7 +236,7 @@ pub(crate) fn logged(
         None => return None,
     };
     let mut event = RunEvent::bare(format!("log:{}", log.id), event_type, log.timestamp, component);
-    let own = |name| said(&log.attributes, name).map(Value::to_string);
+    let own = |name| non_empty(&log.attributes, name).map(Value::to_string);
     let or_own = |field: &mut String, name| {
         if let Some(own) = own(name) {
             *field = own;
@@ -252,7 +252,7 @@ pub(crate) fn logged(
         service: log.service_name.clone(),
         ..EventMetadata::default()
     };
-    event.elapsed_time = said(&log.attributes, "elapsed_time").and_then(content::number_of);
+    event.elapsed_time = non_empty(&log.attributes, "elapsed_time").and_then(content::number_of);
     event.error = match event_type {
         EventType::ErrorOccurred => Some(error_text(log)),
         _ => own(A::PlainError.name()).filter(|error| error != "false"),
@@ -297,7 +297,7 @@ pub(crate) fn error_text(log: &LogEvent) -> String {
 }
 
 fn own_text(attributes: &Attributes, name: &str) -> Option<String> {
-    said(attributes, name)
+    non_empty(attributes, name)
         .filter(|value| !matches!(value, Value::Bool(_)))
         .map(Value::to_string)
 }

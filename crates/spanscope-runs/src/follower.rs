@@ -2,7 +2,7 @@
 //!
 //! A server follows a run for many clients and awaits its store, a command follows it for one
 //! person and blocks. Both share this logic: what to query, how to interpret the result, when to
-//! query again and when the run is over. A store, a clock or a thread does not belong here.
+//! query again and when the run is over. It uses no store, no clock and no thread.
 
 use std::time::Duration;
 
@@ -14,12 +14,11 @@ use spanscope_model::{
 use crate::progress::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, SENT_GRACE};
 use crate::{RunEvent, RunReader};
 
-/// The number of spans per read.
+/// Maximum number of spans per query.
 const SPANS_AT_ONCE: u64 = 5_000;
-/// While spans run, their program is checked at this interval: its death changes nothing in the
-/// store.
+/// How often to query while spans run: the store does not change when their program is killed.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often a failing store is retried.
+/// Maximum number of retries in a row of a failing store.
 const TRIES: u32 = 5;
 /// The pause between two retries.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -88,7 +87,7 @@ pub enum FollowStep {
 }
 
 impl Default for Follower {
-    /// Waits as long as [`GRACE`], [`SENT_GRACE`] and [`ROOTLESS_GRACE`].
+    /// Waits for [`GRACE`], [`SENT_GRACE`] or [`ROOTLESS_GRACE`].
     fn default() -> Self {
         Self::new(GRACE, ROOTLESS_GRACE)
     }
@@ -147,8 +146,8 @@ impl Follower {
         events
     }
 
-    /// Continues after this cursor, if there is nothing between the last record that was read and
-    /// it.
+    /// Continues after this cursor. The caller must know that there are no records of the run
+    /// between the last one that was read and the cursor.
     pub fn skip_to(&mut self, cursor: Cursor) {
         self.cursor = cursor;
     }
@@ -192,7 +191,7 @@ impl Follower {
     }
 
     /// Returns the span with the outputs of the last event, if it is not among these records: it
-    /// was read long ago, and spans are not kept.
+    /// may have been read earlier, and the follower keeps no spans.
     #[must_use]
     pub fn head_to_read(&self, records: &RunRecords) -> Option<(TraceId, SpanId)> {
         let head = self.reader.head()?;

@@ -1,8 +1,8 @@
-//! The steps of a run as trees, for any set of stored spans.
+//! Arranges the steps of a run as trees, for any set of stored spans.
 //!
 //! A parent may be missing, and clients can send spans that are each other's parents. A step whose
-//! parent is missing is a root; a cycle is cut where it closes. Everything here is linear, and
-//! nothing recurses: a run may be as deep as it is long.
+//! parent is missing is a root; a cycle is cut where it closes. All functions are linear and do not
+//! recurse, because a run may be as deep as it is long.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::step::{Key, Step};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Forest {
-    /// The index of each step's parent, if that is part of the run too.
+    /// The index of each step's parent, if the parent is part of the run.
     pub(crate) parents: Vec<Option<usize>>,
     /// The indexes of each step's children, in the order of the steps.
     pub(crate) children: Vec<Vec<usize>>,
@@ -28,7 +28,7 @@ impl Forest {
                 (step.belongs && steps[parent].belongs).then_some(parent)
             })
             .collect();
-        cut_circles(&mut parents);
+        cut_cycles(&mut parents);
         let children = children_of(&parents);
         let is_root = |place: &usize| parents[*place].is_none() && steps[*place].belongs;
         let order = parents_first((0..steps.len()).filter(is_root).collect(), &children);
@@ -80,11 +80,11 @@ pub(crate) fn parents_first(mut roots: Vec<usize>, children: &[Vec<usize>]) -> V
     roots
 }
 
-/// Takes the parent away from one step of each circle.
-pub(crate) fn cut_circles(parents: &mut [Option<usize>]) {
+/// Removes the parent of one step of each cycle.
+pub(crate) fn cut_cycles(parents: &mut [Option<usize>]) {
     const UNKNOWN: usize = 0;
-    // The first walk that visited each step. A walk that reaches an earlier one's path ends as that
-    // did.
+    // The first walk that visited each step. A walk stops where an earlier one passed, because the
+    // rest is already without cycles.
     let mut walked = vec![UNKNOWN; parents.len()];
     for first in 0..parents.len() {
         let walk = first + 1;

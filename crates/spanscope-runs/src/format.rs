@@ -12,12 +12,12 @@ use crate::{DetailLevel, EventType, RunEvent, TraceFormat};
 /// How much of a payload is shown below the level `debug`.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Maximum characters of a text, by its position.
+    /// Maximum number of characters of a text in the inputs, and in the following members.
     inputs: usize,
     outputs: usize,
     thoughts: usize,
     error: usize,
-    /// Maximum items of a list, and of an object.
+    /// Maximum number of items of a list.
     items: usize,
 }
 
@@ -42,7 +42,7 @@ const DETAILED: Limits = Limits {
 
 /// Returns an event as JSON: flat (`streaming`), as a line of a timeline (`compact`), or nested
 /// (`detailed`). Below the level `debug` texts and lists are truncated; at `minimal` only messages
-/// are shown of payloads.
+/// to the user show their payload.
 ///
 /// ```
 /// # use spanscope_runs::{DetailLevel, RunEvent, TraceFormat, format_event};
@@ -166,7 +166,7 @@ fn put(shown: &mut Map<String, Json>, key: &str, value: Option<Json>) {
     }
 }
 
-/// Returns a text, truncated unless everything is shown.
+/// Returns a text, truncated below the level `debug`.
 fn text(text: &str, max_chars: usize, level: DetailLevel) -> String {
     match level {
         DetailLevel::Debug => text.to_owned(),
@@ -200,7 +200,8 @@ pub(crate) fn cut_json(value: &Json, max_chars: usize, max_items: usize) -> Json
 }
 
 fn cut_object(object: &Payload, max_chars: usize, max_items: usize) -> Json {
-    /// An object has a few named parts; one with very many is a list in disguise.
+    /// Objects with fewer members are never truncated: most have few, and one with very many is
+    /// used as a list.
     const MIN_KEYS: usize = 50;
     let max_keys = max_items.max(MIN_KEYS);
     let more = object.len().saturating_sub(max_keys);

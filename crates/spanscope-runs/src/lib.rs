@@ -1,23 +1,23 @@
 //! Runs of agents, read from stored spans: the trace sessions of RAGFlow's agent trace API.
 //!
 //! A run is not recorded separately. An agent's `tracing` or OpenTelemetry spans are interpreted as
-//! steps of a run: which of them are agents, model calls, retrievals, tools ([`StepKind`]), what
-//! happened when ([`RunEvent`]), how it is shown ([`TraceFormat`], [`DetailLevel`]), and where the
-//! time was spent ([`Analysis`]). Everything here is a pure function of records: this crate knows
-//! no store, no network, no runtime.
+//! steps of a run: agents, model calls, retrievals, tools ([`StepKind`]). From the steps come the
+//! events ([`RunEvent`]), which are shown in several formats ([`TraceFormat`], [`DetailLevel`]),
+//! and an analysis of where the time was spent ([`Analysis`]). All functions are pure functions of
+//! records: this crate knows no store, no network, no runtime.
 //!
-//! | need | by |
+//! | task | items |
 //! |---|---|
-//! | a writer notes which traces are runs | [`run_attributes`], [`is_run_attribute`] |
-//! | a stream of events while the run goes on, and when it is over | [`Follower`], [`format_event`], [`TraceFormat::sse_name`] |
-//! | the rows of any trace, drawn over time | [`Waterfall`] |
-//! | a run as a whole | [`Run`]: events, session, summary, analysis |
+//! | find out which traces are runs, while they are written | [`run_attributes`], [`is_run_attribute`] |
+//! | stream the events of a run until it is over | [`Follower`], [`format_event`], [`TraceFormat::sse_name`] |
+//! | draw any trace as rows over time | [`Waterfall`] |
+//! | show a whole run | [`Run`]: events, session, summary, analysis |
 //!
 //! Invariants: the events of a range of records only depend on the records up to its end; an
 //! event's id never changes; durations are never negative; a cycle of spans or a missing parent
 //! only affects the tree; nothing recurses by the depth of a run.
 //!
-//! The feature `schema` adds JSON schemas (`schemars`) to the shown types.
+//! The feature `schema` adds JSON schemas (`schemars`) to the serialized types.
 
 mod analysis;
 mod calls;

@@ -1,9 +1,9 @@
-//! When a followed run is over.
+//! Decides when a followed run is over.
 //!
 //! The end of the root is not the end of the run: spans may still run, or be in flight from another
-//! process, whose SDK batches them. So a run is over when no span of it is open and no event
-//! arrived for a while, which is longer if a span of it was sent. No clock is read here; the
-//! follower passes the times.
+//! process, whose SDK batches them. So a run is over when none of its spans is open and no event
+//! has arrived for a grace period, which is longer if one of its spans was sent. No clock is read
+//! here; the follower passes the times.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// Default time without events after which a run with a stored root is over if a span of it was
 /// sent. SDKs send batches every 5 s by default, and sending takes a while.
 pub const SENT_GRACE: Duration = Duration::from_secs(8);
-/// Default time without events after which a run without a stored root is over. A root is sent when
-/// it ends, and it may wait for a slow model.
+/// Default time without events after which a run without a stored root is over. Its program sends
+/// the root when it ends, and may still wait for a slow model.
 pub const ROOTLESS_GRACE: Duration = Duration::from_secs(60);
 
 /// The times that a follower has observed.
@@ -27,7 +27,7 @@ pub struct FollowState {
     pub now: Timestamp,
     /// How long the run has been followed.
     pub watched: Duration,
-    /// The time since an event arrived that was not there at first.
+    /// The time since the last event that arrived after following began; `None` if none did.
     pub since_news: Option<Duration>,
     /// How long to wait after the last event if a root is stored; see [`GRACE`].
     pub grace: Duration,
@@ -58,22 +58,21 @@ impl RunReader {
             RunStatus::Abandoned => return RunProgress::Over(status),
             RunStatus::Completed | RunStatus::Failed => {}
         }
-        // The store knows the first span of a program that writes the file itself; for one that
-        // sends, it waits for a root.
+        // The store reports a run of a sender as running until its root arrives. A program that
+        // writes the file itself stores the root first.
         let is_rooted = self.root_ended() || records.info.status != RunStatus::Running;
         let grace = match (is_rooted, self.has_sent) {
             (true, false) => seen.grace,
             (true, true) => seen.grace.max(seen.sent_grace),
             (false, _) => seen.rootless_grace,
         };
-        // For events that arrived while the run was followed, the time of arrival counts: clocks of
-        // other machines may be wrong.
+        // For events that arrived while the run was followed, the time of arrival counts, because
+        // the clocks of other machines may be wrong.
         let quiet = match (seen.since_news, self.last_activity()) {
             (Some(since_news), _) => since_news,
             (None, Some(last)) => {
                 let nanos = seen.now.as_nanos().saturating_sub(last.as_nanos());
-                // Events from before the start have been quiet at least since then, whatever their
-                // clock says.
+                // The last event arrived before following began, whatever its clock says.
                 Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(seen.watched)
             }
             (None, None) => seen.watched,

@@ -1,9 +1,9 @@
-//! From records to events, one range of records after another.
+//! [`RunReader`]: converts records to events, one range of records after another.
 //!
 //! A client resumes a stream of events by reading the same ranges again, so the events of a range
-//! only depend on its records and earlier ones: a span starts in the range in which it was stored,
-//! and its end belongs to the range in which the end was stored. A span's name and inputs may have
-//! become known later: events have their current values.
+//! depend only on its records and earlier ones: a span's start belongs to the range in which the
+//! span was stored, and its end to the range in which the end was stored. A span's name and inputs
+//! may change until it ends: events have their current values.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -13,7 +13,7 @@ use spanscope_model::semconv::is_exception_event;
 use spanscope_model::{LogEvent, RunInfo, RunRecords, RunSpan, RunStatus, Severity, Span, SpanId, Timestamp};
 
 use crate::content::EventContents;
-use crate::event::{PayloadFilter, RunEvent, ends_of, error_text, logged, place, start_of};
+use crate::event::{PayloadFilter, RunEvent, ends_of, error_text, logged, metadata_of, start_of};
 use crate::forest::Forest;
 use crate::root_steps::{RootSteps, status_of};
 use crate::step::{Component, Key, Step, nanos_between, seconds};
@@ -25,8 +25,8 @@ const ABANDONED: &str = "abandoned: the program that ran it ended without finish
 /// Reads the events of one run from its records, incrementally.
 ///
 /// It must receive all records of the run from the beginning, in the order of their ranges. It
-/// keeps ids, names and times of the spans, never their attributes; of messages in events it keeps
-/// at most 4 MiB, since events may be stored before their span.
+/// keeps ids, names and times of the spans, but not their attributes; it keeps at most 4 MiB of
+/// messages in events, because events may be stored before their span.
 ///
 /// ```
 /// use spanscope_model::{Cursor, RunInfo, RunRecords, RunSpan, RunStatus, Span, SpanId, Timestamp, TraceId};
@@ -63,19 +63,19 @@ pub struct RunReader {
     first_start: Option<Timestamp>,
     last_activity: Option<Timestamp>,
     root_ended: bool,
-    /// Whether a span that was read was sent.
+    /// Whether one of the spans that were read was sent.
     pub(crate) has_sent: bool,
-    /// Errors that were logged in a span, for spans without a reason of their failure, and whether
-    /// it is the span's exception.
+    /// The error that was logged in a span, for spans without a reason of their failure, and
+    /// whether it is the span's exception.
     logged_errors: HashMap<Key, (String, bool)>,
-    /// In a shared trace: spans whose task may be above them and is not stored yet, because
-    /// programs send what ends first first.
+    /// In a shared trace: spans whose task may be an ancestor that is not stored yet, because
+    /// programs send spans in the order of their ends.
     waiting: Vec<(usize, Span)>,
     /// Inputs and outputs of steps in events.
     contents: EventContents,
-    /// A hash of each of the last messages from events: the step above repeats them.
+    /// Hashes of the last messages from events, because ancestors repeat them in their outputs.
     logged_answers: VecDeque<(Key, u64)>,
-    /// A hash of the messages of ended steps: a later event repeats them.
+    /// Hashes of the messages of ended steps, because later events repeat them.
     answers: HashMap<Key, u64>,
 }
 
@@ -89,7 +89,7 @@ const MAX_WAITING: usize = 5_000;
 
 /// The order of events: by time; at the same time starts, then log events, then ends; ancestors
 /// start first and end last.
-type Place = (Timestamp, Phase, (u64, Option<SpanId>), u8);
+type SortKey = (Timestamp, Phase, (u64, Option<SpanId>), u8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -166,17 +166,17 @@ impl RunReader {
             }
         }
         // New spans may be ancestors of earlier ones.
-        let (told, waits): (Vec<_>, Vec<_>) = waiting
+        let (found, waits): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|(step, _)| self.above(*step, &mut above).is_in_run);
-        for (step, _) in &told {
+        for (step, _) in &found {
             self.steps[*step].belongs = true;
         }
-        fresh.extend(told.iter().map(|(step, span)| (*step, span)));
+        fresh.extend(found.iter().map(|(step, span)| (*step, span)));
         self.waiting = waits;
         self.waiting.append(&mut still_waiting);
 
-        let mut events: Vec<(Place, RunEvent)> = Vec::new();
+        let mut events: Vec<(SortKey, RunEvent)> = Vec::new();
         for (at, span) in &fresh {
             let step = &self.steps[*at];
             if !step.belongs {
@@ -210,8 +210,9 @@ impl RunReader {
                 (step.parent.is_none() && !step.is_rootless) || (records.is_shared && step.names_task);
             let whole = self.contents.of(span);
             let span = whole.as_ref().unwrap_or(span);
-            let told = ends_of(step, span, end, tells_message, self.is_pending(step), wanted);
-            for (sub, mut event) in (0..).zip(told).filter_map(|(sub, event)| Some((sub, event?))) {
+            let end_events = ends_of(step, span, end, tells_message, self.is_pending(step), wanted);
+            let end_events = (0..).zip(end_events);
+            for (sub, mut event) in end_events.filter_map(|(sub, event)| Some((sub, event?))) {
                 if let Some((error, is_exception)) = self.logged_errors.get(&step.key)
                     && (event.error.as_deref() == Some(content::FAILED)
                         || (*is_exception && event.error.is_some() && content::names_error_alone(span)))
@@ -258,7 +259,7 @@ impl RunReader {
             {
                 let is_exception = is_exception_event(&log.name);
                 let known = self.logged_errors.get(&key);
-                // The exception is the reason, whatever is logged after it.
+                // An exception has priority over errors that are logged after it.
                 if is_exception || known.is_none_or(|(_, was_exception)| !was_exception) {
                     self.logged_errors.insert(key, (error_text(log), is_exception));
                 }
@@ -266,7 +267,7 @@ impl RunReader {
         }
     }
 
-    fn read_logs(&mut self, records: &RunRecords, events: &mut Vec<(Place, RunEvent)>) {
+    fn read_logs(&mut self, records: &RunRecords, events: &mut Vec<(SortKey, RunEvent)>) {
         for (order, log) in (0..).zip(&records.events) {
             let key = log.trace_id.zip(log.span_id);
             let place = key.and_then(|key| self.index.get(&key)).copied();
@@ -343,21 +344,21 @@ impl RunReader {
         !told.any(|((trace, _), other)| *trace == span.trace_id && *other == hash)
     }
 
-    /// Returns whether its parent is set, but not stored yet.
+    /// Returns whether a step has a parent that is not stored yet.
     fn is_pending(&self, step: &Step) -> bool {
         step.parent
             .is_some_and(|parent| !self.index.contains_key(&(step.key.0, parent)))
     }
 
-    /// Returns the known ancestors of a step. Steps that were walked before are not walked again; a
-    /// cycle ends where it closes.
+    /// Returns the data of a step's ancestors. `known` caches them, so that no step is walked
+    /// twice; a cycle ends where it closes.
     fn above(&self, step: usize, known: &mut HashMap<usize, Option<Above>>) -> Above {
         let mut path = Vec::new();
         let mut next = Some(step);
         let mut above = None;
         while let Some(place) = next {
             if let Some(have) = known.get(&place) {
-                above = *have; // none: it is on this path
+                above = *have; // `None` if it is on this path
                 break;
             }
             known.insert(place, None);
@@ -399,7 +400,7 @@ impl RunReader {
         if let Some(head) = head
             && let Some(span) = span_of(head, records)
         {
-            event.metadata = place(head, span, self.is_pending(head), self.wanted);
+            event.metadata = metadata_of(head, span, self.is_pending(head), self.wanted);
             if self.wanted.has(event.event_type) {
                 let whole = self.contents.of(span);
                 let span = whole.as_ref().unwrap_or(span);
@@ -409,8 +410,8 @@ impl RunReader {
         event
     }
 
-    /// Returns the last event, once the run is over: that it completed or failed. Its outputs are
-    /// those of the run's root, if that is among these records.
+    /// Returns the last event of a run that is over: it completed or failed. Its outputs are those
+    /// of the run's root, if the root is among these records.
     pub fn finish(&mut self, records: &RunRecords, status: RunStatus) -> RunEvent {
         let heads = self.root_steps();
         let head = heads.last_started(&self.steps).map(|head| &self.steps[head]);
@@ -435,7 +436,7 @@ impl RunReader {
         if let Some(head) = named
             && let Some(span) = span_of(head, records)
         {
-            event.metadata = place(head, span, self.is_pending(head), self.wanted);
+            event.metadata = metadata_of(head, span, self.is_pending(head), self.wanted);
             if self.wanted.has(event.event_type) && head.end.is_some() {
                 let whole = self.contents.of(span);
                 let span = whole.as_ref().unwrap_or(span);
@@ -459,7 +460,7 @@ impl RunReader {
         event
     }
 
-    /// Returns the span that is the run itself, which the last event names; `None` if it is
+    /// Returns the span that is the run itself, to which the last event belongs; `None` if it is
     /// unknown.
     pub(crate) fn head(&self) -> Option<Key> {
         let heads = self.root_steps();
@@ -467,7 +468,7 @@ impl RunReader {
         head.map(|head| self.steps[head].key)
     }
 
-    /// Returns the run's status, by these records, which must be the last ones that were read.
+    /// Returns the run's status. `records` must be the last ones that were read.
     ///
     /// A run that sends its spans when they end seems complete whenever none of its stored spans is
     /// open; [`root_ended`](Self::root_ended) and [`last_activity`](Self::last_activity) help to
@@ -491,7 +492,7 @@ impl RunReader {
     }
 
     /// Returns when the run itself ended; if it has not, or if the run itself is unknown, the last
-    /// activity. What still runs continues after its end.
+    /// activity. Steps that still run may end later.
     pub(crate) fn ended_at(&self, info: &RunInfo) -> Timestamp {
         let forest = Forest::of(&self.steps, &self.index);
         let heads = RootSteps::of(&self.steps, &forest);

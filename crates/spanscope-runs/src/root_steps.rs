@@ -1,4 +1,4 @@
-//! The steps that determine a run's outcome, and the outcome.
+//! [`RootSteps`]: the steps that determine a run's outcome.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use spanscope_model::{RunRecords, RunStatus, Timestamp};
 use crate::forest::Forest;
 use crate::step::{Key, Step};
 
-/// The top-level steps of a run: its outcome is that of the one that started last, so that a run
-/// whose first attempt failed and whose second succeeded has not failed.
+/// The top-level steps of a run. The run's outcome is that of the step that started last: a run
+/// whose first attempt failed and whose second attempt succeeded has not failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RootSteps {
-    /// Those that name the run as their task, without such an ancestor.
+    /// Steps that name the run as their task, without such an ancestor.
     Tasks(Vec<usize>),
-    /// Those without a parent.
+    /// Steps without a parent.
     Roots(Vec<usize>),
-    /// Agents and workflows without one above them; their caller is not stored.
+    /// Agents and workflows without such an ancestor; their caller is not stored.
     Agents(Vec<usize>),
-    /// All steps without an ancestor.
+    /// All steps without a stored parent.
     Others(Vec<usize>),
 }
 
@@ -46,9 +46,9 @@ impl RootSteps {
         }
     }
 
-    /// Returns when the run itself ended: the last end of these, and of the agents and workflows
-    /// that they called, which are the run if a request is above them. What still runs below them
-    /// continues after the run. `None` while one of them runs, or if the run itself is unknown.
+    /// Returns when the run itself ended: the last end of these steps and of the topmost agents and
+    /// workflows below them, because a root may be only the request that started the run. Other
+    /// steps may end later. `None` while one of them runs, or if the run itself is unknown.
     pub(crate) fn ended_at(&self, steps: &[Step], forest: &Forest) -> Option<Timestamp> {
         if !self.are_certain() {
             return None;

@@ -1,5 +1,5 @@
-//! A run as a whole: its records, read once. The views of it, [`Run::session`], [`Run::summary`]
-//! and [`Run::analysis`], are in the modules of their results.
+//! [`Run`]: a whole run. Its views [`Run::session`], [`Run::summary`] and [`Run::analysis`] are in
+//! the modules of their results.
 
 use std::borrow::Cow;
 
@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
         &self.records.info
     }
 
-    /// Returns its status.
+    /// Returns the run's status.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         self.status
@@ -96,8 +96,7 @@ impl<'a> Run<'a> {
         self.reader.started_at(&self.records.info)
     }
 
-    /// Returns when it ended; `None` while it runs. Steps that it left running may have ended
-    /// later.
+    /// Returns when it ended; `None` while it runs. Steps that it left running may end later.
     #[must_use]
     pub fn completed_at(&self) -> Option<Timestamp> {
         (self.status != RunStatus::Running).then_some(self.ended_at)
@@ -154,22 +153,23 @@ impl<'a> Run<'a> {
         nanos_between(self.started_at(), self.ended_at)
     }
 
-    /// Returns the error events, each error once: what a step logs before it fails with it is the
-    /// step's error, and so is that of a run which fails by a step with its own end event.
+    /// Returns the error events, each error once. An error that a step logs before it fails with
+    /// the same error is counted with the step's log event, and an error of the run that a step
+    /// already has is counted with the step.
     pub(crate) fn errors(&self) -> Vec<&RunEvent> {
         let mut errors: Vec<&RunEvent> = Vec::new();
         let mut logged: Vec<(&str, &str)> = Vec::new();
         for event in &self.outline {
             let Some(error) = &event.error else { continue };
-            let told = (event.component_id.as_str(), error.as_str());
+            let key = (event.component_id.as_str(), error.as_str());
             if event.event_type == EventType::ErrorOccurred {
-                logged.push(told);
-            } else if let Some(place) = logged.iter().position(|logged| *logged == told) {
-                logged.swap_remove(place);
+                logged.push(key);
+            } else if let Some(index) = logged.iter().position(|logged| *logged == key) {
+                logged.swap_remove(index);
                 continue;
             }
             let is_of_step = |other: &&RunEvent| {
-                (other.component_id.as_str(), other.error.as_deref()) == (told.0, Some(told.1))
+                (other.component_id.as_str(), other.error.as_deref()) == (key.0, Some(key.1))
             };
             if event.event_id == "run:end" && errors.iter().any(is_of_step) {
                 continue;

@@ -1,5 +1,5 @@
-//! The attributes that a store extracts from spans, so that runs can be found later without reading
-//! every span again.
+//! [`RunAttributes`]: the attributes that a store extracts from spans when it writes them, so that
+//! it can find runs without reading spans.
 
 use std::borrow::Cow;
 
@@ -26,13 +26,13 @@ pub struct RunAttributes {
     pub user_id: Option<String>,
     /// The level of detail at which the program wants the run to be shown, as written.
     pub trace_level: Option<String>,
-    /// Whether the span is an agent's or a workflow's: its name and outcome are then probably the
-    /// run's.
+    /// Whether the span is an agent's or a workflow's, so that its name and outcome are probably
+    /// the run's.
     pub is_agent: bool,
 }
 
-/// Reads a span's fields. Returns `None` if they do not make its trace a run: the span is a plain
-/// node, and names neither a task nor an agent.
+/// Reads the run attributes among a span's fields. Returns `None` if the fields do not make its
+/// trace a run: the span is a plain node, and names neither a task nor an agent.
 ///
 /// ```
 /// use spanscope_model::RawValue;
@@ -48,22 +48,22 @@ pub fn run_attributes<'a>(
 ) -> Option<RunAttributes> {
     let read = SpanAttributes::read(attributes.clone());
     let kind = read.kind(attributes);
-    let task_id = read.task.and_then(fact);
+    let task_id = read.task.and_then(id_text);
     if kind == StepKind::Node && task_id.is_none() && !read.has_agent_id() {
         return None;
     }
     Some(RunAttributes {
         task_id,
-        agent_id: read.agent.value.and_then(fact),
-        session_id: read.session.value.and_then(fact),
-        user_id: read.user.value.and_then(fact),
-        trace_level: read.level.and_then(fact),
+        agent_id: read.agent.value.and_then(id_text),
+        session_id: read.session.value.and_then(id_text),
+        user_id: read.user.value.and_then(id_text),
+        trace_level: read.level.and_then(id_text),
         is_agent: matches!(kind, StepKind::Agent | StepKind::Workflow),
     })
 }
 
-/// Returns whether a field of this name can matter to [`run_attributes`]. A callsite that declares
-/// none can be skipped.
+/// Returns whether [`run_attributes`] reads a field of this name. A callsite that declares no such
+/// field can be skipped.
 ///
 /// ```
 /// use spanscope_runs::is_run_attribute;
@@ -75,7 +75,7 @@ pub fn is_run_attribute(name: &str) -> bool {
     span_attributes::is_known(name)
 }
 
-fn fact(value: RawValue<'_>) -> Option<String> {
+fn id_text(value: RawValue<'_>) -> Option<String> {
     let text = match value {
         RawValue::Text(text, _) => Cow::Borrowed(text.trim()),
         value => Cow::Owned(value.to_string()),
@@ -102,8 +102,8 @@ impl StepKind {
         Self::of_raw(attributes.raw())
     }
 
-    /// Like [`of`](Self::of), for attributes that borrow their texts. Attributes whose names no
-    /// convention has may be left out.
+    /// Does the same as [`of`](Self::of), for attributes that borrow their texts. Attributes that no
+    /// convention names may be left out.
     pub fn of_raw<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone) -> Self {
         SpanAttributes::read(attributes.clone()).kind(attributes)
     }

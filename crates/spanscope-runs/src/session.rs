@@ -1,4 +1,4 @@
-//! A whole run in the formats of RAGFlow's agent trace API.
+//! Formats a whole run as RAGFlow's agent trace API does.
 //!
 //! `json!` copies its values, so large ones are inserted separately.
 
@@ -127,7 +127,7 @@ fn events(run: &Run<'_>, format: TraceFormat, level: DetailLevel) -> Json {
         .collect()
 }
 
-/// Returns a line for people. A program's names may contain anything, so they are escaped.
+/// Returns an event as a line of text. Names are escaped, because programs may use any characters.
 fn line(event: &RunEvent) -> String {
     const MAX_ERROR: usize = 100;
     let name = visible(&event.component_name);

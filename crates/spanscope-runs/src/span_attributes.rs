@@ -1,9 +1,9 @@
-//! What a span's attributes say about its role in a run, with one lookup per name.
+//! [`SpanAttributes`]: the attributes of a span that determine its role in a run.
 //!
-//! The store's writer reads every span whose fields could matter, so there is one pass over the
-//! fields and one lookup for each. Only a span that names an operation, or a model and a token
-//! count, is read a second time, by the rules of [`spanscope_model::semconv`]. No attribute name is
-//! written here: names are rows of that table.
+//! The store's writer reads every span with such fields, so there is one pass over the fields and
+//! one look-up for each. Only a span that names an operation, or a model and a token count, is read
+//! a second time, by the rules of [`spanscope_model::semconv`], whose table has all attribute
+//! names.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,13 +15,13 @@ use spanscope_model::semconv::{
 
 use crate::StepKind;
 
-/// What an attribute says about a run. For agents, sessions and users the name with the highest
-/// priority has the lowest rank.
+/// The meaning of an attribute for a run. Among the names of an agent, a session or a user, the
+/// name with the highest priority has the lowest rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunHint {
-    /// The operation, by a convention.
+    /// The operation, under a convention's name.
     Operation,
-    /// The operation, by an ambiguous name.
+    /// The operation, under an ambiguous name.
     BareKind,
     OpenLlmetryKind,
     Model,
@@ -31,25 +31,25 @@ enum RunHint {
     Component,
     ToolName,
     Query,
-    /// Together with a query: a retrieval.
+    /// A span with this and a query is a retrieval.
     Retrieves,
     Thoughts,
     Task,
     Agent(u8),
-    /// A name that is an agent's only on an OpenLLMetry span of an agent.
+    /// The name of an OpenLLMetry entity, which is an agent's name only on a span of an agent.
     EntityName(u8),
     Session(u8),
     User(u8),
     TraceLevel,
 }
 
-/// The rank of the only agent name that makes a trace a run by itself.
+/// The rank of the plain field `agent_id`, the only one that makes a trace a run by itself.
 const AGENT_ID: u8 = 0;
 
-/// Returns what a name says. Plain fields determine what a span does only under the names of agent
-/// traces; of the conventions' names only OpenTelemetry's tool name does, which some libraries
-/// write without an operation, and LiveKit's. A span with another tool name is a tool call only if
-/// its operation says so.
+/// Returns the meaning of a name. Most conventions' names don't determine what a span does without
+/// an operation; plain fields do, and so do OpenTelemetry's tool name, which some libraries write
+/// without an operation, and LiveKit's. A span with another tool name is a tool call only if its
+/// operation says so.
 fn hint_of(attribute: &AttributeName) -> Option<RunHint> {
     let is_plain = attribute.convention == Convention::Plain;
     let rank = |meanings: &[A]| {
@@ -89,10 +89,10 @@ fn hint_of(attribute: &AttributeName) -> Option<RunHint> {
 
 /// All names that are read.
 static RUN_HINTS: LazyLock<HashMap<&'static str, RunHint>> = LazyLock::new(|| {
-    let signs = ATTRIBUTES
+    let hints = ATTRIBUTES
         .iter()
         .map(|attribute| Some((attribute.name, hint_of(attribute)?)));
-    signs.flatten().collect()
+    hints.flatten().collect()
 });
 
 pub(crate) fn is_known(name: &str) -> bool {
@@ -118,7 +118,8 @@ impl<'a> First<'a> {
         value: None,
     };
 
-    /// Of several values of one name the last counts, as everywhere.
+    /// Sets the value unless one with a higher priority is known. Of several values of one name the
+    /// last counts.
     fn offer(&mut self, rank: u8, value: RawValue<'a>) {
         if rank <= self.rank {
             self.rank = rank;
@@ -127,7 +128,7 @@ impl<'a> First<'a> {
     }
 }
 
-/// What the attributes of one span say about a run.
+/// The attributes of one span that determine its role in a run.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanAttributes<'a> {
     names_operation: bool,
@@ -172,14 +173,14 @@ impl<'a> SpanAttributes<'a> {
             level: None,
         };
         for (name, value) in attributes {
-            let Some(sign) = RUN_HINTS.get(name) else { continue };
-            // Values that programs write for nothing: the `Debug` of an `Option`, empty strings.
+            let Some(hint) = RUN_HINTS.get(name) else { continue };
+            // Programs write empty strings, or the `Debug` of an empty `Option`, for no value.
             if matches!(value, RawValue::Text("" | "None" | "null", _)) {
                 continue;
             }
-            this.note(*sign, value);
+            this.note(*hint, value);
         }
-        // A span of OpenLLMetry may be a task or a tool, whose name is not an agent's.
+        // The entity of an OpenLLMetry span may also be a task or a tool.
         if this.open_llmetry_kind == Some("agent")
             && let Some(name) = this.entity.value
         {
@@ -188,8 +189,8 @@ impl<'a> SpanAttributes<'a> {
         this
     }
 
-    fn note(&mut self, sign: RunHint, value: RawValue<'a>) {
-        match sign {
+    fn note(&mut self, hint: RunHint, value: RawValue<'a>) {
+        match hint {
             RunHint::Operation => self.names_operation |= value.as_text().is_some(),
             RunHint::BareKind => self.has_bare_kind |= value.as_text().is_some(),
             RunHint::OpenLlmetryKind => {
@@ -260,7 +261,7 @@ fn of_operation(operation: &str) -> StepKind {
         "plan" => StepKind::Thinking,
         "invoke_agent" => StepKind::Agent,
         "invoke_workflow" => StepKind::Workflow,
-        // Embeddings too: they are a step, but no model generates anything.
+        // Also embeddings, because no model generates anything.
         _ => StepKind::Node,
     }
 }

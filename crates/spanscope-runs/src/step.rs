@@ -1,5 +1,5 @@
-//! A step: the data kept of a span once its events were created. No attributes: a run may be large,
-//! its payloads larger.
+//! [`Step`]: the data that is kept of a span after its events were created. It has no attributes,
+//! because the payloads of a run may be large.
 
 use spanscope_model::semconv::SemanticAttribute as A;
 use spanscope_model::text::cut;
@@ -8,10 +8,10 @@ use spanscope_model::{Attributes, RunSpan, SpanId, SpanStatus, Timestamp, TraceI
 use crate::StepKind;
 use crate::content::{self, error_of, first_text, names};
 
-/// The key of a span: span ids are unique in their trace.
+/// The key of a span: a span id is unique only within its trace.
 pub(crate) type Key = (TraceId, SpanId);
 
-/// Maximum length in bytes of an error that is kept.
+/// Maximum length of a kept error, in bytes.
 const MAX_KEPT_ERROR: usize = 512;
 
 /// The component of an agent system that a step executes.
@@ -26,7 +26,7 @@ pub(crate) struct Component {
 pub(crate) struct Step {
     pub(crate) key: Key,
     pub(crate) parent: Option<SpanId>,
-    /// Its position in the order of storing; steps may share one.
+    /// Its position in the order of storing. Several steps may have the same.
     pub(crate) order: u64,
     pub(crate) kind: StepKind,
     pub(crate) component: Component,
@@ -35,13 +35,13 @@ pub(crate) struct Step {
     pub(crate) end: Option<Timestamp>,
     /// The reason of its failure, truncated; `None` while it runs.
     pub(crate) error: Option<String>,
-    /// Whether it ended with the status of an error; only that fails a run, because a list of runs
-    /// knows nothing else.
+    /// Whether it ended with the status `error`. Only that makes a run fail, because a list of runs
+    /// is derived from the status alone.
     pub(crate) fails_run: bool,
     /// Whether it names the run as its task.
     pub(crate) names_task: bool,
-    /// Whether it was derived from an event of a session without spans: without a parent it is
-    /// still not a root.
+    /// Whether it was derived from an event of a session without spans, so that it is not a root
+    /// even without a parent.
     pub(crate) is_rootless: bool,
     /// Whether it is part of the run; false only for spans of other runs in the same trace.
     pub(crate) belongs: bool,
@@ -72,14 +72,13 @@ impl Step {
         }
     }
 
-    /// Returns the order of steps that started at the same time: by storing, and if they share a
-    /// position, by id.
+    /// Returns the order of steps that started at the same time: by position, then by id.
     pub(crate) fn rank(&self) -> (u64, SpanId) {
         (self.order, self.key.1)
     }
 
-    /// Returns whether it is a root that is the run itself, and has no start and end events besides
-    /// the run's.
+    /// Returns whether it is a root that is the run itself, so that the run's start and end events
+    /// are its events.
     pub(crate) fn is_run_itself(&self) -> bool {
         self.parent.is_none() && self.kind.is_run_itself()
     }
@@ -88,8 +87,8 @@ impl Step {
         matches!(self.kind, StepKind::Agent | StepKind::Workflow)
     }
 
-    /// Returns its duration in nanoseconds; `None` while it runs. Clocks may disagree: never
-    /// negative.
+    /// Returns its duration in nanoseconds; `None` while it runs. It is never negative, even if
+    /// clocks disagree.
     pub(crate) fn nanos(&self) -> Option<i64> {
         self.end.map(|end| nanos_between(self.start, end))
     }

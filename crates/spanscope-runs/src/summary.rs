@@ -62,8 +62,8 @@ fn of(run: &Run<'_>, level: DetailLevel) -> Summary {
     let chunks = retrievals
         .filter(|(step, _)| step.end.is_some())
         .map(|(_, span)| {
-            let said = chunk_count(&span.attributes, None);
-            said.or_else(|| chunk_count(&span.attributes, chunks_of(&span.attributes).as_ref()))
+            let reported = chunk_count(&span.attributes, None);
+            reported.or_else(|| chunk_count(&span.attributes, chunks_of(&span.attributes).as_ref()))
         });
     let counted = counted_steps(run);
     let tokens = used_tokens(run, &counted);

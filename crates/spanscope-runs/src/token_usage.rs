@@ -1,5 +1,5 @@
-//! The tokens of a call, by the rules of the token metrics: only this module reads a step's usage,
-//! so an event and a summary agree.
+//! [`TokenUsage`]: the tokens of a call, by the rules of the token metrics. Only this module reads
+//! a step's usage, so that events and summaries agree.
 
 use serde::Serialize;
 use spanscope_model::Attributes;

@@ -1,8 +1,7 @@
 //! [`Waterfall`]: the spans of a trace as rows of a drawing, and its critical path.
 //!
-//! Rows come in the order of a walk, parents before their children and children by start, so that
-//! everything below a row lies behind it without a gap. Everything is linear but for sorting, and
-//! nothing recurses.
+//! Rows are in depth-first order, children by start, so that the descendants of a row follow it
+//! without a gap. Everything is linear except for sorting, and nothing recurses.
 
 use std::collections::HashMap;
 
@@ -10,7 +9,7 @@ use spanscope_model::{SpanId, SpanStatus, Timestamp, TraceShape};
 
 use crate::StepKind;
 use crate::analysis::path::{Stretch, walk_segments};
-use crate::forest::cut_circles;
+use crate::forest::cut_cycles;
 
 /// The rows of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,30 +17,30 @@ use crate::forest::cut_circles;
 pub struct Waterfall {
     /// The index of each row's span in [`TraceShape::spans`].
     pub spans: Vec<usize>,
-    /// The row of each row's parent. None of a root, of a row whose parent is not stored, and of
-    /// one row of each circle of parents.
+    /// The row of each row's parent. `None` for a root, a row whose parent is not stored, and one
+    /// row of each cycle of parents.
     pub parents: Vec<Option<usize>>,
-    /// The rows whose parents are not stored, and the ids of these.
+    /// The rows whose parents are not stored, with the parents' ids.
     pub missing: Vec<(usize, SpanId)>,
-    /// Spans that were left out of a large trace, by the row that they lie below.
+    /// The spans of a large trace that have no rows, by their nearest ancestor with a row.
     pub folded: Vec<FoldedSpans>,
     /// The critical path, in the order of time.
     pub critical: Vec<PathSegment>,
-    /// When the first span began.
+    /// The start of the first span.
     pub start: Timestamp,
-    /// When the last one ended, or the last thing that is known of spans without an end.
+    /// The last end of a span. A span without an end counts with its start.
     pub end: Timestamp,
 }
 
-/// Spans that were left out.
+/// Spans without rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoldedSpans {
-    /// The row that they lie below; none for whole trees.
+    /// The row of their nearest ancestor with a row; `None` for whole trees.
     pub row: Option<usize>,
-    /// How many they are.
+    /// The number of these spans.
     pub spans: u64,
-    /// Nanoseconds of the longest of those right below the row.
+    /// The duration of the longest direct child of the row among them, in nanoseconds.
     pub longest_nanos: i64,
 }
 
@@ -49,18 +48,18 @@ pub struct FoldedSpans {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathSegment {
-    /// The row of the span, or of the nearest one above that has a row. None where no span ran.
+    /// The row of the span, or of its nearest ancestor with a row. `None` if no span ran.
     pub row: Option<usize>,
-    /// When it begins.
+    /// The start of the segment.
     pub from: Timestamp,
-    /// When it ends.
+    /// The end of the segment.
     pub to: Timestamp,
 }
 
 impl Waterfall {
-    /// Arranges the spans of a trace, or those at and below one span. Of more than `limit` spans
-    /// the highest levels have rows, and of lower ones failed spans and calls of models with all
-    /// that lies above them. `None` where no span has the id.
+    /// Arranges the spans of a trace, or one span and its descendants. If there are more than
+    /// `limit`, the highest levels have rows, and on lower levels failed spans and model calls with
+    /// their ancestors. `None` if no span has the id `below`.
     #[must_use]
     pub fn of(shape: &TraceShape, limit: usize, below: Option<SpanId>) -> Option<Self> {
         let tree = Tree::of(shape);
@@ -95,7 +94,7 @@ impl Waterfall {
     }
 }
 
-/// Who is above whom.
+/// The parents and children of spans, by index.
 struct Tree {
     /// The first span of each id.
     places: HashMap<SpanId, usize>,
@@ -117,7 +116,7 @@ impl Tree {
             .iter()
             .map(|span| places.get(&span.parent_span_id?).copied())
             .collect();
-        cut_circles(&mut parents);
+        cut_cycles(&mut parents);
         let mut by_start: Vec<usize> = (0..spans.len()).collect();
         by_start.sort_by_key(|place| (spans[*place].start, spans[*place].number));
         let mut first = vec![0; spans.len() + 1];
@@ -152,7 +151,7 @@ impl Tree {
         &self.children[self.first[place]..self.first[place + 1]]
     }
 
-    /// The spans at and below these, parents before their children.
+    /// Returns these spans and their descendants in depth-first order.
     fn walk(&self, tops: &[usize]) -> Vec<usize> {
         let mut walk = Vec::new();
         let mut ahead: Vec<usize> = tops.iter().rev().copied().collect();
@@ -164,12 +163,12 @@ impl Tree {
     }
 }
 
-/// Chooses the spans that have rows, none without its parent.
+/// Chooses the spans that have rows. A span has one only if its parent has.
 fn keep(shape: &TraceShape, tree: &Tree, tops: &[usize], walk: &[usize], limit: usize) -> Vec<bool> {
     let mut kept = vec![false; shape.spans.len()];
     let mut count = 0;
-    // Errors get a half of the rows at most, calls of models the rest of three
-    // quarters, so that the highest levels are always there.
+    // Errors get at most half of the rows, and errors and model calls together three quarters, so
+    // that the highest levels always have rows.
     let is_error = |place: usize| shape.spans[place].status == Some(SpanStatus::Error);
     let is_call = |place: usize| shape.spans[place].step == StepKind::LlmCall.as_str();
     let mut keep_some = |is_such: &dyn Fn(usize) -> bool, most: usize| {
@@ -184,7 +183,7 @@ fn keep(shape: &TraceShape, tree: &Tree, tops: &[usize], walk: &[usize], limit: 
                     false => tree.parents[above],
                 };
             }
-            // A chain that does not fit is not begun.
+            // A chain of ancestors that does not fit is left out.
             if next.is_none_or(|above| kept[above]) {
                 count += chain.len();
                 for above in &chain {
@@ -217,9 +216,9 @@ fn keep(shape: &TraceShape, tree: &Tree, tops: &[usize], walk: &[usize], limit: 
     kept
 }
 
-/// The spans without rows, by the row that they lie below.
+/// Returns the spans without rows, by their nearest ancestor with a row.
 fn folded(shape: &TraceShape, tree: &Tree, walk: &[usize], rows: &[usize]) -> Vec<FoldedSpans> {
-    // The place of the nearest row above each span without one.
+    // The index of the nearest ancestor with a row, for each span without one.
     let mut below: Vec<Option<usize>> = vec![None; shape.spans.len()];
     let mut found: HashMap<Option<usize>, FoldedSpans> = HashMap::new();
     for &place in walk {
@@ -247,8 +246,8 @@ fn folded(shape: &TraceShape, tree: &Tree, walk: &[usize], rows: &[usize]) -> Ve
     found
 }
 
-/// The time from the first start to the last end that is known. An end before its start, which
-/// clocks that disagree make, is no end.
+/// Returns the time from the first start to the last end. A negative duration, from clocks that
+/// disagree, counts as 0.
 fn bounds(shape: &TraceShape, walk: &[usize]) -> Stretch {
     let spans = || walk.iter().map(|place| &shape.spans[*place]);
     let from = spans().map(|span| span.start.as_nanos()).min().unwrap_or(0);
@@ -271,7 +270,7 @@ fn critical(
     whole: Stretch,
 ) -> Vec<PathSegment> {
     let mut stretches = vec![whole; shape.spans.len()];
-    // A span without a row counts as the nearest one above.
+    // A span without a row is shown as its nearest ancestor with a row.
     let mut shown: Vec<Option<usize>> = vec![None; shape.spans.len()];
     for &place in walk {
         let span = &shape.spans[place];
@@ -283,7 +282,7 @@ fn critical(
                 None => whole.to,
             },
         };
-        // What lies above the chosen span is no part of the walk, and has the whole stretch.
+        // Ancestors of the chosen span are not in the walk, and have the whole range.
         let outer = tree.parents[place].map_or(whole, |parent| stretches[parent]);
         stretches[place] = stretch.inside_of(outer);
         shown[place] = match rows[place] {

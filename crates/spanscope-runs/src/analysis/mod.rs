@@ -1,9 +1,9 @@
 //! Analysis of a run: where it spent its time, its errors, and recommendations.
 //!
-//! RAGFlow's agent trace API calls whatever took over five seconds on average a bottleneck. That
-//! names the root first, which contains everything, and misses ten short calls one after the other.
-//! Here a component counts with the time that it did not wait for nested steps, and with its share
-//! of the critical path: the chain of steps without which the run would have been shorter.
+//! RAGFlow's agent trace API defines a bottleneck as a component that takes more than five seconds
+//! on average. That finds the root, which contains all steps, and misses ten short calls in a row.
+//! Here a component is measured by its time without nested steps, and by its share of the critical
+//! path: the chain of steps without which the run would have been shorter.
 
 mod advice;
 mod findings;

@@ -16,7 +16,7 @@ use crate::step::Step;
 /// A step on the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
-    /// `None` where nothing was recorded.
+    /// `None` for time in which nothing was recorded.
     pub(super) step: Option<usize>,
     /// How long the run waited for it alone.
     pub(super) nanos: i64,
@@ -30,7 +30,7 @@ pub(super) struct Path {
     pub(super) own_nanos: Vec<i64>,
 }
 
-/// A time range in nanoseconds, never backwards.
+/// A time range in nanoseconds, whose end is not before its start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stretch {
     pub(crate) from: i64,
@@ -105,8 +105,8 @@ fn walk(forest: &Forest, whole: Stretch, stretches: &[Stretch]) -> Vec<Part> {
     parts.into_iter().map(|(_, _, part)| part).collect()
 }
 
-/// Gives each step on the path, how deep it lies and the times in which the whole waited for it
-/// alone, the last of them first. No step stands for the whole around those at the top.
+/// Passes each step on the path to `each`, with its depth and the times in which the whole waited
+/// for this step alone, the last one first. `None` stands for the whole around the top steps.
 pub(crate) fn walk_segments<'a>(
     tops: &'a [usize],
     children: impl Fn(usize) -> &'a [usize],

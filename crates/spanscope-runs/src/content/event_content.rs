@@ -1,8 +1,8 @@
 //! Inputs and outputs of a step in events: events of its span, and log events that refer to it.
 //!
-//! Half of the instrumentations in use write prompts and responses to events. This module converts
-//! them to the attributes that the others write, so all other code reads one form, and a span's own
-//! attributes have priority.
+//! About half of the instrumentations write prompts and responses to events. This module converts
+//! them to the attributes that other instrumentations write, so that all other code reads one form.
+//! A span's own attributes have priority.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,8 +15,7 @@ use super::{answer_of, completion_of, first, json_of, names, prompt_of, value};
 use crate::StepKind;
 use crate::step::Key;
 
-/// Approximate maximum size in bytes of messages that are kept of a run whose spans have not
-/// arrived.
+/// Approximate maximum size of the kept content of a run's events, in bytes.
 const MAX_KEPT: usize = 4 << 20;
 
 /// The content of one step's events.
@@ -54,7 +53,7 @@ impl EventContent {
                     ("content".to_owned(), content.unwrap_or_default()),
                 ]);
                 let parts = match parts_of(&response["content"]) {
-                    // Some write the whole block.
+                    // Some instrumentations write the whole block.
                     parts if parts.iter().any(|part| part["type"] == "tool_call_response") => parts,
                     _ => parts_of(&Json::Object(response)),
                 };
@@ -81,7 +80,7 @@ impl EventContent {
         self.push_inputs(message(&role, body.parts()));
     }
 
-    /// The model's messages before this are not a response to it.
+    /// Adds inputs. The model's earlier messages are part of the inputs, not its response.
     fn push_inputs(&mut self, messages: impl IntoIterator<Item = Json>) {
         self.inputs.append(&mut self.trailing);
         self.inputs.extend(messages);
@@ -292,8 +291,8 @@ fn size_of(value: &Value) -> usize {
     }
 }
 
-/// Returns the text for the user in an event that is a response of a model or an agent. A model
-/// that calls a tool has not responded, and a tool's result is not a response either.
+/// Returns the text for the user in an event that is a response of a model or an agent. A tool call
+/// or a tool's result is not a response.
 pub(crate) fn answer_in(log: &LogEvent, kind: Option<StepKind>) -> Option<String> {
     let event = ContentEvent::of_name(&log.name)?;
     if matches!(kind, Some(StepKind::ToolCall | StepKind::Retrieval)) {
@@ -331,7 +330,7 @@ pub(crate) struct EventContents {
 }
 
 impl EventContents {
-    /// Adds the events that carry content; beyond 4 MiB those of the earliest steps are dropped.
+    /// Adds the events with content; beyond [`MAX_KEPT`] those of the earliest steps are dropped.
     pub(crate) fn add<'a>(&mut self, logs: impl IntoIterator<Item = &'a LogEvent>) {
         self.add_all(logs);
         while self.bytes > MAX_KEPT
@@ -342,7 +341,7 @@ impl EventContents {
         }
     }
 
-    /// Adds all of these events that carry content.
+    /// Adds the events with content, without a limit.
     pub(crate) fn add_all<'a>(&mut self, logs: impl IntoIterator<Item = &'a LogEvent>) {
         let mut logs: Vec<(ContentEvent, &LogEvent)> = logs
             .into_iter()
@@ -364,7 +363,7 @@ impl EventContents {
         }
     }
 
-    /// Returns the span of a step with the content of its events; `None` if they carry none.
+    /// Returns the span of a step with the content of its events; `None` if they have none.
     pub(crate) fn of(&self, span: &Span) -> Option<Span> {
         let content = self.steps.get(&(span.trace_id, span.span_id))?;
         let mut span = span.clone();

@@ -1,8 +1,9 @@
-//! The text in messages: OpenTelemetry's with parts, vendors' formats, plain text.
+//! Extracts the text of messages: OpenTelemetry's messages with parts, vendors' formats, plain
+//! text.
 
 use serde_json::{Map, Value as Json};
 
-/// No library nests messages deeper.
+/// Maximum depth of nested messages; no library nests them deeper.
 const MAX_DEPTH: usize = 8;
 
 /// Keys of the text in an object that is not an OpenTelemetry message; the first has priority.
@@ -32,8 +33,8 @@ pub(crate) fn text_of(messages: &Json) -> Option<String> {
     Gathered::of(messages, TextKind::Text)
 }
 
-/// Returns the response of the model or the agent: of a conversation its last messages, after those
-/// of all others.
+/// Returns the response of the model or the agent: the last messages of a conversation, after those
+/// of the user, the instructions and tools.
 pub(crate) fn answer_of(messages: &Json) -> Option<String> {
     Gathered::of(messages, TextKind::Answer)
 }
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_found_in_messages_of_all_kinds_and_reasoning_apart_from_it() {
+    fn text_and_reasoning_are_found_separately_in_messages_of_all_kinds() {
         for (messages, text, reasoning) in [
             (json!("plain"), Some("plain"), None),
             (json!([{"role": "assistant", "content": "hi"}]), Some("hi"), None),

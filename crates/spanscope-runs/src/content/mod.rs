@@ -25,18 +25,18 @@ const MAX_FLAT: usize = 1000;
 
 /// Returns the first non-empty value under one of the names.
 pub(crate) fn first(attributes: &Attributes, names: Names) -> Option<&Value> {
-    names_of(names).find_map(|name| said(attributes, name))
+    names_of(names).find_map(|name| non_empty(attributes, name))
 }
 
 /// Returns the first non-empty value under the names of a meaning.
 pub(crate) fn value(attributes: &Attributes, meaning: A) -> Option<&Value> {
     let mut names = meaning.names().iter();
-    names.find_map(|attribute| said(attributes, attribute.name))
+    names.find_map(|attribute| non_empty(attributes, attribute.name))
 }
 
-/// Returns the value under this name unless it is empty: programs write empty strings, and an
-/// `Option`'s `Debug`.
-pub(crate) fn said<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Value> {
+/// Returns the value under this name unless it is empty: null, an empty string, or the `Debug` of
+/// an empty `Option`.
+pub(crate) fn non_empty<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Value> {
     attributes.get(name).filter(|value| {
         !matches!(value, Value::Json(Json::Null)) && !matches!(value.as_str(), Some("" | "None" | "null"))
     })
@@ -116,7 +116,7 @@ pub(crate) fn inputs_of(kind: StepKind, attributes: &Attributes) -> Option<Paylo
     (!payload.is_empty()).then_some(payload)
 }
 
-/// Returns its outputs.
+/// Returns the outputs of a step of this kind.
 pub(crate) fn outputs_of(kind: StepKind, attributes: &Attributes) -> Option<Payload> {
     if let Some(own) = value(attributes, A::StepOutputs) {
         return Some(object(own, "output"));
@@ -197,12 +197,12 @@ pub(crate) fn chunks_of(attributes: &Attributes) -> Option<Json> {
     flattened(attributes, A::Documents).or_else(|| first(attributes, names::CHUNKS).map(json_of))
 }
 
-/// Returns their number: the reported one, else the length of the list.
+/// Returns the number of documents: the reported one, else the length of the list.
 pub(crate) fn chunk_count(attributes: &Attributes, chunks: Option<&Json>) -> Option<u64> {
-    let said = value(attributes, A::DocumentCount).and_then(count_of);
+    let reported = value(attributes, A::DocumentCount).and_then(count_of);
     let listed = || chunks.and_then(Json::as_array).map(|chunks| chunks.len() as u64);
     // Programs without a list write the count under the list's name.
-    said.or_else(listed).or_else(|| chunks.and_then(Json::as_u64))
+    reported.or_else(listed).or_else(|| chunks.and_then(Json::as_u64))
 }
 
 /// Returns whether a step emits a message to the user when it ends. [`message_of`] reads the
@@ -223,8 +223,8 @@ pub(crate) fn has_message(kind: StepKind, is_root: bool, attributes: &Attributes
     kind == StepKind::Message || (answers && !is_for_model && has_answer())
 }
 
-/// Returns its message, from its outputs. A structure without text, such as a tool call or a result
-/// for a program, is not a message: it stays in the outputs.
+/// Returns the message of a step, from its outputs. A structure without text, such as a tool call
+/// or a result for a program, is not a message: it stays in the outputs.
 pub(crate) fn message_of(
     kind: StepKind,
     attributes: &Attributes,
@@ -279,7 +279,8 @@ pub(crate) fn has_failed(span: &Span) -> bool {
     }
 }
 
-/// Why a span failed; none if it did not: its status message, else what its attributes tell.
+/// Returns why a span failed: its status message, else the error in its attributes, else `failed`.
+/// `None` if it did not fail.
 ///
 /// ```
 /// use spanscope_model::{Span, SpanStatus, Timestamp};
@@ -300,15 +301,20 @@ pub fn error_of(span: &Span) -> Option<String> {
         return None;
     }
     let message = span.status_message.clone().filter(|message| !message.is_empty());
-    let said = || {
-        let mut said = names_of(names::ERRORS).filter_map(|name| said(&span.attributes, name));
-        said.find(|value| !matches!(value, Value::Bool(_)))
+    let of_attributes = || {
+        let mut values = names_of(names::ERRORS).filter_map(|name| non_empty(&span.attributes, name));
+        values
+            .find(|value| !matches!(value, Value::Bool(_)))
             .map(Value::to_string)
     };
-    Some(message.or_else(said).unwrap_or_else(|| FAILED.to_owned()))
+    Some(
+        message
+            .or_else(of_attributes)
+            .unwrap_or_else(|| FAILED.to_owned()),
+    )
 }
 
-/// Returns whether a span has only the type of its error, so that log events in it say more.
+/// Returns whether a span has only the type of its error, so that its log events may have more.
 pub(crate) fn names_error_alone(span: &Span) -> bool {
     let is_described = |meaning: &A| !matches!(meaning, A::ErrorType | A::ExceptionType);
     let mut described = names::ERRORS.iter().filter(|meaning| is_described(meaning));
@@ -323,7 +329,7 @@ fn put(payload: &mut Payload, key: &str, value: Option<&Value>) {
     }
 }
 
-/// Returns an object as it is, and any other value under a key.
+/// Returns an object unchanged, and any other value under a key.
 pub(crate) fn object(value: &Value, key: &str) -> Payload {
     match json_of(value) {
         Json::Object(object) => object,

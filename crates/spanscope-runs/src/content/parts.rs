@@ -1,4 +1,4 @@
-//! Messages in the form of OpenTelemetry's conventions: a role, and parts with a type.
+//! Converts messages to the form of OpenTelemetry's conventions: a role, and parts with a type.
 //!
 //! Providers and libraries write the same content in many forms: strings, lists of blocks, objects
 //! with a member for each kind, JSON in a string. Any other form is left unchanged.
@@ -90,7 +90,7 @@ fn gather(content: &Json, parts: &mut Vec<Json>, depth: usize) {
         Json::Null => {}
         Json::String(text) if text.is_empty() => {}
         Json::String(text) => match parsed(content.clone()) {
-            // A message may also be about JSON.
+            // Other JSON is the text of a message about JSON.
             inner @ Json::Array(_) if inner.as_array().is_some_and(|items| items.iter().all(is_block)) => {
                 gather(&inner, parts, depth + 1);
             }
@@ -137,7 +137,7 @@ fn gather_block(block: &Map<String, Json>, parts: &mut Vec<Json>, depth: usize) 
         found.find(|value| !value.is_null()).cloned()
     };
     let id = || get(&["id", "tool_call_id", "toolUseId", "tool_use_id", "call_id"]);
-    // One member that holds the block (Bedrock, Gemini, OpenAI).
+    // An object with one member that contains the block (Bedrock, Gemini, OpenAI).
     for (key, is_response) in [
         ("toolUse", false),
         ("functionCall", false),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tool_returned_is_a_text_where_it_is_one_and_else_what_it_was() {
+    fn a_tools_result_becomes_a_text_if_it_has_only_text_and_is_unchanged_otherwise() {
         for (content, result) in [
             (json!("[{\"text\":\"snow\"}]"), json!("snow")),
             (json!([{"text": "a"}, {"text": "b"}]), json!("a\nb")),

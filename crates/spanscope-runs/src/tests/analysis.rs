@@ -53,8 +53,8 @@ fn the_critical_path_of_parallel_branches_is_that_of_the_last_ones() {
     assert!((c.self_time - 1.1).abs() < 1e-9 && (c.critical_path_share - 0.3).abs() < 1e-9);
     assert!((component(&analysis, "c1").critical_path_time).abs() < 1e-9);
 
-    // a is slow on average though the run did not wait for it; the root and c are not, by their own
-    // time.
+    // a is slow on average, although the run did not wait for it; the time of the root and of c
+    // without nested steps is short.
     let found: Vec<_> = analysis
         .bottlenecks
         .iter()
@@ -141,7 +141,7 @@ fn clocks_that_disagree_and_gaps_between_roots_make_no_negative_times() {
 }
 
 #[test]
-fn circles_and_spans_above_themselves_are_harmless() {
+fn cycles_of_parents_are_harmless() {
     let records = records(vec![
         span(1, 3, "a", 0..100, &[]),
         span(2, 1, "b", 10..90, &[]),

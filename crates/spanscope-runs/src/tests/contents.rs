@@ -1,9 +1,9 @@
-//! Inputs and outputs of steps in events.
+//! Inputs and outputs of steps that are written to events.
 
 use super::*;
 use crate::{DetailLevel, EventType as E, Run, RunReader};
 
-/// An event of this name with a body; an empty body is the name, as for events of spans.
+/// An event with this name and body; an empty body becomes the name, as in events of spans.
 fn said(id: u64, span: u64, millis: i64, name: &str, body: &str, attributes: &[(&str, &str)]) -> LogEvent {
     let attributes: Vec<(&str, Value)> = attributes
         .iter()
@@ -53,7 +53,7 @@ fn payload(events: &[RunEvent], id: &str) -> Json {
 /// For each source: the events, the inputs of the first call, its outputs, those of the tool, and
 /// the messages.
 #[test]
-fn the_same_conversation_is_read_out_of_the_events_of_every_library() {
+fn the_same_conversation_is_read_from_the_events_of_every_library() {
     let question = r#"{"role":"user","parts":[{"type":"text","content":"weather?"}]}"#;
     let call = r#"{"type":"tool_call","id":"c","name":"w","arguments":{"city":"Oslo"}}"#;
     let sources: Vec<(&str, Vec<LogEvent>)> = vec![
@@ -303,7 +303,7 @@ fn the_same_conversation_is_read_out_of_the_events_of_every_library() {
 }
 
 #[test]
-fn what_the_span_itself_says_counts_before_its_events() {
+fn a_spans_own_attributes_have_priority_over_its_events() {
     let mut records = with(vec![
         said(
             1,
@@ -331,7 +331,7 @@ fn what_the_span_itself_says_counts_before_its_events() {
 }
 
 #[test]
-fn an_answer_is_one_event_whether_its_log_or_its_step_comes_first() {
+fn a_message_is_one_event_whether_its_log_or_its_step_arrives_first() {
     let answer = r#"[{"role":"assistant","parts":[{"type":"text","content":"It snows."}]}]"#;
     let mut all = with(vec![said(1, 4, 59, "gen_ai.choice", "It snows.", &[])]);
     all.spans[0].span.attributes.set("gen_ai.output.messages", answer);
@@ -358,7 +358,7 @@ fn an_answer_is_one_event_whether_its_log_or_its_step_comes_first() {
 }
 
 #[test]
-fn messages_for_spans_that_never_come_take_bounded_memory() {
+fn messages_of_spans_that_never_arrive_use_bounded_memory() {
     let mut reader = RunReader::new();
     let text = "x".repeat(1 << 20);
     for number in 1..=12 {
@@ -383,7 +383,7 @@ fn messages_for_spans_that_never_come_take_bounded_memory() {
 }
 
 #[test]
-fn a_body_that_was_cut_is_no_message_and_costs_nothing_else() {
+fn a_truncated_body_is_not_a_message_and_other_events_are_still_read() {
     let cut = r#"{"index":0,"message":{"role":"assistant","content":"It sno"#;
     let events = vec![
         said(1, 4, 59, "gen_ai.choice", cut, &[]),

@@ -412,7 +412,7 @@ fn a_run_with_an_open_span_runs_or_was_abandoned() {
 }
 
 #[test]
-fn what_the_program_logs_is_an_event_if_it_says_so_or_is_an_error() {
+fn a_log_event_is_a_run_event_if_it_has_an_event_type_or_is_an_error() {
     let mut records = librarian();
     let mut choice = log(3, 3, 415, Severity::Info, "", &[("content", text("chosen"))]);
     choice.name = "gen_ai.choice".to_owned();
@@ -484,7 +484,7 @@ fn what_the_program_logs_is_an_event_if_it_says_so_or_is_an_error() {
 }
 
 #[test]
-fn of_a_trace_with_several_runs_only_what_is_below_the_task_belongs() {
+fn in_a_trace_with_several_runs_only_spans_below_the_task_belong_to_it() {
     let task = |id: &str| {
         vec![
             operation("invoke_agent"),
@@ -529,7 +529,7 @@ fn of_a_trace_with_several_runs_only_what_is_below_the_task_belongs() {
 }
 
 #[test]
-fn a_failed_step_says_why_wherever_the_program_wrote_it() {
+fn a_failed_step_has_its_reason_wherever_the_program_wrote_it() {
     let fail = |id, attributes: &[(&str, Value)]| {
         let mut made = failed(span(id, 9, "t", 0..10, attributes), "");
         made.status_message = None;

@@ -1,4 +1,4 @@
-//! A followed run, without a store.
+//! A follower of a run, without a store.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn an_agent(id: u64) -> spanscope_model::Span {
 }
 
 #[test]
-fn a_follower_asks_for_what_it_has_not_read_and_reads_pages_one_after_the_other() {
+fn a_follower_queries_only_unread_records_page_by_page() {
     let mut follower = Follower::default();
     assert_eq!(follower.range(None).after, Cursor::START);
     let mut page = records(vec![an_agent(1)]);
@@ -40,7 +40,7 @@ fn a_follower_asks_for_what_it_has_not_read_and_reads_pages_one_after_the_other(
 }
 
 #[test]
-fn a_follower_waits_for_the_grace_after_the_last_news_and_no_longer() {
+fn a_follower_waits_for_the_grace_period_after_the_last_new_event() {
     let tool = |id| span(id, 1, "search", 10..20, &[operation("execute_tool")]);
     let stored = records(vec![an_agent(1)]);
     let mut follower = Follower::default();
@@ -53,7 +53,7 @@ fn a_follower_waits_for_the_grace_after_the_last_news_and_no_longer() {
     news.info.status = RunStatus::Completed;
     follower.read(&news, SECOND);
     assert_eq!(step(&follower, &news, SECOND), FollowStep::Wait(GRACE));
-    // Records without an event of this run are not news.
+    // Records without an event of this run don't restart it.
     let nothing = nothing_new(&news);
     assert!(follower.read(&nothing, 2 * SECOND).is_empty());
     assert_eq!(
@@ -69,7 +69,7 @@ fn a_follower_waits_for_the_grace_after_the_last_news_and_no_longer() {
 }
 
 #[test]
-fn a_follower_looks_after_a_running_run_every_few_seconds_whatever_the_store_says() {
+fn a_follower_checks_a_running_run_every_few_seconds_without_new_records() {
     let stored = records(vec![open(an_agent(1))]);
     let mut follower = Follower::default();
     follower.read(&stored, Duration::ZERO);
@@ -77,7 +77,7 @@ fn a_follower_looks_after_a_running_run_every_few_seconds_whatever_the_store_say
         panic!("the run is not over");
     };
     assert!(wait > Duration::ZERO && wait <= 5 * SECOND);
-    // Also if a root is awaited for a minute.
+    // Also while it waits a minute for a root.
     let rootless = records(vec![span(2, 1, "search", 0..100, &[operation("execute_tool")])]);
     let mut follower = Follower::default();
     follower.read(&rootless, Duration::ZERO);

@@ -110,7 +110,7 @@ fn the_kind_is_recognized_in_every_convention() {
 }
 
 #[test]
-fn facts_are_read_in_the_words_of_every_convention_and_cut() {
+fn run_attributes_are_read_in_every_convention_and_truncated() {
     let raw = |text| RawValue::Text(text, None);
     let long = "é".repeat(300);
     let facts = run_attributes([
@@ -145,7 +145,7 @@ fn facts_are_read_in_the_words_of_every_convention_and_cut() {
 }
 
 #[test]
-fn a_span_that_is_no_step_of_an_agent_makes_no_run() {
+fn a_span_that_is_not_a_step_of_an_agent_makes_no_run() {
     let raw = |text| RawValue::Text(text, None);
     for attributes in [
         &[("http.route", raw("/"))][..],
@@ -176,7 +176,7 @@ fn a_span_that_is_no_step_of_an_agent_makes_no_run() {
 /// If removing an attribute of a run changes the extracted attributes, its name must be one of
 /// theirs.
 #[test]
-fn every_name_that_can_change_the_facts_is_a_fact_name() {
+fn every_name_that_can_change_the_run_attributes_is_a_run_attribute() {
     let raw = |text| RawValue::Text(text, None);
     let mut names: Vec<&'static str> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
     names.extend(span_attributes::known_names());

@@ -18,7 +18,7 @@ fn started(attributes: &[(&str, Value)]) -> RunEvent {
 }
 
 #[test]
-fn the_model_asked_for_counts_before_the_one_that_answered_whatever_they_are_called() {
+fn the_requested_model_has_priority_over_the_responding_one_in_every_convention() {
     let call = [
         operation("chat"),
         ("gen_ai.response.model", text("answered")),
@@ -33,7 +33,7 @@ fn the_model_asked_for_counts_before_the_one_that_answered_whatever_they_are_cal
 }
 
 #[test]
-fn the_plain_id_of_an_agent_counts_first_for_its_component_as_for_its_run() {
+fn a_plain_agent_id_has_priority_for_the_component_as_for_the_run() {
     let agent = [
         operation("invoke_agent"),
         ("gen_ai.agent.id", text("a-1")),
@@ -51,7 +51,7 @@ fn the_plain_id_of_an_agent_counts_first_for_its_component_as_for_its_run() {
 }
 
 #[test]
-fn inputs_are_looked_for_in_the_order_of_the_conventions() {
+fn inputs_are_searched_in_the_order_of_the_conventions() {
     let given = |attributes: &[(&str, Value)], key: &str| started(attributes).inputs.unwrap()[key].clone();
     let tool = [
         operation("execute_tool"),

@@ -26,7 +26,7 @@ fn progress(stored: &spanscope_model::RunRecords, state: FollowState) -> RunProg
 }
 
 #[test]
-fn a_run_is_over_when_nothing_came_for_the_grace() {
+fn a_run_is_over_after_the_grace_period_without_events() {
     let stored = records(vec![span(1, 0, "ask", 0..100, &[operation("invoke_agent")])]);
     assert_eq!(
         progress(&stored, state()),
@@ -37,7 +37,8 @@ fn a_run_is_over_when_nothing_came_for_the_grace() {
         progress(&stored, FollowState { now, ..state() }),
         RunProgress::Over(RunStatus::Completed)
     );
-    // For records from the time of following, the arrival counts: the sender's clock may be wrong.
+    // For events that arrive while the run is followed, the arrival counts: the sender's clock may
+    // be wrong.
     let since_news = Some(Duration::from_secs(1));
     let news = FollowState {
         now,
@@ -57,16 +58,16 @@ fn a_run_is_over_when_nothing_came_for_the_grace() {
     assert_eq!(progress(&stored, ahead), RunProgress::Over(RunStatus::Completed));
 }
 
-/// Independent of later records, and of the number of services.
+/// Later records and the number of services don't change it.
 #[test]
-fn a_run_of_which_any_span_was_sent_is_given_the_time_that_sdks_gather_a_batch() {
+fn a_run_with_a_sent_span_waits_as_long_as_sdks_collect_a_batch() {
     let mut stored = records(vec![span(1, 0, "ask", 0..100, &[operation("invoke_agent")])]);
     stored.has_sent = true;
     let now = at(3_100);
     let seen = FollowState { now, ..state() };
     let wait = SENT_GRACE - GRACE;
     assert_eq!(progress(&stored, seen), RunProgress::Waiting(wait));
-    // Later records are not sent: the first sent one counts.
+    // Later records are not sent: one sent span is enough.
     let mut reader = RunReader::new();
     reader.read(&stored);
     let mut more = records(vec![span(2, 1, "search", 10..90, &[operation("execute_tool")])]);
@@ -81,7 +82,7 @@ fn a_run_of_which_any_span_was_sent_is_given_the_time_that_sdks_gather_a_batch()
 }
 
 #[test]
-fn a_run_without_its_root_is_given_longer() {
+fn a_run_without_a_stored_root_waits_longer() {
     let stored = records(vec![span(2, 1, "search", 0..100, &[operation("execute_tool")])]);
     let now = at(3_100);
     assert_eq!(

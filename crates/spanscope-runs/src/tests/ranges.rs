@@ -162,7 +162,7 @@ fn read_in_parts_a_run_has_the_same_events_each_once() {
     }
 }
 
-/// Reads one more span, so that its end may follow.
+/// Reads the next span, so that its end may be read after it.
 fn stored_spans(stored: &Stored, reader: &mut RunReader, parts: &mut Vec<String>, cursor: Cursor) -> Cursor {
     let [span, end, event] = cursor.parts();
     let upto = Cursor::new([(span + 1).min(stored.records.upto.parts()[0]), end, event]);
@@ -224,7 +224,7 @@ fn a_reader_for_a_level_returns_the_same_events_with_fewer_payloads() {
 }
 
 #[test]
-fn the_last_event_names_the_root_also_when_nothing_came_with_it() {
+fn the_last_event_names_the_root_even_without_new_records() {
     let records = librarian();
     let mut reader = RunReader::new();
     reader.read(&records);

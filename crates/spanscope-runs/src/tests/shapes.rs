@@ -4,7 +4,7 @@ use super::*;
 use crate::{DetailLevel, Run, TraceFormat, format_event};
 
 #[test]
-fn each_level_shows_all_events_that_the_one_before_it_does() {
+fn each_level_shows_all_events_of_the_previous_one() {
     let records = librarian();
     let run = Run::of(&records);
     let ids = |level| -> Vec<String> {
@@ -29,7 +29,7 @@ fn each_level_shows_all_events_that_the_one_before_it_does() {
 }
 
 #[test]
-fn at_the_lowest_level_nothing_is_shown_of_payloads_but_what_messages_say() {
+fn at_the_lowest_level_only_messages_show_their_payload() {
     let records = librarian();
     let session = Run::of(&records).session(TraceFormat::Streaming, DetailLevel::Minimal);
     let events = session["events"].as_array().unwrap();
@@ -192,7 +192,7 @@ fn the_detailed_shape_nests_and_lists_the_calls() {
 }
 
 #[test]
-fn payloads_of_megabytes_are_cut_between_characters_below_the_highest_level_and_whole_there() {
+fn large_payloads_are_truncated_between_characters_except_at_the_highest_level() {
     const LEN: usize = 4 * 1024 * 1024;
     let long = "é".repeat(LEN / 2);
     let mut records = librarian();
@@ -250,7 +250,7 @@ fn payloads_of_megabytes_are_cut_between_characters_below_the_highest_level_and_
 }
 
 #[test]
-fn a_run_that_failed_says_so_in_every_shape_and_long_errors_are_cut() {
+fn every_format_shows_that_a_run_failed_and_truncates_a_long_error() {
     let records = records(vec![failed(
         span(1, 0, "agent", 0..10, &[operation("invoke_agent")]),
         &"because ".repeat(1000),

@@ -1,4 +1,4 @@
-//! Rows of a trace, whatever was sent as its spans.
+//! Rows of a trace, for any spans that may be sent.
 
 use spanscope_model::{ShapeSpan, SpanId, SpanKind, SpanState, SpanStatus, Timestamp, TraceShape};
 
@@ -130,7 +130,7 @@ fn a_chain_of_a_hundred_thousand_is_walked_without_a_deep_stack() {
 }
 
 #[test]
-fn of_a_large_trace_errors_and_calls_keep_their_rows_and_the_rest_is_counted() {
+fn in_a_large_trace_errors_and_calls_keep_their_rows_and_other_spans_are_counted() {
     let mut spans = vec![span(1, 0, 0, 1_000_000)];
     for number in 2..=20_001_u64 {
         // Three levels below the root.

@@ -84,8 +84,8 @@ fn finish(writer: &FileWriter) {
     });
 }
 
-/// Deletes the spans at and delete_below those with the task id, with their events; the others of the
-/// trace stay.
+/// Deletes the spans with the task id and their descendants, with their events; the other spans of
+/// the trace stay.
 fn delete_below(db: &Connection, trace: i64, task_id: &str) -> Result<u64, Failure> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     retention::keep_numbers(&transaction)?;
