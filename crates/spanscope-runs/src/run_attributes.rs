@@ -102,8 +102,8 @@ impl StepKind {
         Self::of_raw(attributes.raw())
     }
 
-    /// Does the same as [`of`](Self::of), for attributes that borrow their texts. Attributes that no
-    /// convention names may be left out.
+    /// Does the same as [`of`](Self::of), for attributes that borrow their texts. Attributes that
+    /// no convention names may be left out.
     pub fn of_raw<'a>(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)> + Clone) -> Self {
         SpanAttributes::read(attributes.clone()).kind(attributes)
     }

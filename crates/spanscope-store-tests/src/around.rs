@@ -1,4 +1,4 @@
-//! What is next to a span, a page or an id.
+//! Neighbours of spans, pages of spans by cursor, links, nearest ids, the oldest record.
 
 use spanscope_model::{Link, SpanFilter, SpanNeighbours, Timestamp, TraceFilter, block_on};
 
@@ -13,7 +13,7 @@ pub fn pages_of_spans_by_cursor_are_the_list<F: Fixture>() {
     let Some(open) = Open::<F>::that(|_| true) else {
         return;
     };
-    // In several batches, and not in the order of their starts.
+    // Stored in several batches, and not in the order of their starts.
     for batch in 0..5_i64 {
         let spans = (1..=6).map(|number| {
             let mut one = span(
@@ -71,7 +71,7 @@ pub fn the_errors_and_calls_next_to_a_span_are_found<F: Fixture>() {
         call.attributes.set("gen_ai.usage.output_tokens", 4);
         call
     };
-    // Ids are in the order of starts; stored in another.
+    // Ids are in the order of starts; the spans are stored in another order.
     let mut failed_call = failed(call(6));
     failed_call.status_message = Some("no answer".to_owned());
     let spans = vec![

@@ -1,4 +1,4 @@
-//! Conditions compare by type, take keys and values literally, and hold on one same span.
+//! Conditions compare by type, take keys and values literally, and must all hold on the same span.
 
 use serde_json::{Value, json};
 use spanscope_model::filter::Filter;
@@ -9,8 +9,8 @@ use crate::made::trace_id;
 use crate::rows::{MIDNIGHT, MILLISECOND, Row, Rows, SECOND};
 use ConditionOp::{Eq, Gt, Lt, Ne};
 
-/// Returns the ids of the spans that meet the conditions, in order; queried in both possible ways,
-/// which must agree.
+/// Returns the ids of the spans that meet the conditions, in order. Checks that the other queries
+/// with conditions find the same traces.
 fn matching<F: Fixture>(file: &Rows<F>, conditions: &[Condition]) -> Vec<i64> {
     let store = file.store();
     let filter = SpanFilter::default().conditions(conditions.to_vec());
@@ -39,7 +39,7 @@ fn one<F: Fixture>(file: &Rows<F>, key: &str, op: ConditionOp, value: impl Into<
     matching(file, &[Condition::new(key, op, value)])
 }
 
-/// Spans 1.. with these values under one key, and a last one without the key.
+/// Adds spans with the ids 1, 2, ... and these values under one key, and a span without the key.
 fn with_values<F: Fixture>(key: &str, values: &[Value]) -> Option<Rows<F>> {
     let file = Rows::<F>::that(|can| can.writes)?;
     for (i, value) in (1..).zip(values) {

@@ -1,4 +1,4 @@
-//! Events of the telemetry API, in any order.
+//! Events of Llama Stack's telemetry API, in any order.
 
 use spanscope_model::{
     Event, EventKind, LogFilter, Severity, SpanPayload, SpanState, SpanStatus, Timestamp, TraceFilter, Value,

@@ -14,7 +14,7 @@ use crate::made::{MS, ago, event, log_event_of, span, span_id, store, trace_id};
 use crate::rows::{Row, Rows};
 use crate::{Fixture, Open};
 
-/// Numbers that look random and are the same in each run.
+/// Pseudo-random numbers, the same in each run.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -139,7 +139,7 @@ fn some_event(random: &mut Random, of: Option<&Span>) -> NewEvent {
     made
 }
 
-/// A term as a user would write it; not every one is valid.
+/// A term as a user may write it; some are invalid.
 fn term(random: &mut Random, spans: &[Span]) -> String {
     let minus = random.pick(&["", "", "-"]);
     let key = match random.below(3) {
@@ -238,7 +238,7 @@ fn term(random: &mut Random, spans: &[Span]) -> String {
     }
 }
 
-/// Everything stored, as the store shows it, with its context.
+/// All stored records, as the store returns them, and the data that filters compare.
 struct Known {
     spans: Vec<Span>,
     events: Vec<LogEvent>,

@@ -1,4 +1,4 @@
-//! Following a store: each record comes once, in its state at the cursor.
+//! Followers of a store read each record once, in its state at the cursor.
 
 use spanscope_model::{
     Cursor, NewEvent, NewRecords, Severity, SourceRecords, SpanState, Stored, StoredFilter, Tenant,
@@ -16,7 +16,7 @@ fn after(store: &dyn TraceStore, cursor: Cursor, limit: u64) -> Stored {
     block_on(store.stored_after(cursor, StoredFilter::default(), limit)).unwrap()
 }
 
-/// Reads everything after a cursor, in pages, and returns where the last page ends.
+/// Reads everything after a cursor, in pages, and returns the cursor at the end.
 fn follow(store: &dyn TraceStore, mut cursor: Cursor, limit: u64) -> (Vec<Stored>, Cursor) {
     let mut pages = Vec::new();
     loop {
@@ -151,7 +151,7 @@ pub fn a_page_shows_a_span_as_it_was_known_where_the_page_ends<F: Fixture>() {
     store::<F>(db, records(vec![span(1, 1, 0, "a"), span(1, 2, 0, "b")]));
     store::<F>(db, records(vec![running(span(1, 3, 0, "c"))]));
     store::<F>(db, records(vec![span(1, 3, 0, "c")]));
-    // Its end is the third one, and this page has room for one.
+    // The end of span 3 is the third end, and this page has room for one.
     let page = after(db, cursor, 1);
     assert_eq!((page.ended.len(), page.more), (1, true));
     assert_eq!(page.spans[0].state, SpanState::Running);

@@ -18,8 +18,8 @@ use spanscope_model::{
 /// A future that is awaited before a method is called.
 pub type Before = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
-/// Passes each call on to another store, after the hook for the method's name: a wait, or a failure
-/// instead.
+/// Passes each call on to another store, after it has awaited the hook, which gets the method's
+/// name and may fail instead.
 #[derive(Clone)]
 pub struct Hooked {
     inner: Arc<dyn TraceStore>,

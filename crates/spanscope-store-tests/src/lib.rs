@@ -7,9 +7,9 @@
 //! spanscope_store_tests::contract!(crate::fixture::Mine);
 //! ```
 //!
-//! Tests write through [`TraceStore::store`] and read through the other methods; a file, SQL, or
-//! anything else that only one kind of store has does not belong here. A test of something that a
-//! store does not support, by its [`Capabilities`], is skipped and reports that.
+//! Tests write through [`TraceStore::store`] and read through the other methods; tests of a file,
+//! SQL, or anything else that only one kind of store has belong to that store. A test of something
+//! that a store does not support, by its [`Capabilities`], is skipped and reports that.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(missing_docs, reason = "the name of a test is its claim")]

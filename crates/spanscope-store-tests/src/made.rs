@@ -22,7 +22,7 @@ pub fn ago(ms: i64) -> Timestamp {
     Timestamp::from_nanos(Timestamp::now().as_nanos() - ms * MS)
 }
 
-/// An ended span with a duration of a tenth of a second; parent 0 means none.
+/// An ended span with a duration of 100 ms; parent 0 means none.
 pub fn span(trace: u128, id: i64, parent: i64, name: &str) -> Span {
     let start = ago(10_000 - id);
     Span::new(trace_id(trace), span_id(id), name, start)

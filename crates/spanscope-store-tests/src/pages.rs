@@ -1,4 +1,4 @@
-//! What pages are made of: lists by cursor, histograms, shapes, completions.
+//! The data of web pages: lists by cursor, histograms, shapes, completions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::{Fixture, Open};
 
 const ALL: u64 = u32::MAX as u64;
 
-/// The answer; none, and a line on stderr, where the store has no such method.
+/// Returns the result; `None`, with a line on stderr, if the store does not support the method.
 pub(crate) fn answer<T>(future: StoreFuture<'_, T>) -> Option<Result<T, StoreError>> {
     match block_on(future) {
         Err(error) if error.kind() == StoreErrorKind::Unsupported => {
@@ -63,7 +63,7 @@ pub fn pages_of_traces_by_cursor_are_the_list<F: Fixture>() {
     let Some(open) = Open::<F>::that(|_| true) else {
         return;
     };
-    // Some begin at the same time.
+    // Some traces start at the same time.
     let spans = (1..=30_u128).map(|trace| {
         let number = i64::try_from(trace).unwrap();
         let mut one = span(trace, number, 0, "root");
@@ -257,7 +257,7 @@ pub fn a_shape_has_the_spans_of_the_trace<F: Fixture>() {
         let of_spans = events.iter().filter(|event| event.span_id.is_some()).count() as u64;
         assert_eq!(shape.events.len() as u64, of_spans.min(5));
         assert_eq!(shape.more_events, of_spans.saturating_sub(5));
-        // Nothing that is in the shape comes after its cursor.
+        // No record of the shape is after its cursor.
         let filter = spanscope_model::StoredFilter::default().trace_id(trace);
         let later = block_on(store.stored_after(shape.upto, filter, 10)).unwrap();
         assert!(later.spans.is_empty() && later.ended.is_empty() && later.events.is_empty());
@@ -452,7 +452,7 @@ pub fn completions_are_texts_that_are_stored<F: Fixture>() {
         [("true".to_owned(), 1, 'b')]
     );
     assert_eq!(all(CompletionOf::Value, "no.such'key\"", ""), []);
-    // What begins so comes first, however rare it is.
+    // Texts that begin with the part come first, even if they are rare.
     assert_eq!(
         all(CompletionOf::Name, "", "ge"),
         [("GET /models".to_owned(), 1, 's')]

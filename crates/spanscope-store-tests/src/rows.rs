@@ -1,4 +1,4 @@
-//! Hand-made spans at chosen times, and a store that stores them when it is queried.
+//! Hand-made spans at chosen times, and a store that stores the added spans before its next query.
 
 use std::cell::RefCell;
 

@@ -192,7 +192,7 @@ pub fn a_run_changes_from_running_to_its_end_in_every_order_of_spans<F: Fixture>
     store::<F>(db, records(vec![failed(agent(1, 1, 0, Some("a")))]));
     assert_eq!(status("a"), RunStatus::Failed);
 
-    // Spans are sent when they end, from below, and the root last.
+    // Spans are sent when they end: children before their parents, and the root last.
     let task = trace_id(2).to_string();
     let mut child = chat(2, 2, 1);
     child.start_time = ago(10);
@@ -205,7 +205,7 @@ pub fn a_run_changes_from_running_to_its_end_in_every_order_of_spans<F: Fixture>
         list(db, RunFilter::default()).runs[0].name,
         "invoke_agent librarian"
     );
-    // The root has ended, and a span below it has not.
+    // The root has ended, but one of its descendants has not.
     store::<F>(
         db,
         records(vec![agent(3, 1, 0, Some("c")), running(chat(3, 2, 1))]),
@@ -459,8 +459,8 @@ pub fn the_last_attempt_tells_how_a_task_went_out_in_lists_too<F: Fixture>() {
         span.end_time = Some(Timestamp::from_nanos(span.start_time.as_nanos() + MS));
         span
     };
-    // Below a request: an attempt that failed, one that succeeded, and in it an agent with the same
-    // task that failed.
+    // Below a request: a failed attempt, a successful attempt, and below that a failed agent with
+    // the same task.
     store::<F>(
         db,
         records(vec![
@@ -474,7 +474,7 @@ pub fn the_last_attempt_tells_how_a_task_went_out_in_lists_too<F: Fixture>() {
         list(db, RunFilter::default()).runs[0].status,
         RunStatus::Completed
     );
-    // The other way around, one after the other.
+    // A successful attempt, then a failed one.
     for span in [
         at(span(2, 1, 0, "POST /ask"), 9000),
         at(agent(2, 2, 1, Some("u")), 8000),

@@ -79,7 +79,7 @@ pub fn what_is_stored_is_what_was_given<F: Fixture>() {
         .collect();
     assert!(logs.contains(&("exception", "it broke", true)), "{logs:?}");
     assert!(logs.contains(&("", "outside", false)), "{logs:?}");
-    // It is found like a span that a local program wrote.
+    // A received span is found like a span that a local program wrote.
     let by_session =
         SpanFilter::default().conditions(vec![Condition::new("session.id", ConditionOp::Eq, "s-1")]);
     assert_eq!(block_on(open.store().list_spans(by_session)).unwrap().len(), 1);

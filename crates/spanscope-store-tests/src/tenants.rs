@@ -12,7 +12,7 @@ use crate::events::{end, log};
 use crate::made::{ago, event, log_event, point, points, records, span, span_id, store, total, trace_id};
 use crate::{Fixture, Open};
 
-/// The same ids in the stores of two tenants, and one trace of only one of them.
+/// Stores records with the same ids for two tenants, and a trace of only one of them.
 pub fn give_two_tenants<F: Fixture>(of: &dyn TraceStore) -> [Arc<dyn TraceStore>; 2] {
     let acme = of.for_tenant(&"acme".parse().unwrap());
     let other = of.for_tenant(&"other".parse().unwrap());

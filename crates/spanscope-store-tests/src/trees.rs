@@ -1,4 +1,4 @@
-//! Trees of spans, and the spans of chosen traces down to a depth.
+//! Trees of spans, and the spans of selected traces down to a depth.
 
 use serde_json::json;
 use spanscope_model::filter::Filter;
@@ -19,8 +19,8 @@ fn tree<F: Fixture>(file: &Rows<F>, top: i64, max_depth: Option<u32>) -> Vec<(i6
         .collect()
 }
 
-/// 1 -> (2 -> 3, 4); 5 is an orphan with the child 6; 7 and 8 are each other's parent; 9 is its
-/// own.
+/// 1 -> (2 -> 3, 4); 5 is an orphan with the child 6; 7 and 8 are each other's parent; 9 is its own
+/// parent.
 fn forest<F: Fixture>() -> Option<Rows<F>> {
     let file = Rows::<F>::that(|can| can.writes)?;
     for (id, parent) in [

@@ -2,7 +2,7 @@
 //! client that drains it.
 //!
 //! ```text
-//! store(records) -> rows, on the caller's thread -> queue -> one transaction of all that waits -> every caller is answered
+//! store(records) -> rows, on the caller's thread -> queue -> one transaction -> every caller gets its result
 //! ```
 //!
 //! A caller gets its response when its records are committed, so acknowledged records are never
