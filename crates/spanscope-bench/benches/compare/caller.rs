@@ -85,7 +85,7 @@ pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
             subscriber::set_global_default(registry().with(layer).with(LevelFilter::INFO))?;
             serve(|| Ok(vec![disabled(sizes)]), || Ok(vec![ours::dropped(&guard)]))
         }
-        other => bail!("{other} is no subject"),
+        other => bail!("unknown subject {other}"),
     }
 }
 

@@ -34,9 +34,9 @@ use crate::sizes::Sizes;
 
 /// The concurrent streams.
 const STREAMS: usize = 100;
-/// The chunks of each, as long as an event of a model's response.
+/// The chunks of each response, as long as an event of a model's response.
 const CHUNKS: usize = 1_000;
-/// What the chunks bring: pieces of an answer, as a model sends them.
+/// The content of the chunks: pieces of an answer, as a model sends them.
 const PIECES: [&str; 8] = [
     " a",
     " few",
@@ -58,7 +58,7 @@ static EVENTS: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
     };
     PIECES.iter().map(event).collect()
 });
-/// The request of each.
+/// The request of each call.
 const REQUEST: &str = r#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
 
 type Plain = Client<HttpConnector, Full<Bytes>>;
@@ -80,7 +80,7 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
             let layer = ClientLayer::builder().model_calls().build();
             streaming(|client| layer.layer(client))
         }
-        other => bail!("{other} is no subject"),
+        other => bail!("unknown subject {other}"),
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
                 registry().with(all).with(Nothing.with_filter(category_filter())),
             )?;
         }
-        other => bail!("{other} is no subject"),
+        other => bail!("unknown subject {other}"),
     }
     serve(|| Ok(vec![enabled(sizes), disabled(sizes)]), || Ok(Vec::new()))
 }

@@ -105,7 +105,7 @@ fn kill_one(folder: &Path, rate: u64, lives: Duration) -> Result<(f64, f64)> {
     child.kill()?;
     child.wait()?;
     let last = reader.join().ok().flatten();
-    let (recorded, at) = last.context("it has said nothing")?;
+    let (recorded, at) = last.context("it printed nothing")?;
     let (stored, newest): (i64, Option<i64>) = Connection::open(file(folder))?.query_row(
         "SELECT count(*), max(start + duration) FROM _span WHERE duration IS NOT NULL",
         [],

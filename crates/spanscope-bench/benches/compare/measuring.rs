@@ -86,7 +86,7 @@ pub(crate) fn child(role: &str, sizes: &Sizes) -> Result<()> {
             let router = router.layer(RequestMetricsLayer::new());
             serve(|| requests(&router, sizes), || Ok(Vec::new()))
         }
-        other => bail!("{other} is no subject"),
+        other => bail!("unknown subject {other}"),
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         format!("{}/s", thousands(precise(count) / took.as_secs_f64())),
         "",
     );
-    fill_described(&described, count)?;
+    fill_llama_stack(&described, count)?;
     let store = SqliteStore::open(&ours)?;
     let peer = Connection::open(&described)?;
 
@@ -65,13 +65,13 @@ pub(crate) fn report(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         operator: LabelOperator::Equals,
     }]);
     ensure!(
-        ask_ours(&store, &by_model)? == ask_described(&peer)?,
+        ask_ours(&store, &by_model)? == ask_llama_stack(&peer)?,
         "both give one answer"
     );
     let (mut own, mut its) = (Vec::new(), Vec::new());
     for _ in 0..sizes.questions {
         own.push(timed(|| ask_ours(&store, &by_model))?);
-        its.push(timed(|| ask_described(&peer))?);
+        its.push(timed(|| ask_llama_stack(&peer))?);
     }
     let (own, its) = (Sample::new(own), Sample::new(its));
     table.plain(
@@ -134,9 +134,9 @@ fn ask_ours(store: &SqliteStore, query: &MetricQuery) -> Result<BTreeMap<i64, f6
     Ok(sums)
 }
 
-fn ask_described(db: &Connection) -> Result<BTreeMap<i64, f64>> {
+fn ask_llama_stack(db: &Connection) -> Result<BTreeMap<i64, f64>> {
     let mut statement = db.prepare(DESCRIBED_QUERY)?;
-    let (start, end) = (described_time(MIDNIGHT), described_time(MIDNIGHT + DAY - 1));
+    let (start, end) = (llama_stack_time(MIDNIGHT), llama_stack_time(MIDNIGHT + DAY - 1));
     let rows = statement.query_map(params![format!("metric.{METRIC}"), start, end, MODEL], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?))
     })?;
@@ -149,7 +149,7 @@ fn ask_described(db: &Connection) -> Result<BTreeMap<i64, f64>> {
 }
 
 /// Times as Llama Stack writes them.
-fn described_time(nanos: i64) -> String {
+fn llama_stack_time(nanos: i64) -> String {
     format!(
         "{}+00:00",
         Timestamp::from_nanos(nanos).to_sql_text().replace(' ', "T")
@@ -212,7 +212,7 @@ fn fill_ours(path: &Path, count: usize) -> Result<Duration> {
     Ok(took)
 }
 
-fn fill_described(path: &Path, count: usize) -> Result<()> {
+fn fill_llama_stack(path: &Path, count: usize) -> Result<()> {
     let mut db = Connection::open(path)?;
     db.execute_batch(DESCRIBED_SCHEMA)?;
     let transaction = db.transaction()?;
@@ -228,7 +228,7 @@ fn fill_described(path: &Path, count: usize) -> Result<()> {
             insert.execute(params![
                 format!("{number:016x}"),
                 name,
-                described_time(time),
+                llama_stack_time(time),
                 attributes.to_string()
             ])?;
         }

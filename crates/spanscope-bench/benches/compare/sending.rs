@@ -128,7 +128,7 @@ pub(crate) fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
             )
         }
         "sending-flood" => flood(sizes),
-        other => bail!("{other} is no subject"),
+        other => bail!("unknown subject {other}"),
     }
 }
 

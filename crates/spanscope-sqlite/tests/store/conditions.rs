@@ -101,7 +101,7 @@ fn the_attribute_index_returns_the_same_as_a_scan() {
 }
 
 #[test]
-fn a_frequent_value_is_found_by_walking_traces_with_the_same_answer() {
+fn a_frequent_value_is_found_by_walking_traces_with_the_same_result() {
     let file = StoreFile::new();
     file.db
         .execute_batch(&format!(

@@ -8,7 +8,7 @@ use spanscope_sqlite::{ImportReport, SqliteStore};
 
 use crate::support::{Row, StoreFile, imported_report, span_id, trace_id};
 
-fn described(folder: &Path) -> (PathBuf, Connection) {
+fn llama_stack_file(folder: &Path) -> (PathBuf, Connection) {
     let path = folder.join("described.db");
     let db = Connection::open(&path).unwrap();
     db.execute_batch(
@@ -28,9 +28,9 @@ fn import(target: &Path, source: &Path) -> ImportReport {
 }
 
 #[test]
-fn a_described_file_comes_over_whole_and_once() {
+fn a_llama_stack_file_is_imported_completely_and_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (source, db) = described(folder.path());
+    let (source, db) = llama_stack_file(folder.path());
     db.execute_batch(
         r#"INSERT INTO traces VALUES
             ('abc', 'stack', 'a1', '2025-09-30T10:12:04.000001+00:00', '2025-09-30T10:12:05+00:00', '2025-09-30 10:12:06'),
@@ -125,7 +125,7 @@ fn a_described_file_comes_over_whole_and_once() {
 #[test]
 fn an_import_adds_newer_records() {
     let folder = tempfile::tempdir().unwrap();
-    let (source, db) = described(folder.path());
+    let (source, db) = llama_stack_file(folder.path());
     let target = folder.path().join("trace_store.db");
     let add = |span: &str, parent: Option<&str>| {
         db.execute(
@@ -150,7 +150,7 @@ fn an_import_adds_newer_records() {
 #[test]
 fn a_hundred_thousand_spans_keep_their_trees() {
     let folder = tempfile::tempdir().unwrap();
-    let (source, db) = described(folder.path());
+    let (source, db) = llama_stack_file(folder.path());
     db.execute_batch(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
          INSERT INTO traces SELECT printf('%032x', i + 1), 'stack', printf('%x', i * 10 + 1),

@@ -45,6 +45,6 @@ impl Fixture for ReadOnly {
 }
 
 #[test]
-fn a_store_that_is_opened_for_reading_says_what_it_can_not_do() {
+fn a_store_that_is_opened_for_reading_reports_unsupported_methods() {
     spanscope_store_tests::limits::what_a_store_can_not_do_fails_as_unsupported::<ReadOnly>();
 }

@@ -31,7 +31,7 @@ fn a_span_without_an_end_runs_for_as_long_as_its_process_is_seen() {
 }
 
 #[test]
-fn marks_only_shorten_the_way_to_spans_since_a_moment() {
+fn marks_change_no_result_of_a_query_since_a_time() {
     let file = StoreFile::new();
     for id in 1..=30 {
         file.add(&Row {
@@ -63,7 +63,7 @@ fn marks_only_shorten_the_way_to_spans_since_a_moment() {
 }
 
 #[test]
-fn a_span_comes_back_as_it_was_stored() {
+fn a_span_is_returned_as_it_was_stored() {
     let file = StoreFile::new();
     file.add(&Row {
         id: -7,
@@ -124,7 +124,7 @@ fn a_line_with_a_zero_byte_is_shown_and_found_whole() {
 }
 
 #[test]
-fn recent_logs_are_exact_although_the_end_of_the_file_is_looked_at_first() {
+fn recent_logs_are_exact_although_the_end_of_the_file_is_searched_first() {
     let file = StoreFile::new();
     // A late one, stored long after its time, and one of the future, stored early.
     file.add_event(None, None, MIDNIGHT + 5000 * SECOND, "from the future", 9);

@@ -56,7 +56,7 @@ fn aged() -> StoreFile {
 }
 
 #[test]
-fn cleaning_takes_whole_old_traces_and_expired_events() {
+fn a_cleanup_deletes_whole_old_traces_and_expired_events() {
     let file = aged();
     let expected = cleanup_report([1, 1500, 3, 0]);
     assert_eq!(SqliteStore::cleanup(&file.path, HOUR, true).unwrap(), expected);
@@ -97,7 +97,7 @@ fn cleaning_takes_whole_old_traces_and_expired_events() {
 }
 
 #[test]
-fn cleaning_gives_the_space_back() {
+fn a_cleanup_frees_the_space() {
     let file = aged();
     file.db
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))

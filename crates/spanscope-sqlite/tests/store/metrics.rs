@@ -206,7 +206,7 @@ fn rolled_up_results_equal_those_of_the_points_before_and_after_deletion() {
 }
 
 #[test]
-fn one_series_of_very_many_is_found_among_them() {
+fn one_series_is_found_among_very_many() {
     let file = source(MetricKind::Counter, &[]);
     file.db
         .execute_batch(&format!(
@@ -302,7 +302,7 @@ fn a_file_of_version_1_is_read_as_it_is_and_brought_forward_by_the_first_writer(
 }
 
 #[test]
-fn an_import_brings_measurements_once_however_many_are_equal() {
+fn an_import_stores_measurements_once_even_if_several_are_equal() {
     let twin = ("a", MIDNIGHT, 5.into());
     let file = source(
         MetricKind::Counter,

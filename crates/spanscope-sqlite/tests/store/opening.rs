@@ -21,7 +21,7 @@ fn refusals(path: &Path) -> [StoreError; 2] {
 }
 
 #[test]
-fn a_missing_file_is_not_made_by_reading() {
+fn reading_does_not_create_a_missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none.db");
     let error = SqliteStore::open(&path).unwrap_err();
@@ -38,7 +38,7 @@ fn a_missing_file_is_not_made_by_reading() {
 }
 
 #[test]
-fn files_that_are_not_ours_are_refused_and_left_as_they_are() {
+fn foreign_files_are_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
     fs::write(&text, "dear diary, ".repeat(1000)).unwrap();
@@ -102,7 +102,7 @@ fn an_empty_file_holds_nothing_to_read_and_may_become_a_store() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_file_and_its_folders_are_made_for_their_owner_alone() {
+fn a_new_file_and_its_folders_are_private_to_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/trace_store.db");
@@ -196,7 +196,7 @@ fn readers_leave_the_log_free_to_be_used_again() {
 }
 
 #[test]
-fn many_threads_ask_at_once() {
+fn many_threads_query_at_once() {
     let file = StoreFile::new();
     file.add(&Row::default());
     let store = file.store();

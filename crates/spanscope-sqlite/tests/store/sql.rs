@@ -65,7 +65,7 @@ fn statements_that_write_are_refused_and_the_file_is_unchanged() {
 }
 
 #[test]
-fn wrong_queries_are_the_callers_fault() {
+fn invalid_queries_are_the_callers_error() {
     let store = StoreFile::new();
     for query in [
         "SELEC 1",

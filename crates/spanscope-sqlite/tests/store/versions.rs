@@ -113,7 +113,7 @@ fn sent_by(scope: &str, span: Span) -> NewRecords {
 }
 
 #[test]
-fn views_and_triggers_of_a_user_outlive_a_new_version() {
+fn a_users_views_and_triggers_survive_an_upgrade() {
     let file = StoreFile::of_version_5();
     file.db
         .execute_batch(
@@ -157,7 +157,7 @@ fn the_attributes_of_a_resource_find_its_spans() {
 }
 
 #[test]
-fn what_a_running_span_gets_at_its_end_is_accounted_for() {
+fn the_size_of_a_trace_includes_data_added_at_a_spans_end() {
     let db = open();
     let mut running = span(1, 1, 0, "running");
     running.end_time = None;
@@ -227,7 +227,7 @@ fn the_halves_of_a_call_may_share_an_id_and_an_import_keeps_both() {
 }
 
 #[test]
-fn a_mark_says_when_records_were_stored_also_where_their_own_times_are_ahead() {
+fn a_mark_has_the_time_of_storing_even_if_records_are_dated_ahead() {
     let db = open();
     store(&db.store, records(vec![span(1, 1, 0, "now")]));
     let raw = Connection::open(db.store.path()).unwrap();
@@ -247,7 +247,7 @@ fn a_mark_says_when_records_were_stored_also_where_their_own_times_are_ahead() {
 }
 
 #[test]
-fn an_import_gives_no_number_of_a_deleted_row_again() {
+fn an_import_does_not_reuse_ids_of_deleted_rows() {
     let db = open();
     store(
         &db.store,

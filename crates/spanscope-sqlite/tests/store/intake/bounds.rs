@@ -74,7 +74,7 @@ fn too_large_results_are_refused_and_queries_can_be_narrowed() {
 }
 
 #[test]
-fn a_queue_that_is_full_refuses_and_what_was_taken_is_stored() {
+fn a_full_queue_refuses_records_and_accepted_ones_are_stored() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let narrow = SqliteStore::builder().queue_bytes(1000).open(&path).unwrap();
@@ -123,7 +123,7 @@ fn a_store_that_was_opened_for_reading_says_how_to_write() {
 }
 
 #[test]
-fn a_trace_of_clocks_that_go_ahead_is_found_by_its_time() {
+fn a_trace_from_a_clock_that_is_ahead_is_found_by_its_time() {
     let open = open();
     let ahead = Timestamp::from_nanos(Timestamp::now().as_nanos() + 600_000 * MS);
     let span = span(1, 1, 0, "ahead").end_time(Timestamp::from_nanos(ahead.as_nanos() + MS));
@@ -138,7 +138,7 @@ fn a_trace_of_clocks_that_go_ahead_is_found_by_its_time() {
 }
 
 #[test]
-fn senders_are_forgotten_with_the_last_that_they_can_have_sent() {
+fn senders_are_deleted_after_their_last_records_expire() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let keeper = SqliteStore::builder().open(&path).unwrap();
@@ -293,7 +293,7 @@ const FLOODS: [(&str, u64, Flood); 5] = [
 ];
 
 #[test]
-fn whatever_a_tenant_fills_the_file_with_is_its_own_and_records_go_on() {
+fn a_tenant_that_fills_the_file_loses_its_own_records_and_others_still_store() {
     for (what, requests, flood) in FLOODS {
         let (folder, all, quiet, loud) = full_of_one_tenant();
         let mut waiting = Vec::new();
@@ -319,7 +319,7 @@ fn whatever_a_tenant_fills_the_file_with_is_its_own_and_records_go_on() {
 }
 
 #[test]
-fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
+fn records_that_can_not_fit_are_refused_before_they_are_acknowledged() {
     let (_folder, all, quiet, loud) = full_of_one_tenant();
     let large = |id: i64| {
         let mut span = span(1_000, id, 0, "large");
@@ -335,7 +335,7 @@ fn what_can_not_fit_is_refused_before_it_is_acknowledged() {
 }
 
 #[test]
-fn a_file_that_nothing_can_be_deleted_of_refuses_until_senders_are_forgotten() {
+fn a_full_file_without_deletable_records_refuses_until_senders_are_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let wide = SqliteStore::builder().open(&path).unwrap();
@@ -412,7 +412,7 @@ fn records_of_a_clock_that_was_ahead_age_from_the_time_of_storage() {
 }
 
 #[test]
-fn traces_dated_ahead_are_as_old_as_they_were_stored() {
+fn traces_with_future_dates_age_from_the_time_of_storing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");
     let all = SqliteStore::builder().max_bytes(1 << 20).open(&path).unwrap();

@@ -16,7 +16,7 @@ fn readers_that_overlap_neither_starve_the_log_nor_refuse_a_write() {
 }
 
 #[test]
-fn readers_of_long_transactions_delay_a_write_and_refuse_none() {
+fn long_read_transactions_delay_a_write_and_cause_no_refusal() {
     // A log of 12 MiB is held by transactions of which one is always open.
     write_among(Duration::from_secs(4), 2, 32 << 20, 16 << 20);
 }

@@ -15,7 +15,7 @@ use crate::support::StoreFile;
 /// Depending on their number, rows are found by an index or by a full scan, and open spans by a
 /// list or trace by trace.
 #[test]
-fn a_filtered_list_is_what_the_whole_list_shows_however_its_rows_are_found() {
+fn a_filtered_list_is_the_matching_part_of_the_whole_list_for_every_query_plan() {
     let Open { store: db, .. } = open();
     let minutes = |number: u128| i64::try_from(number).unwrap() * 60_000;
     for number in 1..=80_u128 {
@@ -187,7 +187,7 @@ fn an_import_includes_the_runs() {
 }
 
 #[test]
-fn a_program_that_writes_the_file_itself_is_listed_as_its_root_says() {
+fn a_run_of_a_program_that_writes_the_file_itself_has_its_roots_attributes() {
     use spanscope_layers::genai::{Agent, ToolCall};
     use tracing_subscriber::layer::SubscriberExt as _;
 

@@ -48,7 +48,7 @@ fn equal_events_of_one_request_are_all_kept() {
 }
 
 #[test]
-fn a_failure_counts_as_the_last_snapshot_says() {
+fn a_failure_counts_by_the_last_snapshot() {
     let open = open();
     let job = running(span(1, 2, 0, "job"));
     let failing = job.clone().status(SpanStatus::Error);
@@ -61,7 +61,7 @@ fn a_failure_counts_as_the_last_snapshot_says() {
 }
 
 #[test]
-fn halves_are_distinguished_with_their_events_and_in_each_order() {
+fn the_halves_of_a_call_are_distinguished_with_their_events_in_any_order() {
     let half = |kind, name: &str| span(1, 2, 0, name).kind(kind);
     let [client, server] = [half(SpanKind::Client, "ask"), half(SpanKind::Server, "answer")];
     let below = span(1, 3, 2, "below");
@@ -101,7 +101,7 @@ fn halves_are_distinguished_with_their_events_and_in_each_order() {
 }
 
 #[test]
-fn spans_of_other_kinds_that_share_an_id_are_one_that_was_sent_twice() {
+fn spans_of_other_kinds_with_one_id_are_one_span_sent_twice() {
     let open = open();
     for kind in [SpanKind::Internal, SpanKind::Server, SpanKind::Producer] {
         let again = span(1, 2, 0, "job").kind(kind);
@@ -111,7 +111,7 @@ fn spans_of_other_kinds_that_share_an_id_are_one_that_was_sent_twice() {
 }
 
 #[test]
-fn a_snapshot_that_was_held_up_changes_nothing_and_its_missing_events_are_stored() {
+fn a_delayed_snapshot_changes_nothing_but_its_missing_events_are_stored() {
     let open = open();
     let job = running(span(1, 2, 0, "job"));
     let at = |session| with(job.clone(), &[("session.id", session)]);

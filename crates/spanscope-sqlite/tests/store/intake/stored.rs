@@ -13,7 +13,7 @@ use spanscope_store_tests::made::{failed, running};
 use super::{ago, open, point, points, records, span, store, total};
 
 #[test]
-fn totals_are_stored_as_what_they_grew_by() {
+fn totals_are_stored_as_their_increases() {
     let open = open();
     let since = |ms| Temporality::Cumulative { start: ago(ms) };
     let began = since(60_000);
@@ -55,7 +55,7 @@ fn totals_are_stored_as_what_they_grew_by() {
 }
 
 #[test]
-fn the_innermost_call_counts_its_tokens_in_whatever_order_the_spans_come() {
+fn the_innermost_call_counts_its_tokens_in_any_order_of_spans() {
     let call = |id, parent, name: &str| {
         let mut span = span(1, id, parent, name);
         span.attributes = [
@@ -118,7 +118,7 @@ fn the_innermost_call_counts_its_tokens_in_whatever_order_the_spans_come() {
 }
 
 #[test]
-fn a_text_that_sql_would_end_is_stored_whole() {
+fn a_text_with_a_zero_byte_is_stored_completely() {
     let open = open();
     let mut given = span(1, 1, 0, "work");
     given.attributes.set("text", "x\0y\"\\\u{7f}é");
@@ -133,7 +133,7 @@ fn a_text_that_sql_would_end_is_stored_whole() {
 }
 
 #[test]
-fn a_span_that_fails_is_counted_once_as_its_end_says() {
+fn a_span_that_fails_is_counted_once_by_the_status_of_its_end() {
     let open = open();
     let errors = |id| {
         let trace = block_on(open.store.list_traces(TraceFilter::default())).unwrap();

@@ -48,7 +48,7 @@ fn a_run_belongs_to_the_tenant_that_its_root_names() {
 }
 
 #[test]
-fn an_import_leaves_each_tenant_its_own() {
+fn an_import_keeps_the_tenant_of_each_record() {
     let (open, _, _) = two_tenants();
     let target = open.folder.path().join("target.db");
     let first = SqliteStore::import(&target, open.store.path(), |_, _| ()).unwrap();
@@ -92,7 +92,7 @@ fn two_tenants_that_send_the_same_batch_have_each_sent_it() {
 }
 
 #[test]
-fn a_tail_rule_takes_back_its_own_trace_and_not_a_senders_of_the_same_id() {
+fn a_tail_rule_deletes_its_own_trace_and_not_a_senders_with_the_same_id() {
     let open = open();
     let acme = open.store.for_tenant(&"acme".parse().unwrap());
     store(&*acme, records(vec![span(7, 1, 0, "of acme")]));
