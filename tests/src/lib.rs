@@ -1,9 +1,10 @@
 //! Support for the tests of several crates: a store in a temporary folder, waiting with a limit, a
 //! burst of spans, programs under a terminal, signals, HTTP by hand, a browser, the real
-//! Prometheus.
+//! Prometheus, the real ClickHouse.
 #![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
 
 pub mod browser;
+pub mod clickhouse;
 #[cfg(target_os = "linux")]
 pub mod failing_calls;
 pub mod http;
@@ -26,7 +27,7 @@ use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
 /// Variables that change what a program does; a developer's settings must not change the tests.
-pub const SETTINGS: [&str; 25] = [
+pub const SETTINGS: [&str; 28] = [
     "TELEMETRY_SINKS",
     "SPANSCOPE_TOKENS",
     "OTEL_SERVICE_NAME",
@@ -43,6 +44,9 @@ pub const SETTINGS: [&str; 25] = [
     "WT_SESSION",
     "KONSOLE_VERSION",
     "SQLITE_STORE_DIR",
+    "SPANSCOPE_STORE",
+    "SPANSCOPE_STORE_PASSWORD",
+    "SPANSCOPE_STORE_PASSWORD_FILE",
     "LLAMA_STACK_LOGGING",
     "LLAMA_STACK_LOG_FILE",
     "LLAMA_STACK_LOG_WIDTH",

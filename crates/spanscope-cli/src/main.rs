@@ -1,4 +1,4 @@
-//! The `spanscope` command: shows what a program did, from its file.
+//! The `spanscope` command: shows what a program did, from its store.
 //!
 //! [`args`] defines the arguments, [`resolve`] converts them for the store, [`commands`] query the
 //! store, and [`render`] and [`export`] write the result. No command knows SQL, and all of them

@@ -4,6 +4,7 @@ mod query;
 #[cfg(feature = "serve")]
 mod serve;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -14,7 +15,7 @@ pub(crate) use query::{
     UsageGroup,
 };
 #[cfg(feature = "serve")]
-pub(crate) use serve::ServeArgs;
+pub(crate) use serve::{DEFAULT_MIB, DEFAULT_RETENTION, ServeArgs};
 
 /// Show what your program did: traces, spans and logs from the file that Spanscope's layers write.
 #[derive(Debug, Parser)]
@@ -34,9 +35,10 @@ Tables are cut to the width of the terminal, but not in pipes and files.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing found."
 )]
 pub(crate) struct Args {
-    /// The store's file [default: $SQLITE_STORE_DIR/trace_store.db, else in the user's data folder]
-    #[arg(long, value_name = "FILE", global = true)]
-    pub(crate) db: Option<PathBuf>,
+    /// The store: a file, or the URL of a server [default: $SPANSCOPE_STORE, else
+    /// $SQLITE_STORE_DIR/trace_store.db, else in the user's data folder]
+    #[arg(long, visible_alias = "db", value_name = "STORE", global = true)]
+    pub(crate) store: Option<OsString>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -49,7 +51,7 @@ pub(crate) enum Command {
     ///
     /// The agent searches passages, calls tools, one of which fails, and talks to its own model
     /// server on the loopback interface. It needs no network, no model and no key.
-    #[command(after_help = "Examples:\n  spanscope demo\n  spanscope demo --db /tmp/demo.db")]
+    #[command(after_help = "Examples:\n  spanscope demo\n  spanscope demo --store /tmp/demo.db")]
     Demo(DemoArgs),
     /// List recent traces
     #[command(after_help = "\
@@ -192,7 +194,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   spanscope serve
-  spanscope serve --listen 127.0.0.1:0 --db /tmp/traces.db
+  spanscope serve --listen 127.0.0.1:0 --store /tmp/traces.db
   spanscope serve --listen 0.0.0.0:4318 --grpc-listen 0.0.0.0:4317 --tokens tokens.txt
 
 A token file has a line `TOKEN TENANT` for each token; the tenant * can read everything. Instead of a file, the \

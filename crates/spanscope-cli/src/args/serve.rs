@@ -11,6 +11,11 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 /// The default endpoint of OpenTelemetry's SDKs over gRPC.
 const DEFAULT_GRPC_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4317);
 
+/// How long records are kept in a file.
+pub(crate) const DEFAULT_RETENTION: &str = "7d";
+/// The maximum size of a file in MiB.
+pub(crate) const DEFAULT_MIB: u32 = 1024;
+
 /// Where `serve` listens for OTLP over gRPC.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum GrpcListen {
@@ -33,19 +38,20 @@ impl std::str::FromStr for GrpcListen {
 }
 
 impl ServeArgs {
-    /// Returns the address for gRPC, if it is enabled.
-    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+    /// Returns the address for gRPC, if it is enabled. Without one in the arguments, a server that
+    /// receives nothing leaves the default address to a collector.
+    pub(crate) fn grpc_address(&self, receives: bool) -> Option<SocketAddr> {
         match self.grpc_listen {
             Some(GrpcListen::At(address)) => Some(address),
             Some(GrpcListen::Off) => None,
-            None => (self.listen == DEFAULT_LISTEN).then_some(DEFAULT_GRPC_LISTEN),
+            None => (receives && self.listen == DEFAULT_LISTEN).then_some(DEFAULT_GRPC_LISTEN),
         }
     }
 
     /// Returns all addresses to listen on.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let addresses = std::iter::once(self.listen);
-        let addresses = addresses.chain(self.grpc_address());
+        let addresses = addresses.chain(self.grpc_address(true));
         addresses.collect()
     }
 }
@@ -77,9 +83,9 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "pages")]
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
-    /// How long traces, events and measurements are kept: 12h, 7d, 2w
-    #[arg(long, value_name = "AGE", default_value = "7d")]
-    pub(crate) retention: String,
+    /// How long traces, events and measurements are kept in a file: 12h, 7d, 2w [default: 7d]
+    #[arg(long, value_name = "AGE")]
+    pub(crate) retention: Option<String>,
     /// How long agent runs are available after their end
     #[arg(long, value_name = "AGE", default_value = "7d")]
     pub(crate) session_ttl: String,
@@ -91,11 +97,11 @@ pub(crate) struct ServeArgs {
     /// schedule (OTEL_BSP_SCHEDULE_DELAY)
     #[arg(long, value_name = "AGE", default_value = "8s")]
     pub(crate) run_grace: String,
-    /// Maximum size of the file in MiB; beyond it the oldest traces are deleted
-    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_size: u32,
+    /// Maximum size of the file in MiB; beyond it the oldest traces are deleted [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_size: Option<u32>,
     /// The folder for datasets, to which spans are exported over HTTP [default: the folder
-    /// `datasets` next to the file]
+    /// `datasets` next to the file; none for a server]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) datasets: Option<PathBuf>,
     /// Maximum size of all datasets in MiB; further exports are refused

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::store::{StoreFile, must_be_file};
+use super::store::{Location, must_be_file};
 use crate::args::BackupArgs;
 use crate::progress;
 use crate::remark::remark;
 
-pub(super) fn run(file: &StoreFile, args: &BackupArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &BackupArgs) -> Result<()> {
     must_be_file(&args.file)?;
-    let store = file.open_file()?;
+    let store = location.open_file()?;
     let bar = progress::bar("pages");
     let copied = store.backup(&args.file, |done, total| {
         bar.set_length(total);

@@ -4,15 +4,15 @@ use anyhow::Result;
 use serde_json::json;
 use spanscope_sqlite::SqliteStore;
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::CleanupArgs;
 use crate::output::Output;
 use crate::render::text::count;
 use crate::resolve::age;
 
-pub(super) fn run(file: &StoreFile, args: &CleanupArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &CleanupArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let deleted = SqliteStore::cleanup(file.path()?, age(&args.older_than)?, args.dry_run)?;
+    let deleted = SqliteStore::cleanup(location.path()?, age(&args.older_than)?, args.dry_run)?;
     let answer = json!({
         "traces": deleted.traces,
         "spans": deleted.spans,

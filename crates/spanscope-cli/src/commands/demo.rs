@@ -4,7 +4,7 @@ use anyhow::Result;
 use spanscope_model::{Span, SpanStatus, UsageBy, UsageQuery, block_on};
 
 use super::ids::short_id_digits;
-use super::store::StoreFile;
+use super::store::Location;
 use super::usage;
 use crate::args::{DemoArgs, Format, OutputArgs};
 use crate::output::Output;
@@ -13,7 +13,7 @@ use crate::render::colour::Paint;
 use crate::render::forest;
 use crate::render::tree::{TreeOptions, tree};
 
-pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &DemoArgs) -> Result<()> {
     if args.serve_model {
         return crate::demo::serve_model();
     }
@@ -22,13 +22,13 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         json: false,
         utc: args.utc,
     });
-    let path = file.path()?;
+    let path = location.path()?;
     remark(format_args!(
         "running the demo agent, recording into {}",
         path.display()
     ));
     let trace_id = crate::demo::run(&path)?;
-    let store = file.open()?;
+    let store = location.open()?;
     let spans = block_on(store.trace_spans(trace_id))?;
 
     let mut text = tree(&out, &spans, TreeOptions::default());
@@ -42,7 +42,7 @@ pub(super) fn run(file: &StoreFile, args: &DemoArgs) -> Result<()> {
         .filter_map(|(span, row)| is_failed(span).then_some(row))
         .collect();
     failed.sort_unstable();
-    let flag = file.flag();
+    let flag = location.flag();
     let short = &trace_id.to_string()[..short_id_digits(&*store, &[trace_id])];
     let mut next = vec![
         (

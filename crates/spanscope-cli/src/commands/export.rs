@@ -15,7 +15,7 @@ use spanscope_model::{
 };
 
 use super::ids::resolve_id;
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{ExportArgs, ExportTo};
 use crate::export::form;
 use crate::failure::Stop;
@@ -29,7 +29,7 @@ use crate::resolve::trace_filter;
 /// Number of traces listed per query.
 const PAGE: u64 = 5_000;
 
-pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &ExportArgs) -> Result<()> {
     let zone = if args.utc {
         TimeZone::UTC
     } else {
@@ -38,7 +38,7 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
     let typed = TypedFilter::read(None, &args.filter.conditions)?;
     let limit = args.limit.unwrap_or(u64::MAX);
     let filter = trace_filter(&args.filter, typed.filter.clone(), limit, &zone)?;
-    let store = file.open_file()?;
+    let store = location.open_file()?;
     let is_all = TraceFilter::default()
         .since(filter.since)
         .until(filter.until)
@@ -52,7 +52,7 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
                 _ => "nothing was recorded in that time",
             }));
         }
-        return write_out(file, args, records);
+        return write_out(location, args, records);
     }
     let traces = if args.ids.is_empty() {
         matching_traces(&store, filter)?
@@ -67,12 +67,12 @@ pub(super) fn run(file: &StoreFile, args: &ExportArgs) -> Result<()> {
     let records = traces
         .into_iter()
         .filter_map(|trace| store.trace_records(trace).transpose());
-    write_out(file, args, records)
+    write_out(location, args, records)
 }
 
 /// Writes records to the given file, or to stdout.
 fn write_out(
-    file: &StoreFile,
+    location: &Location,
     args: &ExportArgs,
     records: impl Iterator<Item = Result<Vec<SourceRecords>, StoreError>>,
 ) -> Result<()> {
@@ -82,7 +82,7 @@ fn write_out(
             write(records, args.to, &mut writer, stop_on_closed_pipe)?;
         }
         Some(path) => {
-            if is_same_file(path, &file.path()?) {
+            if is_same_file(path, &location.path()?) {
                 return Err(Stop::usage(
                     "the output would replace the store itself: name another file",
                 ));

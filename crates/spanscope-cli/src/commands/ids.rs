@@ -4,10 +4,12 @@
 //! digits, and an unambiguous prefix is hardly shorter than the id. A row number of the tree is
 //! short, and means the same span in every command: none has to remember the output of another.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use spanscope_model::{IdMatch, SpanId, TraceFilter, TraceId, TraceStore, block_on};
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::failure::Stop;
 use crate::render::forest;
 use crate::render::text::count;
@@ -30,14 +32,18 @@ pub(super) fn resolve_id(store: &dyn TraceStore, id: &str) -> Result<IdMatch> {
 }
 
 /// Resolves an id of a span: `last` is the root of the newest trace.
-pub(super) fn resolve_span(file: &StoreFile, store: &dyn TraceStore, id: &str) -> Result<(TraceId, SpanId)> {
+pub(super) fn resolve_span(
+    location: &Location,
+    store: &dyn TraceStore,
+    id: &str,
+) -> Result<(TraceId, SpanId)> {
     if id.trim().eq_ignore_ascii_case(LAST) {
         return newest(store);
     }
     match resolve_id(store, id)? {
         IdMatch::Trace(trace) => Err(Stop::usage(format!(
             "{trace} is a trace: see its spans with `spanscope tree{} {trace}`, and name one by its row, as {trace}:1",
-            file.flag()
+            location.flag()
         ))),
         IdMatch::Span(trace, span) => Ok((trace, span)),
     }
@@ -97,4 +103,41 @@ pub(super) fn short_id_digits(store: &dyn TraceStore, traces: &[TraceId]) -> usi
         .into_iter()
         .find(|digits| fits(*digits))
         .unwrap_or(TraceId::DIGITS)
+}
+
+/// How many digits tell these traces apart, without looking for other ones: a server would be asked
+/// hundreds of times. An ambiguous id is refused by the command that gets it.
+pub(super) fn distinct_id_digits(traces: &[TraceId]) -> usize {
+    let whole: HashSet<&TraceId> = traces.iter().collect();
+    let is_distinct = |digits: usize| {
+        let short: HashSet<String> = whole
+            .iter()
+            .map(|id| id.to_string()[..digits].to_owned())
+            .collect();
+        short.len() == whole.len()
+    };
+    [16, 20, 24]
+        .into_iter()
+        .find(|digits| is_distinct(*digits))
+        .unwrap_or(TraceId::DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_are_distinguished_by_no_more_digits_than_needed() {
+        let id = |number: u128| TraceId::from_bytes(number.to_be_bytes());
+        let ids = |numbers: &[u128]| {
+            numbers
+                .iter()
+                .filter_map(|number| id(*number))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(distinct_id_digits(&[]), 16);
+        assert_eq!(distinct_id_digits(&ids(&[1 << 64, 2 << 64, 1 << 64])), 16);
+        assert_eq!(distinct_id_digits(&ids(&[1 << 48, 2 << 48])), 20);
+        assert_eq!(distinct_id_digits(&ids(&[1, 2])), TraceId::DIGITS);
+    }
 }

@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use spanscope_sqlite::SqliteStore;
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::ImportArgs;
 use crate::import::{self, Imported, Source};
 use crate::output::Output;
 use crate::progress;
 use crate::render::text::count;
 
-pub(super) fn run(file: &StoreFile, args: &ImportArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &ImportArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let target = file.path()?;
+    let target = location.path()?;
     let source = import::open(&args.file)?;
     let bar = progress::bar(match source {
         Source::Database => "records",

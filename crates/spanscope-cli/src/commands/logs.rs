@@ -4,7 +4,7 @@ use anyhow::Result;
 use spanscope_model::{IdMatch, LogFilter, block_on};
 
 use super::ids::resolve_id;
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::LogsArgs;
 use crate::failure::Stop;
 use crate::filter::TypedFilter;
@@ -12,11 +12,11 @@ use crate::output::Output;
 use crate::render::line::EntryLines;
 use crate::resolve::{range, severity};
 
-pub(super) fn run(file: &StoreFile, args: &LogsArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &LogsArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let typed = TypedFilter::read(args.filter_text.as_deref(), &args.conditions)?;
     let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
-    let store = file.open()?;
+    let store = location.open()?;
     let (trace_id, span_id) = match &args.trace {
         None => (None, None),
         Some(id) => match resolve_id(&*store, id)? {

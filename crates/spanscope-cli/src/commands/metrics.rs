@@ -7,7 +7,7 @@ use spanscope_model::{
     MetricSeries, Timestamp, TraceStore, Value, block_on, stored_metric_name,
 };
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::MetricsArgs;
 use crate::failure::Stop;
 use crate::output::Output;
@@ -28,11 +28,11 @@ const STEPS: [&str; 11] = [
     "1m", "5m", "10m", "30m", "1h", "3h", "6h", "12h", "1d", "1w", "30d",
 ];
 
-pub(super) fn run(file: &StoreFile, args: &MetricsArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &MetricsArgs) -> Result<()> {
     let out = Output::new(&args.output);
     match &args.name {
-        Some(name) => show(file, args, name, &out),
-        None => list(&*file.open()?, &out),
+        Some(name) => show(location, args, name, &out),
+        None => list(&*location.open()?, &out),
     }
 }
 
@@ -89,7 +89,7 @@ struct Measured {
     distribution: Option<MetricDistribution>,
 }
 
-fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Result<()> {
+fn show(location: &Location, args: &MetricsArgs, name: &str, out: &Output) -> Result<()> {
     let matchers = args.matchers.iter().map(|text| label_matcher(text));
     let matchers = matchers.collect::<Result<Vec<_>>>()?;
     let (since, until) = (args.since.as_deref(), args.until.as_deref());
@@ -99,7 +99,7 @@ fn show(file: &StoreFile, args: &MetricsArgs, name: &str, out: &Output) -> Resul
         None => fitting_step(start, end),
     };
     let range = Range { start, end, step };
-    let store = file.open()?;
+    let store = location.open()?;
     let known = block_on(store.list_metrics())?;
     let info = known.iter().find(|info| info.metric == stored_metric_name(name));
     let query = MetricQuery::range(name, start)

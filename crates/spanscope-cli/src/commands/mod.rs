@@ -27,33 +27,33 @@ mod usage;
 
 use anyhow::Result;
 
-use self::store::StoreFile;
+use self::store::Location;
 use crate::args::{Args, Command};
 
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Result<()> {
-    let file = StoreFile(args.db);
+    let location = Location::new(args.store);
     match args.command {
-        Command::Demo(args) => demo::run(&file, &args),
-        Command::Traces(args) => traces::run(&file, &args),
-        Command::Tree(args) => tree::run(&file, &args),
-        Command::Span(args) => span::run(&file, &args),
-        Command::Spans(args) => spans::run(&file, &args),
-        Command::Logs(args) => logs::run(&file, &args),
-        Command::Metrics(args) => metrics::run(&file, &args),
-        Command::Usage(args) => usage::run(&file, &args),
-        Command::Runs(args) => runs::run(&file, &args),
-        Command::Run(args) => run::run(&file, &args),
-        Command::Sql(args) => sql::run(&file, &args),
-        Command::Stats(args) => stats::run(&file, &args),
-        Command::Export(args) => export::run(&file, &args),
-        Command::Import(args) => import::run(&file, &args),
-        Command::Cleanup(args) => cleanup::run(&file, &args),
-        Command::Backup(args) => backup::run(&file, &args),
-        Command::Restore(args) => restore::run(&file, &args),
-        Command::Tail(args) => tail::run(&file, &args),
+        Command::Demo(args) => demo::run(&location, &args),
+        Command::Traces(args) => traces::run(&location, &args),
+        Command::Tree(args) => tree::run(&location, &args),
+        Command::Span(args) => span::run(&location, &args),
+        Command::Spans(args) => spans::run(&location, &args),
+        Command::Logs(args) => logs::run(&location, &args),
+        Command::Metrics(args) => metrics::run(&location, &args),
+        Command::Usage(args) => usage::run(&location, &args),
+        Command::Runs(args) => runs::run(&location, &args),
+        Command::Run(args) => run::run(&location, &args),
+        Command::Sql(args) => sql::run(&location, &args),
+        Command::Stats(args) => stats::run(&location, &args),
+        Command::Export(args) => export::run(&location, &args),
+        Command::Import(args) => import::run(&location, &args),
+        Command::Cleanup(args) => cleanup::run(&location, &args),
+        Command::Backup(args) => backup::run(&location, &args),
+        Command::Restore(args) => restore::run(&location, &args),
+        Command::Tail(args) => tail::run(&location, &args),
         #[cfg(feature = "serve")]
-        Command::Serve(args) => serve::run(&file, &args),
+        Command::Serve(args) => serve::run(&location, &args),
         #[cfg(not(feature = "serve"))]
         Command::Serve { .. } => Err(crate::failure::Stop::usage(
             "this command is built without `serve`: cargo install spanscope-cli --features serve",

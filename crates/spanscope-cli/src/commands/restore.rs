@@ -3,13 +3,13 @@
 use anyhow::Result;
 use spanscope_sqlite::SqliteStore;
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::RestoreArgs;
 use crate::progress;
 use crate::remark::remark;
 
-pub(super) fn run(file: &StoreFile, args: &RestoreArgs) -> Result<()> {
-    let path = file.path()?;
+pub(super) fn run(location: &Location, args: &RestoreArgs) -> Result<()> {
+    let path = location.path()?;
     let bar = progress::bar("pages");
     let restored = SqliteStore::restore(&path, &args.file, |done, total| {
         bar.set_length(total);

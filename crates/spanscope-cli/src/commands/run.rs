@@ -12,7 +12,7 @@ use spanscope_runs::{DetailLevel, FollowStep, Follower, Run, RunEvent, TraceForm
 
 use super::ids::{LAST, resolve_id};
 use super::runs::{newest_id, recent_ids, status_paint};
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{Format, RunArgs};
 use crate::failure::Stop;
 use crate::output::{Output, json_line};
@@ -28,9 +28,9 @@ use crate::render::timeline::Timeline;
 /// Maximum number of candidates that are named for an ambiguous id.
 const MAX_NAMED: usize = 5;
 
-pub(super) fn run(file: &StoreFile, args: &RunArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &RunArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let store = file.open()?;
+    let store = location.open()?;
     let id = resolve(&*store, args.id.trim())?;
     let mut parts = Parts::asked_for(args).unwrap_or(Parts::ALL);
     if args.follow {

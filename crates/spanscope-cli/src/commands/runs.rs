@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use spanscope_model::{RunFilter, RunInfo, RunStatus, TraceStore, block_on};
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{Format, RunsArgs};
 use crate::failure::Stop;
 use crate::output::Output;
@@ -31,7 +31,7 @@ const AGENT: usize = 10;
 /// characters of an id are useless.
 const SESSION: usize = 12;
 
-pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &RunsArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
     let filter = RunFilter::default()
@@ -43,7 +43,7 @@ pub(super) fn run(file: &StoreFile, args: &RunsArgs) -> Result<()> {
         .until(until)
         .limit(args.limit)
         .offset(args.offset);
-    let store = file.open()?;
+    let store = location.open()?;
     let page = block_on(store.list_runs(filter))?;
     let recent = match out.format {
         Format::Table if !page.runs.is_empty() => recent_ids(&*store)?,

@@ -1,10 +1,12 @@
 //! `spanscope serve`: the store over HTTP, on the port that OpenTelemetry SDKs send to by default.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use spanscope::Signals;
+use spanscope_model::TraceStore;
 use spanscope_server::BoundServer;
 #[cfg(feature = "pages")]
 use spanscope_server::PageSettings;
@@ -15,8 +17,8 @@ use spanscope_sqlite::SqliteStore;
 use spanscope_tower::RequestMetricsLayer;
 use tokio::sync::watch;
 
-use super::store::StoreFile;
-use crate::args::ServeArgs;
+use super::store::{Location, Place};
+use crate::args::{DEFAULT_MIB, DEFAULT_RETENTION, ServeArgs};
 use crate::failure::Stop;
 #[cfg(feature = "pages")]
 use crate::prices;
@@ -26,31 +28,19 @@ use crate::resolve::age;
 /// The variable with the tokens, if `--tokens` is not given.
 const TOKENS: &str = "SPANSCOPE_TOKENS";
 
-pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &ServeArgs) -> Result<()> {
     let auth = auth(args)?;
     let who = clients(&auth);
     let runs = RunSettings::default()
         .session_ttl(age(&args.session_ttl)?)
         .event_ttl(age(&args.event_ttl)?)
         .sent_grace(age(&args.run_grace)?);
-    let path = file.path()?;
+    let place = location.place()?;
     #[cfg(feature = "pages")]
-    let pages = pages(file, &path, args)?;
+    let pages = pages(location, &place, args)?;
     let metrics = PrometheusSink::new();
-    let mut store = SqliteStore::builder()
-        .retention(age(&args.retention)?)
-        .max_bytes(u64::from(args.max_size) << 20);
-    if args.stored_metrics {
-        store = store.stored_metrics(Arc::new(metrics.clone()));
-    }
-    let store = store.open(&path)?;
-    let datasets = match &args.datasets {
-        Some(folder) => folder.clone(),
-        None => path.with_file_name("datasets"),
-    };
-    let datasets = Datasets::in_folder(datasets)
-        .max_bytes(u64::from(args.max_datasets) << 20)
-        .tenant_bytes(u64::from(args.max_tenant_datasets) << 20);
+    let store = open(&place, args, &metrics)?;
+    let receives = store.capabilities().writes;
     // Errors here are reported on the console. They are not recorded in the served store, where
     // users look for their own programs.
     let guard = spanscope::builder()
@@ -60,14 +50,18 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
         .signals(Signals::Off)
         .try_init()?;
     let runtime = tokio::runtime::Runtime::new().context("the async runtime could not be started")?;
-    let builder = Server::builder(Arc::new(store));
+    let mut builder = Server::builder(store);
     #[cfg(feature = "pages")]
-    let builder = builder.pages(pages);
+    {
+        builder = builder.pages(pages);
+    }
+    if let Some(datasets) = datasets(&place, args) {
+        builder = builder.datasets(datasets);
+    }
     let server = builder
         .auth(auth)
         .metrics(metrics)
         .runs(runs)
-        .datasets(datasets)
         .allow_origins(args.allow_origin.iter().cloned())
         .allow_hosts(args.allow_host.iter().cloned())
         .build()
@@ -76,7 +70,7 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
             let measures = RequestMetricsLayer::builder().route_of(matched_route);
             routes.layer(measures.build())
         });
-    let ending = runtime.block_on(serve(server, args, &path.display().to_string(), &who))?;
+    let ending = runtime.block_on(serve(server, args, &Greeting { place, who, receives }))?;
     match ending {
         // Does not wait for running work, as dropping the runtime would.
         Ending::Forced => runtime.shutdown_background(),
@@ -84,6 +78,7 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     }
     drop(guard);
     remark(match ending {
+        _ if !receives => "ended",
         Ending::Finished => "ended, all accepted records are stored",
         Ending::Unfinished => {
             "ended; some clients did not finish in time, all acknowledged records are stored"
@@ -93,12 +88,59 @@ pub(super) fn run(file: &StoreFile, args: &ServeArgs) -> Result<()> {
     Ok(())
 }
 
+/// Opens the store: a file for reading and writing, a server as it is.
+fn open(place: &Place, args: &ServeArgs, metrics: &PrometheusSink) -> Result<Arc<dyn TraceStore>> {
+    match place {
+        Place::File(path) => {
+            let mut store = SqliteStore::builder()
+                .retention(age(args.retention.as_deref().unwrap_or(DEFAULT_RETENTION))?)
+                .max_bytes(u64::from(args.max_size.unwrap_or(DEFAULT_MIB)) << 20);
+            if args.stored_metrics {
+                store = store.stored_metrics(Arc::new(metrics.clone()));
+            }
+            Ok(Arc::new(store.open(path)?))
+        }
+        Place::Server(url) => {
+            let settings = [
+                ("--retention", args.retention.is_some()),
+                ("--max-size", args.max_size.is_some()),
+                ("--stored-metrics", args.stored_metrics),
+            ];
+            if let Some((setting, _)) = settings.iter().find(|(_, is_set)| *is_set) {
+                return Err(Stop::usage(format!(
+                    "{setting} is for the file of a store, and {url} is a server with its own limits: leave it out, and \
+                     set them there"
+                )));
+            }
+            url.open()
+        }
+    }
+}
+
+/// The datasets, in a folder next to the file by default. Next to a server there is none.
+fn datasets(place: &Place, args: &ServeArgs) -> Option<Datasets> {
+    let folder = match (&args.datasets, place) {
+        (Some(folder), _) => folder.clone(),
+        (None, Place::File(path)) => path.with_file_name("datasets"),
+        (None, Place::Server(_)) => return None,
+    };
+    let datasets = Datasets::in_folder(folder)
+        .max_bytes(u64::from(args.max_datasets) << 20)
+        .tenant_bytes(u64::from(args.max_tenant_datasets) << 20);
+    Some(datasets)
+}
+
 /// How the web pages are served.
 #[cfg(feature = "pages")]
-fn pages(file: &StoreFile, path: &Path, args: &ServeArgs) -> Result<PageSettings> {
-    let mut pages = PageSettings::default().command_options(file.flag());
-    if let Some(name) = path.file_name() {
-        pages = pages.store_name(name.to_string_lossy());
+fn pages(location: &Location, place: &Place, args: &ServeArgs) -> Result<PageSettings> {
+    let mut pages = PageSettings::default().command_options(location.flag());
+    match place {
+        Place::File(path) => {
+            if let Some(name) = path.file_name() {
+                pages = pages.store_name(name.to_string_lossy());
+            }
+        }
+        Place::Server(url) => pages = pages.store_name(url.to_string()),
     }
     if let Some(prices) = &args.prices {
         pages = pages.prices(prices::read(prices)?);
@@ -121,7 +163,17 @@ enum Ending {
     Forced,
 }
 
-async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Result<Ending> {
+/// What the first lines on the console are about.
+struct Greeting {
+    place: Place,
+    /// The clients that are served.
+    who: String,
+    /// Whether the store accepts records.
+    receives: bool,
+}
+
+async fn serve(server: Server, args: &ServeArgs, greeting: &Greeting) -> Result<Ending> {
+    let Greeting { place, who, receives } = greeting;
     // Before the first message: a program that reads the message may then send a signal.
     let end_requests = count_end_requests().context("signals can't be listened for")?;
     let listen = args.listen;
@@ -129,14 +181,18 @@ async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Resul
         anyhow!("{listen} can't be listened on: {error}; name another address with --listen, or end the program that has it")
     })?;
     let address = server.address();
-    let (server, grpc, no_grpc) = listen_grpc(server, args).await?;
+    let (server, grpc, no_grpc) = listen_grpc(server, args.grpc_address(*receives)).await?;
     #[cfg(feature = "pages")]
     let pages = format!("\n  pages           http://{address}/ui/");
     #[cfg(not(feature = "pages"))]
     let pages = "";
+    let otlp = match receives {
+        true => "POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON)",
+        false => "refused: this store only reads",
+    };
     remark(format_args!(
-        "serving {path} on http://{address} for {who}{pages}\n\
-         \x20 OTLP            POST /v1/traces /v1/metrics /v1/logs (protobuf, JSON){grpc}\n\
+        "serving {place} on http://{address} for {who}{pages}\n\
+         \x20 OTLP            {otlp}{grpc}\n\
          \x20 telemetry API   /v1/telemetry/...\n\
          \x20 agent traces    /traces /traces/ID/stream /agents/ID/traces\n\
          \x20 of the server   GET /openapi.json /metrics /health /ready\n\
@@ -164,9 +220,9 @@ async fn serve(server: Server, args: &ServeArgs, path: &str, who: &str) -> Resul
 /// endpoints, or why it is missing if the port is in use: HTTP is served without it.
 async fn listen_grpc(
     mut server: BoundServer,
-    args: &ServeArgs,
+    wanted: Option<SocketAddr>,
 ) -> Result<(BoundServer, String, Option<String>)> {
-    let Some(wanted) = args.grpc_address() else {
+    let Some(wanted) = wanted else {
         return Ok((server, String::new(), None));
     };
     match server.listen_grpc(wanted).await {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use spanscope_model::{LogEvent, LogFilter, Span, SpanState, block_on};
 
 use super::ids::resolve_span;
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::SpanArgs;
 use crate::output::Output;
 use crate::render::colour::Paint;
@@ -25,10 +25,10 @@ struct Answer<'a> {
     events: &'a [LogEvent],
 }
 
-pub(super) fn run(file: &StoreFile, args: &SpanArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &SpanArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let store = file.open()?;
-    let (trace_id, span_id) = resolve_span(file, &*store, &args.id)?;
+    let store = location.open()?;
+    let (trace_id, span_id) = resolve_span(location, &*store, &args.id)?;
     let span = block_on(store.get_span(trace_id, span_id))?;
     let events = block_on(
         store.list_logs(

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{Span, block_on};
 
-use super::store::StoreFile;
+use super::store::Location;
 use super::traces::{duration, status};
 use crate::args::ListArgs;
 use crate::failure::Stop;
@@ -15,11 +15,11 @@ use crate::render::table::{Column, painted, table};
 use crate::render::time;
 use crate::resolve::span_filter;
 
-pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let typed = TypedFilter::read(args.filter_text.as_deref(), &args.filter.conditions)?;
     let filter = span_filter(&args.filter, typed.filter.clone(), args.limit, &out.zone)?;
-    let store = file.open()?;
+    let store = location.open()?;
     let spans = block_on(store.list_spans(filter))?;
     let answer: Vec<SpanJson<'_>> = spans.iter().map(SpanJson::of).collect();
     out.list(&answer, || rows(&out, &spans))?;

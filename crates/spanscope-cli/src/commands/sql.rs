@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Map, Value};
-use spanscope_model::{SqlResult, StoreError};
+use spanscope_model::{SqlResult, StoreError, TraceStore as _};
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{Format, SqlArgs};
 use crate::failure::Stop;
 use crate::output::Output;
@@ -12,9 +12,9 @@ use crate::remark::remark;
 use crate::render::colour::Paint;
 use crate::render::table::{Cell, Column, painted, table};
 
-pub(super) fn run(file: &StoreFile, args: &SqlArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &SqlArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let store = file.open()?;
+    let store = location.open_file()?;
     let store = store
         .as_sql()
         .ok_or_else(|| StoreError::unsupported("this store does not run SQL: use the other commands"))?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use spanscope_model::{Account, DropCounts, NameStats, StoreStats, block_on};
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{StatsArgs, StatsBy};
 use crate::failure::Stop;
 use crate::output::Output;
@@ -15,10 +15,10 @@ use crate::render::text::{bytes, grouped};
 use crate::render::time;
 use crate::resolve::range;
 
-pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &StatsArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let (since, until) = range(args.since.as_deref(), args.until.as_deref(), &out.zone)?;
-    let store = file.open()?;
+    let store = location.open()?;
     match args.by {
         Some(StatsBy::Name) => {
             let names = block_on(store.name_statistics(since, until))?;
@@ -30,18 +30,18 @@ pub(super) fn run(file: &StoreFile, args: &StatsArgs) -> Result<()> {
         }
         None => {
             let stats = block_on(store.statistics())?;
-            let path = file.path()?.display().to_string();
-            out.one(&stats, || overview(&out, path, &stats))
+            let place = location.place()?.to_string();
+            out.one(&stats, || overview(&out, place, &stats))
         }
     }
 }
 
-fn overview(out: &Output, path: String, stats: &StoreStats) -> String {
+fn overview(out: &Output, place: String, stats: &StoreStats) -> String {
     let moment = |time: Option<_>| time.map_or_else(|| "-".to_owned(), |time| time::full(time, &out.zone));
     let mut rows = Vec::new();
     match &stats.file {
         Some(file) => rows.extend([
-            ("file", path),
+            ("file", place),
             (
                 "size",
                 format!(
@@ -52,7 +52,7 @@ fn overview(out: &Output, path: String, stats: &StoreStats) -> String {
                 ),
             ),
         ]),
-        None => rows.push(("size", bytes(stats.bytes))),
+        None => rows.extend([("store", place), ("size", bytes(stats.bytes))]),
     }
     rows.extend([
         ("traces", grouped(stats.traces)),

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{
-    Cursor, LogEvent, LogFilter, Severity, Span, SpanFilter, SpanId, SpanState, StoredFilter, Timestamp,
-    TraceId, TraceStore, block_on, block_on_for,
+    Cursor, LogEvent, LogFilter, Severity, Span, SpanFilter, SpanId, SpanKind, SpanState, StoreOrder,
+    StoredFilter, Timestamp, TraceId, TraceStore, block_on, block_on_for,
 };
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{Format, TailArgs};
 use crate::output::{Output, json_line};
 use crate::render::json::SpanJson;
@@ -29,17 +29,19 @@ const RECORDS_AT_ONCE: u64 = 5_000;
 const LOOK_BACK: u64 = 10_000;
 /// Maximum number of running spans to wait for; beyond it the oldest are given up.
 const MAX_RUNNING: usize = 10_000;
+/// At least this many ids of shown records are kept, for a store that returns records again.
+const MAX_SHOWN: usize = 200_000;
 /// The interval at which running spans are checked: a program that dies changes nothing in the
 /// store.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of running spans per check.
 const SPANS_PER_CHECK: usize = 200;
 
-pub(super) fn run(file: &StoreFile, args: &TailArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &TailArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let least = args.severity.as_deref().map(severity).transpose()?;
     let mut lines = EntryLines::new(&out, false);
-    let store = file.open()?;
+    let store = location.open()?;
     let mut follower = TailFollower::new(&*store)?;
     let mut seen = 0;
     let last = follower.last(&*store, usize::try_from(args.lines).unwrap_or(usize::MAX), least)?;
@@ -114,14 +116,75 @@ struct TailFollower {
     cursor: Cursor,
     running: Running,
     last_check: Instant,
-    /// Records that were read at the start and may have been stored after the cursor.
-    read_before: ReadBefore,
+    /// Records that were shown and that the store may return again.
+    shown: Shown,
+    past: Past,
 }
 
+/// What a store that returns records again had at the start, as far as its records are not among
+/// those that were shown: everything that began before these times.
 #[derive(Default)]
-struct ReadBefore {
-    spans: HashSet<(TraceId, SpanId)>,
+struct Past {
+    spans: Option<Timestamp>,
+    events: Option<Timestamp>,
+}
+
+impl Past {
+    fn is_before(&self, record: &Record) -> bool {
+        let (past, time) = match record {
+            Record::Log(event) => (self.events, event.timestamp),
+            Record::Span(span) => (self.spans, span.start_time),
+        };
+        past.is_none_or(|past| past <= time)
+    }
+}
+
+/// Records that were shown, by their ids.
+///
+/// A store with exact order returns again only what was read at the start, in the first reading.
+/// Any other one does so whenever a record arrives late, so the newest ids are kept.
+#[derive(Default)]
+struct Shown {
+    spans: HashSet<ShownSpan>,
     events: HashSet<String>,
+    /// The ids before those: the oldest are given up by halves.
+    older: Option<Box<Shown>>,
+}
+
+/// Two sides of one call may share an id, and differ in their kinds.
+type ShownSpan = (TraceId, SpanId, SpanKind);
+
+impl Shown {
+    /// Adds a record. Returns whether it was new.
+    fn add(&mut self, record: &Record) -> bool {
+        if self.older.as_ref().is_some_and(|older| older.has(record)) {
+            return false;
+        }
+        match record {
+            Record::Log(event) => self.events.insert(event.id.clone()),
+            Record::Span(span) => self.spans.insert(span_key(span)),
+        }
+    }
+
+    fn has(&self, record: &Record) -> bool {
+        match record {
+            Record::Log(event) => self.events.contains(&event.id),
+            Record::Span(span) => self.spans.contains(&span_key(span)),
+        }
+    }
+
+    /// Forgets the oldest: about `max` to twice as many are left.
+    fn limit(&mut self, max: usize) {
+        if self.spans.len() + self.events.len() > max {
+            let mut older = std::mem::take(self);
+            older.older = None;
+            self.older = Some(Box::new(older));
+        }
+    }
+}
+
+fn span_key(span: &Span) -> ShownSpan {
+    (span.trace_id, span.span_id, span.kind)
 }
 
 impl TailFollower {
@@ -130,33 +193,44 @@ impl TailFollower {
             cursor: block_on(store.latest())?,
             running: Running::default(),
             last_check: Instant::now(),
-            read_before: ReadBefore::default(),
+            shown: Shown::default(),
+            past: Past::default(),
         })
     }
 
     /// Returns the last records before the start.
     fn last(&mut self, store: &dyn TraceStore, lines: usize, least: Option<Severity>) -> Result<Vec<Record>> {
+        let lines_at_most = u64::try_from(lines).unwrap_or(u64::MAX);
         let mut spans = block_on(store.list_spans(SpanFilter::default().limit(LOOK_BACK)))?;
+        if store.capabilities().order != StoreOrder::Exact {
+            let events = block_on(store.list_logs(LogFilter::default().limit(LOOK_BACK)))?;
+            self.forget(&spans, events);
+        }
         spans.reverse(); // the newest is the first
-        let events = block_on(
-            store.list_logs(
-                LogFilter::default()
-                    .min_severity(least)
-                    .limit(u64::try_from(lines).unwrap_or(u64::MAX)),
-            ),
-        )?;
+        let events =
+            block_on(store.list_logs(LogFilter::default().min_severity(least).limit(lines_at_most)))?;
         let mut records = self.ended(spans);
         records.extend(events.into_iter().map(Record::Log));
         records.retain(|record| record.is_at_least(least));
         records.sort_by_key(Record::time);
         let last = records.split_off(records.len().saturating_sub(lines));
         for record in &last {
-            match record {
-                Record::Log(event) => drop(self.read_before.events.insert(event.id.clone())),
-                Record::Span(span) => drop(self.read_before.spans.insert((span.trace_id, span.span_id))),
-            }
+            self.shown.add(record);
         }
         Ok(last)
+    }
+
+    /// Treats records that are stored at the start as shown.
+    fn forget(&mut self, spans: &[Span], events: Vec<LogEvent>) {
+        let is_full = |number: usize| u64::try_from(number).is_ok_and(|number| number >= LOOK_BACK);
+        if is_full(spans.len()) {
+            self.past.spans = spans.iter().map(|span| span.start_time).min();
+        }
+        if is_full(events.len()) {
+            self.past.events = events.iter().map(|event| event.timestamp).min();
+        }
+        self.shown.spans.extend(spans.iter().map(span_key));
+        self.shown.events.extend(events.into_iter().map(|event| event.id));
     }
 
     /// Returns the records stored since the last reading, by time.
@@ -176,11 +250,13 @@ impl TailFollower {
                 break;
             }
         }
-        let before = std::mem::take(&mut self.read_before);
-        records.retain(|record| match record {
-            Record::Log(event) => !before.events.contains(&event.id),
-            Record::Span(span) => !before.spans.contains(&(span.trace_id, span.span_id)),
-        });
+        if store.capabilities().order == StoreOrder::Exact {
+            let before = std::mem::take(&mut self.shown);
+            records.retain(|record| !before.has(record));
+        } else {
+            records.retain(|record| self.past.is_before(record) && self.shown.add(record));
+            self.shown.limit(MAX_SHOWN);
+        }
         if self.last_check.elapsed() >= CHECK_INTERVAL {
             self.last_check = Instant::now();
             records.extend(self.abandoned(store)?);
@@ -277,6 +353,36 @@ mod tests {
             TraceId::from_bytes([1; 16]).unwrap(),
             SpanId::from_bytes([number; 8]).unwrap(),
         )
+    }
+
+    fn record(number: u8) -> Record {
+        let (trace, id) = span(number);
+        Record::Span(Box::new(Span::new(
+            trace,
+            id,
+            "step".to_owned(),
+            Timestamp::now(),
+        )))
+    }
+
+    #[test]
+    fn a_record_that_the_store_returns_again_is_shown_once() {
+        let mut shown = Shown::default();
+        for number in 1..=3 {
+            assert!(shown.add(&record(number)));
+            assert!(!shown.add(&record(number)));
+            shown.limit(2);
+        }
+        assert!(
+            shown.older.is_some() && !shown.add(&record(1)),
+            "half of the ids is kept"
+        );
+        assert!(shown.add(&record(4)));
+        for number in 5..=9 {
+            shown.add(&record(number));
+            shown.limit(2);
+        }
+        assert!(shown.add(&record(1)), "the oldest are given up");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `spanscope traces`: lists traces.
 
 use anyhow::Result;
-use spanscope_model::{SpanState, SpanStatus, TraceId, TraceStore, TraceSummary, block_on};
+use spanscope_model::{SpanState, SpanStatus, TraceId, TraceSummary, block_on};
 
-use super::ids::short_id_digits;
-use super::store::StoreFile;
+use super::ids::{distinct_id_digits, short_id_digits};
+use super::store::Location;
 use crate::args::ListArgs;
 use crate::failure::Stop;
 use crate::filter::TypedFilter;
@@ -15,13 +15,17 @@ use crate::render::table::{Cell, Column, painted, table};
 use crate::render::time;
 use crate::resolve::trace_filter;
 
-pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &ListArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let typed = TypedFilter::read(args.filter_text.as_deref(), &args.filter.conditions)?;
     let filter = trace_filter(&args.filter, typed.filter.clone(), args.limit, &out.zone)?;
-    let store = file.open()?;
+    let store = location.open()?;
     let traces = block_on(store.list_traces(filter))?;
-    out.list(&traces, || rows(&out, &*store, &traces))?;
+    let digits = |ids: &[TraceId]| match location.is_remote() {
+        true => distinct_id_digits(ids),
+        false => short_id_digits(&*store, ids),
+    };
+    out.list(&traces, || rows(&out, digits, &traces))?;
     typed.remark_unknown_keys(&*store, traces.is_empty())?;
     if traces.is_empty() {
         return Err(Stop::nothing("no trace matches"));
@@ -29,7 +33,7 @@ pub(super) fn run(file: &StoreFile, args: &ListArgs) -> Result<()> {
     Ok(())
 }
 
-fn rows(out: &Output, store: &dyn TraceStore, traces: &[TraceSummary]) -> String {
+fn rows(out: &Output, digits: impl Fn(&[TraceId]) -> usize, traces: &[TraceSummary]) -> String {
     if traces.is_empty() {
         return String::new();
     }
@@ -43,7 +47,7 @@ fn rows(out: &Output, store: &dyn TraceStore, traces: &[TraceSummary]) -> String
         ("status", Column::Fixed),
     ];
     let ids: Vec<TraceId> = traces.iter().map(|trace| trace.trace.trace_id).collect();
-    let digits = short_id_digits(store, &ids);
+    let digits = digits(&ids);
     let rows = traces.iter().zip(ids).map(|(trace, id)| {
         vec![
             time::seconds(trace.trace.start_time, &out.zone).into(),

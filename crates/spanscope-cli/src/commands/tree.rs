@@ -4,16 +4,16 @@ use anyhow::Result;
 use spanscope_model::{IdMatch, Span, block_on};
 
 use super::ids::resolve_id;
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{Format, TreeArgs};
 use crate::output::{Output, json_line};
 use crate::render::forest;
 use crate::render::json::{PlacedSpan, TreeJson, nested};
 use crate::render::tree::{TreeOptions, tree};
 
-pub(super) fn run(file: &StoreFile, args: &TreeArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &TreeArgs) -> Result<()> {
     let out = Output::new(&args.output);
-    let store = file.open()?;
+    let store = location.open()?;
     let (trace, top) = match resolve_id(&*store, &args.id)? {
         IdMatch::Trace(trace) => (trace, None),
         IdMatch::Span(trace, span) => (trace, Some(span)),

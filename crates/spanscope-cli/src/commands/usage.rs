@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use spanscope_model::{PriceTable, UsageBy, UsageQuery, UsageRow, block_on};
 
-use super::store::StoreFile;
+use super::store::Location;
 use crate::args::{UsageArgs, UsageGroup};
 use crate::failure::Stop;
 use crate::output::Output;
@@ -42,7 +42,7 @@ struct Usage {
     currency: Option<String>,
 }
 
-pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
+pub(super) fn run(location: &Location, args: &UsageArgs) -> Result<()> {
     let out = Output::new(&args.output);
     let prices = args.prices.as_deref().map(prices::read).transpose()?;
     let (since, until) = (args.since.as_deref(), args.until.as_deref());
@@ -53,7 +53,8 @@ pub(super) fn run(file: &StoreFile, args: &UsageArgs) -> Result<()> {
         UsageGroup::Agent => UsageBy::Agent,
     };
     let rows = block_on(
-        file.open()?
+        location
+            .open()?
             .usage(UsageQuery::new(by).since(from).until(until.map(|_| to))),
     )?;
     let usage = sum_usage(&rows, by, prices.as_ref());

@@ -14,6 +14,7 @@ mod otlp;
 mod round_trip;
 mod runs;
 mod show;
+mod stores;
 mod support;
 mod tokens;
 mod unwritable;

@@ -102,6 +102,9 @@ impl Store {
 pub(crate) fn spanscope() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spanscope"));
     command
+        .env_remove("SPANSCOPE_STORE")
+        .env_remove("SPANSCOPE_STORE_PASSWORD")
+        .env_remove("SPANSCOPE_STORE_PASSWORD_FILE")
         .env_remove("FORCE_COLOR")
         .env_remove("CLICOLOR_FORCE")
         .env_remove("NO_COLOR");
