@@ -18,6 +18,9 @@ use crate::skip;
 /// The tables of the collector's exporter 0.140 to 0.162.
 const TABLES: &str = include_str!("../../crates/spanscope-clickhouse/tests/generations/map.sql");
 
+/// The trace of [`Database::with_a_run`].
+pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
 #[derive(Debug)]
 struct Engine {
     /// `host:port`, with `user@` before it.
@@ -101,6 +104,54 @@ impl Database {
             }
         }
         Some(database)
+    }
+
+    /// Creates a database with the run of an agent: a model call, a tool that failed, a log record
+    /// and a counter.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn with_a_run() -> Option<Self> {
+        let database = Self::new()?;
+        let spans = [
+            "30, '00f067aa0ba90001', '', 'invoke_agent librarian', 'Internal', 20, 'Ok', '', \
+             map('gen_ai.operation.name', 'invoke_agent', 'gen_ai.agent.name', 'librarian')",
+            "29, '00f067aa0ba90002', '00f067aa0ba90001', 'chat llama', 'Client', 2, 'Ok', '', \
+             map('gen_ai.operation.name', 'chat', 'gen_ai.request.model', 'llama', \
+                 'gen_ai.usage.input_tokens', '100', 'gen_ai.usage.output_tokens', '7', 'shelf', '7')",
+            "20, '00f067aa0ba90003', '00f067aa0ba90001', 'execute_tool shelf', 'Internal', 1, 'Error', 'no such shelf', \
+             map('gen_ai.operation.name', 'execute_tool', 'gen_ai.tool.name', 'shelf')",
+        ];
+        for span in spans {
+            database.insert_span(TRACE, span);
+        }
+        database.run(&format!(
+            "INSERT INTO otel_logs (Timestamp, TraceId, SpanId, SeverityText, SeverityNumber, ServiceName, Body, \
+             ResourceAttributes, LogAttributes) SELECT now64(9) - INTERVAL 20 SECOND, '{TRACE}', '00f067aa0ba90003', \
+             'WARN', 13, 'library', 'the shelf is empty', map('service.name', 'library'), map('shelf', '7')"
+        ));
+        for (seconds, total) in [(40, 3), (10, 8)] {
+            database.run(&format!(
+                "INSERT INTO otel_metrics_sum (ResourceAttributes, ServiceName, MetricName, MetricUnit, Attributes, \
+                 StartTimeUnix, TimeUnix, Value, AggregationTemporality, IsMonotonic) SELECT map('service.name', 'library'), \
+                 'library', 'books_lent', '1', map('shelf', '7'), now() - INTERVAL 50 SECOND, now() - INTERVAL {seconds} \
+                 SECOND, {total}, 2, true"
+            ));
+        }
+        Some(database)
+    }
+
+    /// Inserts a span: its age in seconds, id, parent, name, kind, seconds, status, message and
+    /// attributes, as SQL.
+    pub fn insert_span(&self, trace: &str, span: &str) {
+        self.run(&format!(
+            "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanName, SpanKind, Duration, StatusCode, \
+             StatusMessage, SpanAttributes, ServiceName, ResourceAttributes, ScopeName) \
+             SELECT now64(9) - toIntervalSecond(row.1), '{trace}', row.2, row.3, row.4, row.5, row.6 * 1000000000, row.7, \
+             row.8, row.9, 'library', map('service.name', 'library', 'host.name', 'box'), 'test' \
+             FROM (SELECT ({span}) AS row)"
+        ));
     }
 
     /// Runs a statement, and returns its rows.
@@ -195,6 +246,45 @@ impl Prepared {
 pub struct Peer {
     address: SocketAddr,
     answers: Arc<Mutex<Vec<Prepared>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// The columns of a collector's spans, as a server describes them.
+const COLUMNS: [(&str, &str); 18] = [
+    ("Timestamp", "DateTime64(9)"),
+    ("TraceId", "String"),
+    ("SpanId", "String"),
+    ("ParentSpanId", "String"),
+    ("SpanName", "LowCardinality(String)"),
+    ("SpanKind", "LowCardinality(String)"),
+    ("ServiceName", "LowCardinality(String)"),
+    ("ResourceAttributes", "Map(LowCardinality(String), String)"),
+    ("SpanAttributes", "Map(LowCardinality(String), String)"),
+    ("Duration", "UInt64"),
+    ("StatusCode", "LowCardinality(String)"),
+    ("StatusMessage", "String"),
+    ("Events.Timestamp", "Array(DateTime64(9))"),
+    ("Events.Name", "Array(LowCardinality(String))"),
+    ("Events.Attributes", "Array(Map(LowCardinality(String), String))"),
+    ("Links.TraceId", "Array(String)"),
+    ("Links.SpanId", "Array(String)"),
+    ("Links.Attributes", "Array(Map(LowCardinality(String), String))"),
+];
+
+/// The answers to a store that is opened, where the table of spans lacks one column.
+#[must_use]
+pub fn opening_without(column: &str) -> Vec<Prepared> {
+    let mut described = String::new();
+    for (name, kind) in COLUMNS.iter().filter(|(name, _)| *name != column) {
+        writeln!(described, r#"["otel_traces","{name}","{kind}"]"#).unwrap();
+    }
+    vec![Prepared::rows("[0]\n"), Prepared::rows(described)]
+}
+
+/// The answers to a store that is opened.
+#[must_use]
+pub fn opening() -> Vec<Prepared> {
+    opening_without("")
 }
 
 impl Peer {
@@ -204,7 +294,8 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let answers = Arc::new(Mutex::new(answers));
-        let given = Arc::clone(&answers);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (given, noted) = (Arc::clone(&answers), Arc::clone(&requests));
         thread::spawn(move || {
             for connection in listener.incoming() {
                 let Ok(connection) = connection else { break };
@@ -214,10 +305,22 @@ impl Peer {
                     _ => given.remove(0),
                 };
                 drop(given);
-                let _ = serve(&connection, &answer);
+                if let Ok(head) = serve(&connection, &answer) {
+                    noted.lock().unwrap().push(head);
+                }
             }
         });
-        Self { address, answers }
+        Self {
+            address,
+            answers,
+            requests,
+        }
+    }
+
+    /// Returns the heads of the requests that were answered.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// Returns the URL of a store on it.
@@ -232,12 +335,13 @@ impl Peer {
     }
 }
 
-fn serve(mut connection: &TcpStream, answer: &Prepared) -> std::io::Result<()> {
+/// Returns the head of the request.
+fn serve(mut connection: &TcpStream, answer: &Prepared) -> std::io::Result<String> {
     let mut reader = BufReader::new(connection);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head)? == 0 {
-            return Ok(());
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
     let length = head.lines().find_map(|line| {
@@ -254,7 +358,8 @@ fn serve(mut connection: &TcpStream, answer: &Prepared) -> std::io::Result<()> {
     let text = format!(
         "HTTP/1.1 {status} Answer\r\n{code}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
-    connection.write_all(text.as_bytes())
+    connection.write_all(text.as_bytes())?;
+    Ok(head)
 }
 
 #[cfg(test)]
@@ -278,6 +383,7 @@ mod tests {
         }
         peer.answer(vec![Prepared::status(503)]);
         assert_eq!(ask().status, 503);
+        assert!(peer.requests()[0].contains("Content-Length: 1"));
     }
 
     #[test]

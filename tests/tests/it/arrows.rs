@@ -75,6 +75,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
         "spanscope-cli",
         &[
             "spanscope",
+            "spanscope-clickhouse",
             "spanscope-core",
             "spanscope-demo",
             "spanscope-layers",

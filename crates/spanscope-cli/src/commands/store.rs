@@ -3,6 +3,9 @@
 //! [`SCHEMES`] lists the kinds of servers. Commands that query a store work with any of them; those
 //! that change or copy a file get its [path](Location::path), and refuse a server.
 
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,15 +41,21 @@ const SCHEMES: [Scheme; 2] = [
         name: "clickhouse",
         form: "clickhouse://user@host:8123/database",
         feature: "clickhouse",
-        open: None,
+        open: CLICKHOUSE,
     },
+    // With TLS.
     Scheme {
         name: "clickhouses",
         form: "clickhouses://user@host:8443/database",
         feature: "clickhouse",
-        open: None,
+        open: CLICKHOUSE,
     },
 ];
+
+#[cfg(feature = "clickhouse")]
+const CLICKHOUSE: Option<Open> = Some(clickhouse::open);
+#[cfg(not(feature = "clickhouse"))]
+const CLICKHOUSE: Option<Open> = None;
 
 /// The store, as the user named it.
 #[derive(Debug)]

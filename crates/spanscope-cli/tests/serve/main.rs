@@ -10,6 +10,8 @@
 #[cfg(feature = "otlp")] // the demo sends its spans
 mod bridged;
 mod by_design;
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
 mod crowd;
 mod damaged;
 #[cfg(feature = "otlp")]

@@ -59,7 +59,8 @@ const COMMAND: &str = "
 | `SPANSCOPE_STORE` | the store that is read: a file, `sqlite:FILE`, or the URL of a server; `--store STORE` names another one | the file of `SQLITE_STORE_DIR` |
 | `SQLITE_STORE_DIR` | folder of the `trace_store.db` that is read | `spanscope` in the user's data folder |
 | `SPANSCOPE_TOKENS` | the lines of a [token file](../how-to/tenants.md), separated by `;`, for `serve` | none |
-| `SPANSCOPE_STORE_PASSWORD` | the password of a [store in ClickHouse](../explanation/clickhouse.md), which its URL may not have | none |
+| `SPANSCOPE_STORE_PASSWORD` | the password of a [store in ClickHouse](../how-to/clickhouse.md), which its URL may not have | none |
+| `SPANSCOPE_STORE_PASSWORD_FILE` | a file whose first line is that password | none |
 | `SPANSCOPE_UI_DIR` | in a debug build, `serve` serves the files of the pages from this folder, for work on them | the embedded files |
 | `NO_COLOR`, `FORCE_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | colours | on a terminal |
 
