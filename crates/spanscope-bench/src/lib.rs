@@ -16,7 +16,7 @@ pub mod subject;
 pub mod table;
 
 /// The sections of the benchmark, by their names on the command line and in `docs/performance.md`.
-pub const SECTIONS: [&str; 13] = [
+pub const SECTIONS: [&str; 14] = [
     "caller",
     "client",
     "console",
@@ -28,6 +28,7 @@ pub const SECTIONS: [&str; 13] = [
     "reads",
     "receiving",
     "serving",
+    "pages",
     "metrics",
     "runs",
 ];

@@ -15,6 +15,7 @@ mod killed;
 mod measuring;
 mod metrics;
 mod ours;
+mod pages;
 mod reads;
 mod runs;
 mod sending;
@@ -98,7 +99,7 @@ fn main() -> Result<()> {
     if wants("sustained") {
         table.begin("sustained");
         sustained::report(&mut table, folder.path(), &sizes)?;
-    } else if wants("reads") || wants("serving") {
+    } else if ["reads", "serving", "pages"].into_iter().any(wants) {
         sustained::prepare(folder.path())?;
     }
     if wants("killed") {
@@ -118,6 +119,10 @@ fn main() -> Result<()> {
     if wants("serving") {
         table.begin("serving");
         serving::answer(&mut table, folder.path(), &sizes)?;
+    }
+    if wants("pages") {
+        table.begin("pages");
+        pages::report(&mut table, folder.path(), &sizes)?;
     }
     if wants("metrics") {
         table.begin("metrics");
@@ -161,6 +166,7 @@ fn child(role: &str, folder: &Path, sizes: &Sizes) -> Result<()> {
         "sustained-bare" => bare::child(folder, sizes),
         "memory" => sustained::memory_child(folder, sizes),
         "fill" => sustained::fill_child(folder, sizes),
+        pages::PROGRAM => pages::child(folder),
         role if role.starts_with("killed-") => killed::child(role, folder),
         role if role.starts_with("sending-") => sending::child(role, folder, sizes),
         role if role.starts_with("client-") => client::child(role, sizes),

@@ -38,7 +38,7 @@ const SPANS_A_TRACE: usize = 8;
 /// Concurrent requests.
 const SENDERS: usize = 32;
 /// Queries a second.
-const RATE: u64 = 100;
+pub(crate) const RATE: u64 = 100;
 /// Spans of the queried trace.
 const TRACE_SPANS: usize = 200;
 
@@ -282,6 +282,22 @@ pub(crate) fn receive(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result
     Ok(())
 }
 
+/// Sends a query at the [rate](RATE), and returns how long its responses took and the length of the
+/// last one. Times count from when a query was due, so that one slow response does not hide the
+/// delay of the others.
+pub(crate) fn steady(questions: usize, mut ask: impl FnMut() -> Result<usize>) -> Result<(Sample, usize)> {
+    let mut took = Vec::new();
+    let mut length = 0;
+    let begin = Instant::now();
+    for number in 0..questions {
+        let at = begin + Duration::from_millis(1000 / RATE) * u32::try_from(number)?;
+        std::thread::sleep(at.saturating_duration_since(Instant::now()));
+        length = ask()?;
+        took.push(at.elapsed().as_secs_f64() * 1e9);
+    }
+    Ok((Sample::new(took), length))
+}
+
 /// Sends queries about the file of the sustained run at a steady rate, and adds to the table how
 /// long the slowest took.
 pub(crate) fn answer(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<()> {
@@ -305,18 +321,9 @@ pub(crate) fn answer(table: &mut Table, folder: &Path, sizes: &Sizes) -> Result<
         ("the newest 100 traces", "/v1/telemetry/traces"),
         ("a trace of 200 spans", tree.as_str()),
     ] {
-        let mut took = Vec::new();
-        let mut length = 0;
-        let begin = Instant::now();
-        for number in 0..sizes.served_questions {
-            // From the scheduled time, so that one slow response does not hide the delay of the
-            // others.
-            let at = begin + Duration::from_millis(1000 / RATE) * u32::try_from(number)?;
-            std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            length = client.post(path, "application/json", b"{}")?;
-            took.push(at.elapsed().as_secs_f64() * 1e9);
-        }
-        let sample = Sample::new(took);
+        let (sample, length) = steady(sizes.served_questions, || {
+            client.post(path, "application/json", b"{}")
+        })?;
         let p99 = sample.quantile(0.99);
         table.judged(
             &format!("{spans} spans stored, {RATE} requests a second: {what} over HTTP, p99 ({length} B)"),

@@ -41,6 +41,12 @@ pub(crate) struct Sizes {
     pub(crate) received_requests: usize,
     /// How often each query is sent to the server.
     pub(crate) served_questions: usize,
+    /// Spans of the two large traces that the web pages show.
+    pub(crate) page_spans: [usize; 2],
+    /// How often each page is opened, and each key pressed.
+    pub(crate) page_rounds: usize,
+    /// Steps in which the rows of a trace are scrolled to their end and back.
+    pub(crate) page_steps: usize,
     /// Listed agent runs, of 20 spans each.
     pub(crate) listed_runs: usize,
     /// Clients that watch one run.
@@ -70,6 +76,9 @@ impl Sizes {
         metric_points: 1_000_000,
         received_requests: 1_200,
         served_questions: 1_500,
+        page_spans: [10_000, 100_000],
+        page_rounds: 9,
+        page_steps: 240,
         listed_runs: 50_000,
         watchers: 500,
         watched_spans: 10_000,
@@ -96,6 +105,9 @@ impl Sizes {
         metric_points: 20_000,
         received_requests: 20,
         served_questions: 20,
+        page_spans: [1_000, 5_000],
+        page_rounds: 2,
+        page_steps: 12,
         listed_runs: 500,
         watchers: 10,
         watched_spans: 500,
