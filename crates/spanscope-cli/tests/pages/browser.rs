@@ -33,23 +33,38 @@ impl Browser {
         Some(Self { chromium, axe })
     }
 
-    /// Returns the violations that axe-core finds, one per line. It runs in an isolated world, to
-    /// which the content security policy of the page does not apply.
+    /// Returns the violations that axe-core finds, one per line.
     pub(crate) fn axe(&self) -> Vec<String> {
-        let source = std::fs::read_to_string(&self.axe).unwrap();
+        self.judged("const themes = [root.dataset.theme]")
+    }
+
+    /// Returns the violations in each theme of the list `themes`, which a script declares. axe-core
+    /// runs in an isolated world, to which the content security policy of the page does not apply.
+    fn judged(&self, themes: &str) -> Vec<String> {
         let frame = self.cdp("Page.getFrameTree", &json!({}))["frameTree"]["frame"]["id"].clone();
         let world = json!({"frameId": frame, "worldName": "axe"});
+        // The name identifies the world as long as the document stays.
         let context = self.cdp("Page.createIsolatedWorld", &world)["executionContextId"].clone();
-        self.cdp(
-            "Runtime.evaluate",
-            &json!({"expression": source, "contextId": context}),
+        let evaluate = |expression: &str| {
+            let params = json!({"expression": expression, "contextId": context, "awaitPromise": true});
+            self.cdp("Runtime.evaluate", &params)["result"].clone()
+        };
+        if evaluate("typeof axe")["value"] == "undefined" {
+            evaluate(&std::fs::read_to_string(&self.axe).unwrap());
+        }
+        // Sets the attribute that the theme button sets: a test may emulate the system's
+        // preference.
+        let run = format!(
+            "(async () => {{ const root = document.documentElement; {themes}; const chosen = root.dataset.theme; \
+             const set = (theme) => {{ if (theme === undefined) delete root.dataset.theme; else root.dataset.theme = theme; }}; \
+             const wrong = []; for (const theme of themes) {{ set(theme); \
+             const found = await axe.run(document, {{resultTypes: ['violations']}}); \
+             wrong.push(...found.violations.map((one) => [theme, one.id, one.impact, one.nodes.length, \
+             one.nodes[0].html.slice(0, 200), one.nodes[0].failureSummary.slice(0, 300)].join(' | '))); }} \
+             set(chosen); return JSON.stringify(wrong); }})()"
         );
-        let run = "axe.run(document, {resultTypes: ['violations']}).then((found) => JSON.stringify(found.violations.map(\
-             (one) => [one.id, one.impact, one.nodes.length, one.nodes[0].html.slice(0, 200), \
-             one.nodes[0].failureSummary.slice(0, 300)].join(' | '))))";
-        let params = json!({"expression": run, "contextId": context, "awaitPromise": true});
-        let result = self.cdp("Runtime.evaluate", &params);
-        let text = result["result"]["value"].as_str();
+        let result = evaluate(&run);
+        let text = result["value"].as_str();
         serde_json::from_str(text.unwrap_or_else(|| panic!("axe: {result}"))).unwrap()
     }
 
@@ -63,20 +78,10 @@ impl Browser {
             .filter(|url| !url.starts_with(origin))
             .collect();
         assert_eq!(others, [""; 0], "{what} sent requests to other origins");
-        // Sets the attribute that the theme button sets: a test may emulate the system's
-        // preference.
-        let chosen = self.run("return document.documentElement.dataset.theme ?? null");
-        for theme in THEMES {
-            self.run(&format!("document.documentElement.dataset.theme = '{theme}'"));
-            let wrong = self.axe();
-            if !wrong.is_empty() {
-                self.picture(what);
-            }
-            assert_eq!(wrong, [""; 0], "{what}, {theme}, by axe");
+        let wrong = self.judged(&format!("const themes = {}", json!(THEMES)));
+        if !wrong.is_empty() {
+            self.picture(what);
         }
-        match chosen.as_str() {
-            Some(theme) => self.run(&format!("document.documentElement.dataset.theme = '{theme}'")),
-            None => self.run("delete document.documentElement.dataset.theme"),
-        };
+        assert_eq!(wrong, [""; 0], "{what}, by axe");
     }
 }
