@@ -41,6 +41,13 @@ fn a_list_loads_its_next_pages_while_scrolling() {
     for page in ["traces", "spans"] {
         browser.open_page(&format!("{}/ui/{page}?live=0", server.url()));
         assert_eq!(browser.number(&format!("return {ROWS}")), 100, "{page}");
+        // Only the histogram counts what is not shown, and spans have none.
+        if page == "traces" {
+            browser.wait(
+                "the number of all traces",
+                "return document.querySelector('.of-all')?.textContent.trim() === '100 of 250'",
+            );
+        }
         for rows in [200, 250] {
             browser.run("scrollTo(0, document.documentElement.scrollHeight)");
             browser.wait("the next page", &format!("return {ROWS} === {rows}"));
@@ -116,5 +123,44 @@ fn new_log_events_scroll_into_view_until_the_user_scrolls_up() {
     browser.wait(
         "the newest event in view",
         &format!("return {last} === 'another event' && {at_end}"),
+    );
+}
+
+#[test]
+fn a_trace_leads_to_the_ones_before_and_after_it_and_a_span_to_those_that_link_to_it() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::empty();
+    send_traces(&server, 3);
+    let (trace, span) = (format!("{:032x}", 2), format!("{:016x}", 2));
+    let newest = format!("{:032x}", 4);
+    let mut linking = super::support::span(&newest, &format!("{:016x}", 4), "<b>follows</b>");
+    linking["links"] = json!([{"traceId": trace, "spanId": span}]);
+    made::send(&server, &super::support::traces(&[linking]));
+
+    browser.open_page(&format!("{}/ui/traces/{trace}?span={span}", server.url()));
+    browser.wait(
+        "the ways to both traces next to it",
+        "return [...document.querySelectorAll('.near a')].map((link) => link.textContent).join() === '‹ older,newer ›'",
+    );
+    browser.wait("the tab", "return document.getElementById('details-links')");
+    browser.run("document.getElementById('details-links').click()");
+    browser.wait(
+        "the span that links to it",
+        "return document.querySelector('.details .links a')?.textContent === '<b>follows</b>'",
+    );
+    browser.settled();
+    browser.assert_clean("what is next to a trace", &server.url());
+
+    browser.run("document.querySelector('.details .links a').click()");
+    browser.wait(
+        "the trace of the span, which is the newest",
+        &format!(
+            "return location.pathname.endsWith('{newest}') && document.querySelectorAll('.near a').length === 1"
+        ),
+    );
+    browser.run("document.querySelector('.near a').click()");
+    browser.wait(
+        "the trace before it",
+        "return document.querySelector('.trace-head h1')?.textContent.includes('turn 3')",
     );
 }

@@ -22,15 +22,18 @@ const EVERY_MS = 2000;
  *   params: import("./api.js").Params,
  *   noun: string,
  *   version: unknown,
- * }} props `version` changes whenever the store does
+ *   onTotal: (total: Counts["total"] | null) => void,
+ * }} props `version` changes whenever the store does; `onTotal` receives the number of all records
  */
-export function Histogram({ path, params, noun, version }) {
+export function Histogram({ path, params, noun, version, onTotal }) {
   const state = useLoaded(JSON.stringify([path, params]), (signal) =>
     get(path, { ...params, buckets: BUCKETS }, signal),
   );
   const [range, setRange] = useState(/** @type {[number, number] | null} */ (null));
   const drag = useRef(-1);
   const data = /** @type {Counts | null} */ (state.data);
+  const total = state.stale ? null : (data?.total ?? null);
+  useEffect(() => onTotal(total), [total]);
   const read = useRef(version);
   const timer = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   useEffect(() => {

@@ -112,10 +112,15 @@ export function Services() {
 }
 
 /**
- * The end of a list. It loads more rows when it comes near the view, and states how many are shown.
- * @param {{rows: import("./rows.js").Rows<any>, noun: string}} props
+ * The end of a list. It loads more rows when it comes near the view, and states how many are shown,
+ * of how many if `total` is known.
+ * @param {{
+ *   rows: import("./rows.js").Rows<any>,
+ *   noun: string,
+ *   total?: import("./api-types.d.ts").HistogramTotal | null,
+ * }} props
  */
-export function ListEnd({ rows, noun }) {
+export function ListEnd({ rows, noun, total = null }) {
   const ref = useRef(/** @type {HTMLDivElement | null} */ (null));
   const more = useRef(rows.more);
   more.current = rows.more;
@@ -136,7 +141,16 @@ export function ListEnd({ rows, noun }) {
     rows.full
       ? `${count(rows.rows.length)} ${noun}s are shown: narrow the filter to see other ones`
       : rows.hasMore
-        ? h("button", { type: "button", onClick: rows.more }, "more", icon("down"))
+        ? [
+            total && total.count > rows.rows.length
+              ? h(
+                  "span",
+                  { class: "of-all" },
+                  `${count(rows.rows.length)} of ${total.exact ? "" : "about "}${count(total.count)} `,
+                )
+              : null,
+            h("button", { type: "button", onClick: rows.more }, "more", icon("down")),
+          ]
         : rows.rows.length > 0
           ? counted(rows.rows.length, noun)
           : null,

@@ -21,6 +21,7 @@ import {
 import { Problem, Text, useTitle } from "../ui.js";
 
 /** @typedef {import("../api-types.d.ts").LogRow} LogRow */
+/** @typedef {import("../api-types.d.ts").HistogramTotal | null} Total */
 
 const SEVERITIES = ["", "debug", "info", "warn", "error", "critical"];
 
@@ -53,6 +54,7 @@ export function Page() {
   useEndInView(tail, shown.length);
   const { state, first } = rows;
   const Histogram = useHistogram(!!first);
+  const [total, setTotal] = useState(/** @type {Total} */ (null));
   useCommand(first?.command, first ? apiPath(["logs"], { ...params, limit: 100 }) : null);
   useRowsShown(!!first);
   useRowKeys();
@@ -79,10 +81,16 @@ export function Page() {
       ? h(Problem, { error: state.error, retryIn: state.retryIn, again: state.again })
       : null,
     Histogram && rows.rows.length > 0
-      ? h(Histogram, { path: ["logs", "histogram"], params, noun: "event", version: first })
+      ? h(Histogram, {
+          path: ["logs", "histogram"],
+          params,
+          noun: "event",
+          version: first,
+          onTotal: setTotal,
+        })
       : h("div", { class: "histogram" }),
     tail ? null : h(NewRows, { rows, noun: "event" }),
-    tail ? h(ListEnd, { rows, noun: "event" }) : null,
+    tail ? h(ListEnd, { rows, noun: "event", total }) : null,
     context ? h(Context, { row: context, close: () => setContext(null) }) : null,
     rows.rows.length === 0
       ? first && !state.stale
@@ -114,7 +122,7 @@ export function Page() {
             }),
           ),
         ),
-    tail ? h(NewRows, { rows, noun: "event", last: true }) : h(ListEnd, { rows, noun: "event" }),
+    tail ? h(NewRows, { rows, noun: "event", last: true }) : h(ListEnd, { rows, noun: "event", total }),
   );
 }
 

@@ -1,5 +1,5 @@
 /** The list of traces. */
-import { h, useRef } from "../../vendor/preact.js";
+import { h, useRef, useState } from "../../vendor/preact.js";
 import { apiPath } from "../api.js";
 import { useRows } from "../rows.js";
 import { COLUMNS, FIXED, Row, fitting, setWidth, template, widths } from "../trace-row.js";
@@ -20,6 +20,7 @@ import {
 import { Menu, Problem, Separator, useTitle } from "../ui.js";
 
 /** @typedef {import("../api-types.d.ts").TraceRow} TraceRow */
+/** @typedef {import("../api-types.d.ts").HistogramTotal | null} Total */
 
 const SORTS = ["start", "duration", "spans"];
 
@@ -41,6 +42,7 @@ export function Page() {
   useRowsShown(!!first);
   useRowKeys();
   const Histogram = useHistogram(!!first);
+  const [total, setTotal] = useState(/** @type {Total} */ (null));
   const now = status.value;
   if (now?.is_empty && first && rows.rows.length === 0) {
     queueMicrotask(() => replace(to(["setup"])));
@@ -82,6 +84,7 @@ export function Page() {
           params: histogramParams,
           noun: "trace",
           version: first,
+          onTotal: setTotal,
         })
       : h("div", { class: "histogram" }),
     h(NewRows, { rows, noun: "trace" }),
@@ -107,7 +110,7 @@ export function Page() {
             h(Row, { key: row.trace_id, row, columns, longest, currency: first?.currency }),
           ),
         ),
-    h(ListEnd, { rows, noun: "trace" }),
+    h(ListEnd, { rows, noun: "trace", total }),
   );
 }
 

@@ -11,6 +11,7 @@ import { frames } from "./stack.js";
 
 /** @typedef {import("../api-types.d.ts").SpanDetails} SpanDetails */
 /** @typedef {import("../api-types.d.ts").SpanAmong} Among */
+/** @typedef {import("../api-types.d.ts").SpanAround} Around */
 
 /** The maximum number of characters of a stack trace that are shown. The copy contains all. */
 const MOST_STACK = 20_000;
@@ -28,7 +29,12 @@ export function Details({ traceId, spanId, close }) {
     (signal) => get(["traces", traceId, "spans", spanId, "among"], {}, signal),
   );
   const among = /** @type {Among | null} */ (compared.stale ? null : compared.data);
-  const tabs = span ? tabsOf(span, among) : [];
+  // The spans that link to it are found by a scan too.
+  const near = useLoaded(span ? `around ${traceId}/${spanId}` : null, (signal) =>
+    get(["traces", traceId, "spans", spanId, "around"], {}, signal),
+  );
+  const around = /** @type {Around | null} */ (near.stale ? null : near.data);
+  const tabs = span ? tabsOf(span, among, around) : [];
   useEffect(() => {
     if (span) performance.mark("ss:details");
   }, [span]);
@@ -64,9 +70,13 @@ export function Details({ traceId, spanId, close }) {
 /**
  * @param {SpanDetails} span
  * @param {Among | null} among
+ * @param {Around | null} around
  * @returns {import("../tabs.js").Tab[]}
  */
-function tabsOf(span, among) {
+function tabsOf(span, among, around) {
+  const links = span.links.length + span.links_more;
+  const linking = around?.linked_by.length ?? 0;
+
   /** @type {(import("../tabs.js").Tab | null)[]} */
   const tabs = [
     span.errors.length > 0 || span.status === "error"
@@ -84,11 +94,11 @@ function tabsOf(span, among) {
           content: () => h(Events, { span }),
         }
       : null,
-    span.links.length > 0
+    links + linking > 0
       ? {
           name: "links",
-          title: `Links ${span.links.length + span.links_more}`,
-          content: () => h(Links, { span }),
+          title: `Links ${links + linking}${around?.linked_by_more ? "+" : ""}`,
+          content: () => [h(Links, { span }), h(LinkedBy, { around })],
         }
       : null,
     { name: "about", title: "About", content: () => h(About, { span, among }) },
@@ -207,6 +217,7 @@ function Events({ span }) {
 
 /** @param {{span: SpanDetails}} props */
 function Links({ span }) {
+  if (span.links.length === 0) return null;
   return h(
     "ul",
     { class: "links" },
@@ -225,4 +236,31 @@ function Links({ span }) {
       ),
     ),
   );
+}
+
+/** The spans that link to this one. @param {{around: Around | null}} props */
+function LinkedBy({ around }) {
+  if (!around || around.linked_by.length === 0) return null;
+  return [
+    h("h3", null, "Linked by"),
+    h(
+      "ul",
+      { class: "links" },
+      around.linked_by.map((span, i) =>
+        h(
+          "li",
+          { key: i },
+          h(
+            "a",
+            { href: to(["traces", span.trace_id], { span: span.span_id }) },
+            h(Text, { value: span.name || span.trace_id, max: 100 }),
+          ),
+          h("span", { class: "dim" }, " · ", h(Text, { value: span.service, max: 60 })),
+        ),
+      ),
+    ),
+    around.linked_by_more
+      ? h("p", { class: "dim" }, `more than ${count(around.linked_by.length)} spans link to it`)
+      : null,
+  ];
 }
