@@ -9,7 +9,7 @@
  * below any prefix.
  */
 import { signal, useEffect, useState } from "../vendor/preact.js";
-import { following, get, rowsShown } from "./api.js";
+import { following, get, rowsShown, running } from "./api.js";
 import { shellWord } from "./format.js";
 
 /**
@@ -181,8 +181,14 @@ export function useAfterRows(load) {
   return module;
 }
 
-// The rest of the frame is loaded even if no rows are ever shown.
-setTimeout(() => (rowsShown.value = true), 2000);
+// The rest of the frame is loaded even if no rows are ever shown, but not while a request runs
+// whose answer may bring them: its modules would delay them.
+let quiet = 0;
+const waiting = setInterval(() => {
+  quiet = running.value > 0 ? 0 : quiet + 1;
+  if (quiet === 4) rowsShown.value = true;
+  if (rowsShown.value) clearInterval(waiting);
+}, 500);
 rowsShown.subscribe((shown) => shown && readStatus());
 
 /** Loads the status of the store, which the footer and the empty states need. */

@@ -260,19 +260,22 @@ function useFolds(trace, host) {
     closed: /** @type {Set<number>} */ (new Set()),
     opened: /** @type {Set<number>} */ (new Set()),
   });
-  const ids = useRef(/** @type {{closed: string[], opened: string[]}} */ ({ closed: [], opened: [] }));
-  const before = useRef(shape);
-  const set = (/** @type {{closed: string[], opened: string[]}} */ of) =>
-    setFolds({ closed: rowsOf(trace, of.closed), opened: rowsOf(trace, of.opened) });
-  if (before.current !== shape) {
-    before.current = shape;
-    set(ids.current);
-  } else {
-    const idsOf = (/** @type {Set<number>} */ rows) => [...rows].map((row) => idOf(shape, row));
-    ids.current = { closed: idsOf(folds.closed), opened: idsOf(folds.opened) };
-  }
+  const before = useRef({ shape, folds });
+  const set = (/** @type {{closed: string[], opened: string[]}} */ of) => {
+    const next = { closed: rowsOf(trace, of.closed), opened: rowsOf(trace, of.opened) };
+    before.current = { shape, folds: next };
+    setFolds(next);
+  };
+  // Ids are made when they are needed: 100,000 rows that are folded have as many.
+  const ids = () => {
+    const of = (/** @type {Set<number>} */ rows) =>
+      [...rows].map((row) => idOf(before.current.shape, row));
+    return { closed: of(before.current.folds.closed), opened: of(before.current.folds.opened) };
+  };
+  if (before.current.shape !== shape) set(ids());
+  else before.current.folds = folds;
   useEffect(() => {
-    const save = () => ({ ...ids.current, top: host()?.scrollTop ?? 0 });
+    const save = () => ({ ...ids(), top: host()?.scrollTop ?? 0 });
     const saved = /** @type {{closed: string[], opened: string[], top: number} | null} */ (kept(save));
     if (saved?.closed) {
       set({ closed: saved.closed, opened: saved.opened ?? [] });
