@@ -19,7 +19,7 @@ import { Problem, StateSign, Text, Time, useTitle } from "../ui.js";
 
 /** @typedef {import("../api-types.d.ts").SpanRow} SpanRow */
 
-const COLUMNS = "11.5rem minmax(12rem, 3fr) minmax(6rem, 1fr) 6rem 6.5rem";
+const COLUMNS = "11.5rem minmax(12rem, 3fr) minmax(8rem, 1fr) 6rem 6.5rem";
 
 export function Page() {
   useTitle("Spans");
