@@ -24,6 +24,29 @@ const MORE: u64 = 50;
 /// The largest number of spans that are compared for one page.
 const MAX_COMPARED: u64 = 100_000;
 
+/// Where a span is in the list without an order, which [`order_of`] has.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: Timestamp,
+    span: SpanId,
+    trace: TraceId,
+}
+
+impl Place {
+    /// ` AND ...` over spans: they come behind this one.
+    fn and_behind(self) -> Sql {
+        Sql::new(" AND Timestamp <= ")
+            .time(self.start)
+            .push(" AND (Timestamp < ")
+            .time(self.start)
+            .push(" OR (SpanId, TraceId) < (")
+            .text(&self.span.to_string())
+            .push(", ")
+            .text(&self.trace.to_string())
+            .push("))")
+    }
+}
+
 impl Reader {
     /// Returns spans across all traces; the newest first without an order.
     pub(crate) fn list_spans(&self, filter: &SpanFilter) -> Result<Vec<Span>, StoreError> {
@@ -33,7 +56,20 @@ impl Reader {
         if filter.limit == 0 {
             return Ok(Vec::new());
         }
-        let windows = self.windows(filter.since, filter.until)?;
+        let before = match filter.before {
+            Some(cursor) => match self.place_of(cursor)? {
+                Some(place) => Some(place),
+                // Nothing comes behind a span that is not stored any more.
+                None => return Ok(Vec::new()),
+            },
+            None => None,
+        };
+        let after_first = before.map(|place| Timestamp::from_nanos(place.start.as_nanos().saturating_add(1)));
+        let until = match (filter.until, after_first) {
+            (Some(until), Some(after_first)) => Some(until.min(after_first)),
+            (until, after_first) => until.or(after_first),
+        };
+        let windows = self.windows(filter.since, until)?;
         let windows = match filter.order_by.is_empty() {
             true => &windows[..],
             false => windows
@@ -42,7 +78,10 @@ impl Reader {
         };
         let mut found = Vec::new();
         for window in windows {
-            let conditions = self.chosen_spans(window.from, filter, &candidates);
+            let mut conditions = self.chosen_spans(window.from, filter, &candidates);
+            if let Some(place) = before {
+                conditions = conditions.add(&place.and_behind());
+            }
             found = self.compared(&conditions, &order, &candidates, wanted)?;
             if found.len() >= wanted {
                 break;
@@ -51,6 +90,25 @@ impl Reader {
         let offset = usize::try_from(filter.offset).unwrap_or(usize::MAX);
         let page = found.into_iter().take(wanted).skip(offset);
         Ok(page.map(StoredSpan::into_listed).collect())
+    }
+
+    /// Returns the place of a span in the list without an order; of two halves of a call under one
+    /// id that of the earlier, so that no page begins with a span of the page before.
+    fn place_of(&self, (trace, span): (TraceId, SpanId)) -> Result<Option<Place>, StoreError> {
+        let sql = Sql::new(
+            "SELECT count(), toUnixTimestamp64Nano(min(Timestamp)) FROM otel_traces WHERE TraceId = ",
+        )
+        .text(&trace.to_string())
+        .push(" AND SpanId = ")
+        .text(&span.to_string())
+        .add(&self.in_time_of(&[trace])?)
+        .add(&self.scope_of_spans());
+        let found: Option<(u64, i64)> = self.client.row(&sql)?;
+        Ok(found.filter(|(count, _)| *count > 0).map(|(_, start)| Place {
+            start: Timestamp::from_nanos(start),
+            span,
+            trace,
+        }))
     }
 
     fn chosen_spans(&self, from: Option<i64>, filter: &SpanFilter, candidates: &Candidates) -> Sql {
@@ -365,5 +423,5 @@ fn order_of(orders: &[Order]) -> Result<Sql, StoreError> {
             })
             .push(if order.descending { " DESC, " } else { ", " });
     }
-    Ok(sql.push("Timestamp DESC, SpanId DESC"))
+    Ok(sql.push("Timestamp DESC, SpanId DESC, TraceId DESC"))
 }

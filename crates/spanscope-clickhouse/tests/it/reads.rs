@@ -1,6 +1,8 @@
 //! What is special about the tables of a collector: texts in place of types, copies, states that
 //! a store derives, totals in place of increases.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use spanscope_clickhouse::ClickHouseStore;
 use spanscope_model::filter::Filter;
@@ -227,6 +229,65 @@ fn pages_go_back_through_windows_and_a_trace_that_paused_is_listed_by_its_start(
     );
     assert_eq!((seen[1].trace.trace_id, seen[1].span_count), (trace(1), 2));
     assert_eq!(ids(&store, "day=39"), [id(139)]);
+}
+
+#[test]
+fn pages_of_spans_by_cursor_are_the_list_in_each_generation() {
+    for generation in [OLD, MAP, TEXT, JSON] {
+        let Some(filled) = Filled::new(generation) else {
+            return;
+        };
+        // Eight begin at each time, in two traces that use the same span ids, over several windows.
+        let spans: Vec<Span> = (0..40_u64)
+            .map(|number| {
+                let at = -3600 * i64::try_from(number / 8).unwrap();
+                span(
+                    1 + u128::from(number % 2),
+                    1 + number / 2,
+                    0,
+                    at,
+                    json!({"n": number % 2}),
+                )
+            })
+            .collect();
+        filled.add(None, &records(spans));
+        let store = filled.store(&format!("?tenant_attribute={TENANT}"));
+        let page = |filter: SpanFilter| -> Vec<(TraceId, SpanId)> {
+            let found = block_on(store.list_spans(filter)).unwrap();
+            found.iter().map(|span| (span.trace_id, span.span_id)).collect()
+        };
+        for (text, count) in [("", 40), ("n=1", 20)] {
+            let filter = SpanFilter::default().filter(text.parse::<Filter>().unwrap());
+            let whole = page(filter.clone());
+            assert_eq!(whole.len(), count, "{text:?} in {generation:?}");
+            for limit in [3, 7] {
+                let mut paged = Vec::new();
+                loop {
+                    let next = page(filter.clone().before(paged.last().copied()).limit(limit));
+                    if next.is_empty() {
+                        break;
+                    }
+                    paged.extend(next);
+                    assert!(paged.len() <= whole.len(), "a page came again in {generation:?}");
+                }
+                assert_eq!(paged, whole, "pages of {limit} of {text:?} in {generation:?}");
+            }
+        }
+        // A time, an offset and another order count in what is behind the cursor.
+        let whole = page(SpanFilter::default());
+        let behind = || SpanFilter::default().before(whole[9]);
+        assert_eq!(page(behind().offset(2).limit(3)), whole[12..15]);
+        let hour = Timestamp::from_nanos(MIDNIGHT - 2 * 3600 * SECOND);
+        assert_eq!(page(behind().until(hour)), whole[24..]);
+        assert_eq!(page(behind().since(hour)), whole[10..24]);
+        let oldest_first = behind().order_by(vec!["start_time".parse().unwrap()]).limit(8);
+        let expected: BTreeSet<_> = whole[32..].iter().copied().collect();
+        assert_eq!(page(oldest_first).into_iter().collect::<BTreeSet<_>>(), expected);
+        // A span that is not stored, or not this tenant's, has nothing behind it.
+        assert_eq!(page(SpanFilter::default().before((trace(1), id(404)))), []);
+        let other = store.for_tenant(&"other".parse().unwrap());
+        assert_eq!(block_on(other.list_spans(behind())).unwrap(), []);
+    }
 }
 
 #[test]
