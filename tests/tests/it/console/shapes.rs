@@ -72,7 +72,7 @@ fn a_tree_that_is_still_open_is_shown_at_a_flush_and_at_the_end() {
     running.terminate();
     let ended = running.read_to_end();
     assert!(ended.console.contains("[START] left open"), "{}", ended.console);
-    assert!(ended.console.contains("has_text in it"), "{}", ended.console);
+    assert!(ended.console.contains("said in it"), "{}", ended.console);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn spans_that_are_never_entered_or_entered_elsewhere_or_continued_are_shown_corr
     assert!(entry(&entries, "span_end", "never entered")["duration_ms"].is_number());
     let elsewhere = entry(&entries, "span_start", "entered elsewhere");
     assert_eq!(
-        entry(&entries, "event", "has_text elsewhere")["span_id"],
+        entry(&entries, "event", "said elsewhere")["span_id"],
         elsewhere["span_id"]
     );
     let continued = entry(&entries, "span_start", "continued");
