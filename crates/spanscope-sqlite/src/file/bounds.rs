@@ -168,9 +168,15 @@ impl Bounds {
     }
 
     /// Checks the whole file, because a reader found damage in it.
-    pub(crate) fn verify_content(&mut self) -> Result<(), WriteError> {
-        let result = self.integrity.verify();
+    pub(crate) fn verify_content(&mut self, db: &Connection) -> Result<(), WriteError> {
+        let result = self.integrity.verify(db, self.wal_bytes());
         self.unless_gone(result)
+    }
+
+    /// Returns whether another program has truncated the log.
+    pub(crate) fn is_log_cut(&mut self, db: &Connection) -> bool {
+        let bytes = self.wal_bytes();
+        !self.is_gone() && self.integrity.note_log(db, bytes).unwrap_or(false)
     }
 
     /// Notes that SQLite found damage while writing.

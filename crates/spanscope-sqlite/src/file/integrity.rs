@@ -10,6 +10,7 @@
 //! process's connections.
 
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -97,10 +98,8 @@ impl Integrity {
             return Ok(());
         };
         let bytes = file.len();
-        self.stays_well(bytes, wal_bytes)?;
-        if wal_bytes < self.log_length && is_log_cut(db, &self.path)? {
-            self.fault = Some(Fault::LogCut);
-        }
+        self.stays_well(bytes)?;
+        self.note_log(db, wal_bytes)?;
         self.log_length = wal_bytes;
         if bytes != self.length {
             let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -128,20 +127,37 @@ impl Integrity {
             }
             self.changed_at = changed_at;
         }
-        self.stays_well(bytes, wal_bytes)
+        self.stays_well(bytes)
     }
 
-    fn stays_well(&self, bytes: u64, wal_bytes: u64) -> Result<(), WriteError> {
+    /// Notes whether another program has truncated the log since the last check, and returns it.
+    /// A log that was truncated is shorter than its index says. If frames were written behind the
+    /// truncated end, it is as long as before, but has a hole there.
+    pub(super) fn note_log(&mut self, db: &Connection, wal_bytes: u64) -> rusqlite::Result<bool> {
+        let is_cut = if wal_bytes < self.log_length {
+            is_log_cut(db, &self.path)?
+        } else {
+            has_hole_before(&self.path, self.log_length, frame_size(db)?)
+        };
+        if is_cut {
+            self.fault.get_or_insert(Fault::LogCut);
+        }
+        Ok(self.fault == Some(Fault::LogCut))
+    }
+
+    fn stays_well(&self, bytes: u64) -> Result<(), WriteError> {
         match self.fault {
             None => Ok(()),
             Some(Fault::Cut) => Err(WriteError::Truncated { bytes }),
-            Some(Fault::LogCut) => Err(WriteError::LogTruncated { bytes: wal_bytes }),
+            Some(Fault::LogCut) => Err(WriteError::LogTruncated),
             Some(Fault::Damaged) => Err(WriteError::Damaged),
         }
     }
 
     /// Reads the whole file, because a reader found damage in it. It takes about a second per GiB.
-    pub(super) fn verify(&mut self) -> Result<(), WriteError> {
+    pub(super) fn verify(&mut self, db: &Connection, wal_bytes: u64) -> Result<(), WriteError> {
+        // Readers see the zeros of a truncated log as damage too.
+        let _ = self.note_log(db, wal_bytes);
         let is_due = self.verified_at.is_none_or(|at| at.elapsed() >= VERIFY_EVERY);
         if self.fault.is_none() && is_due {
             if self.is_surely_overwritten() || is_damaged(&self.path) == Some(true) {
@@ -149,7 +165,7 @@ impl Integrity {
             }
             self.verified_at = Some(Instant::now());
         }
-        self.stays_well(self.length, self.log_length)
+        self.stays_well(self.length)
     }
 
     /// Notes that SQLite has found damage while writing.
@@ -189,8 +205,7 @@ impl Integrity {
 /// Whether the log is shorter than its index says. Programs that copy it into the file make it
 /// shorter too, but they update the index.
 fn is_log_cut(db: &Connection, path: &Path) -> rusqlite::Result<bool> {
-    let page_size: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let frame = FRAME_HEAD + u64::try_from(page_size).unwrap_or(0);
+    let frame = frame_size(db)?;
     let is_short = || -> rusqlite::Result<bool> {
         // `NOOP` checkpoints nothing, and only counts the frames.
         let frames: i64 = db.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
@@ -203,6 +218,27 @@ fn is_log_cut(db: &Connection, path: &Path) -> rusqlite::Result<bool> {
         std::thread::sleep(SECOND_LOOK);
         is_short()?
     })
+}
+
+/// Returns the bytes of a frame of the log.
+fn frame_size(db: &Connection) -> rusqlite::Result<u64> {
+    let page_size: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    Ok(FRAME_HEAD + u64::try_from(page_size).unwrap_or(0))
+}
+
+/// Returns whether the last whole frame of a log that had this length is now zeros. A frame begins
+/// with the number of its page, which is never 0. SQLite itself writes a log from its beginning and
+/// leaves no hole. Unlike the file, the log carries no locks that closing it could release.
+fn has_hole_before(path: &Path, length: u64, frame: u64) -> bool {
+    let frames = length.saturating_sub(LOG_HEAD) / frame;
+    let mut page = [0; 4];
+    let read = |page: &mut [u8; 4]| {
+        let mut log = fs::File::open(sibling(path, "-wal"))?;
+        log.seek(SeekFrom::Start(LOG_HEAD + (frames - 1) * frame))?;
+        log.read_exact(page)
+    };
+    // A log that can't be read to there is shorter by now; the next check sees that.
+    frames > 0 && read(&mut page).is_ok() && page == [0; 4]
 }
 
 /// Reads the application id from the first page in the file itself, without the log.

@@ -140,7 +140,7 @@ impl OpenFile {
     /// Checks the whole file, because a reader found damage in it. Damage is reported, and stops
     /// all writing.
     pub(crate) fn verify(&mut self) {
-        let result = self.bounds.verify_content();
+        let result = self.bounds.verify_content(&self.db);
         if result.is_err() {
             self.note_write(result.as_ref());
         }
@@ -208,6 +208,15 @@ impl OpenFile {
         if matches!(&result, Err(write_error) if self.bounds.is_brief(write_error)) {
             return;
         }
+        // SQLite reads zeros or nothing from a truncated log, and reports damage or a failed disk.
+        let result = match result {
+            Err(error)
+                if (error.is_damage() || error.is_disk_failure()) && self.bounds.is_log_cut(&self.db) =>
+            {
+                Err(&WriteError::LogTruncated)
+            }
+            result => result,
+        };
         if matches!(&result, Err(write_error) if write_error.is_damage()) {
             self.bounds.note_damage();
         }

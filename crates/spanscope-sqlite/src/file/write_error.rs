@@ -28,9 +28,7 @@ pub(crate) enum WriteError {
         bytes: u64,
     },
     /// Another program truncated the write-ahead log.
-    LogTruncated {
-        bytes: u64,
-    },
+    LogTruncated,
     /// The file is damaged.
     Damaged,
 }
@@ -76,6 +74,11 @@ impl WriteError {
             )
     }
 
+    /// Returns whether the file or its log could not be read or written.
+    pub(crate) fn is_disk_failure(&self) -> bool {
+        self.code() == Some(ErrorCode::SystemIoFailure)
+    }
+
     /// Returns the identity of the cause, without the numbers in its message.
     pub(crate) fn cause(&self) -> &'static str {
         match (self, self.code()) {
@@ -85,7 +88,7 @@ impl WriteError {
             (Self::Replaced, _) => "replaced",
             (Self::OverCap { .. }, _) => "cap",
             (Self::Truncated { .. }, _) => "cut",
-            (Self::LogTruncated { .. }, _) => "log cut",
+            (Self::LogTruncated, _) => "log cut",
             (Self::Damaged, _) => "damaged",
             (Self::Sqlite(_), Some(code)) => match code {
                 ErrorCode::DiskFull => "full",
@@ -128,10 +131,9 @@ impl std::fmt::Display for WriteError {
                 bytes >> 20
             ),
             Self::Damaged => f.write_str(DAMAGED),
-            Self::LogTruncated { bytes } => write!(
-                f,
-                "another program has cut its write-ahead log (-wal) to {bytes} bytes; put a backup in its place with \
-                 `spanscope restore`, or end all programs that have it open: what had been copied into the file is kept"
+            Self::LogTruncated => f.write_str(
+                "another program has cut its write-ahead log (-wal); put a backup in its place with `spanscope \
+                 restore`, or end all programs that have it open: what had been copied into the file is kept",
             ),
             Self::Truncated { bytes } => write!(
                 f,
