@@ -282,3 +282,33 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_truncated_and_written_on_has_a_hole_at_its_last_known_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace_store.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
+        let frame = frame_size(&db).unwrap();
+        let log = fs::OpenOptions::new()
+            .write(true)
+            .open(sibling(&path, "-wal"))
+            .unwrap();
+        let length = log.metadata().unwrap().len();
+        assert!(!has_hole_before(&path, 0, frame), "nothing was known of it");
+        assert!(!has_hole_before(&path, length, frame));
+        log.set_len(0).unwrap();
+        assert!(
+            !has_hole_before(&path, length, frame),
+            "it is shorter, which its index tells"
+        );
+        log.set_len(length + frame).unwrap();
+        assert!(has_hole_before(&path, length, frame));
+    }
+}
