@@ -2,7 +2,7 @@
 //!
 //! Each term becomes a condition that every matching span meets. Where it is met by matching spans
 //! only, it is exact, and the server decides; otherwise the spans that it finds are read and
-//! compared again here, by [`compare`](crate::compare). So what a filter means is decided once, by
+//! compared again here, by [`Filter::matches_untyped`]. So what a filter means is decided once, by
 //! the model, and the server only has to look for candidates.
 
 use spanscope_model::filter::{

@@ -11,7 +11,7 @@
 //! | where the store is, and how it is asked | `address`, `client`, `error`, `pool`, `watch` |
 //! | what the database has | `tables` |
 //! | statements and their parameters | `sql`, `filter`, `reader` |
-//! | rows as records of the model | `spans`, `light`, `values`, `compare` |
+//! | rows as records of the model | `spans`, `light`, `values` |
 //! | the questions | `traces`, `lists`, `tree`, `logs`, `statistics`, `shape`, `usage`, `runs`, `marks`, `metrics` |
 //!
 //! Values never become SQL text, and every statement has bounds of time and size. What a filter, a
@@ -20,7 +20,6 @@
 
 mod address;
 mod client;
-mod compare;
 mod error;
 mod filter;
 mod light;

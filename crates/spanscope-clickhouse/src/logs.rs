@@ -13,7 +13,6 @@ use spanscope_model::{
     TraceId, UNCATEGORIZED, received,
 };
 
-use crate::compare;
 use crate::filter::Candidates;
 use crate::marks::Mark;
 use crate::reader::{Reader, too_many};
@@ -391,7 +390,7 @@ fn is_wanted(event: &LogEvent, resource: &Attributes, filter: &LogFilter) -> boo
         .is_none_or(|severity| event.severity >= severity)
         && filter.category.as_ref().is_none_or(in_category)
         && filter.grep.as_ref().is_none_or(|grep| event.contains(grep))
-        && compare::matches(&filter.filter, &EventSubject::new(event, resource))
+        && filter.filter.matches_untyped(&EventSubject::new(event, resource))
 }
 
 /// Puts events in order, each once: a collector that repeats a batch stores it twice, and a program

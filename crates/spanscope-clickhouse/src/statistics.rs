@@ -117,6 +117,29 @@ impl Reader {
             .services(services))
     }
 
+    /// Returns when the oldest span or log record began.
+    pub(crate) fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut oldest: Option<i64> = None;
+        let tables = [
+            Some(("otel_traces", self.scope_of_spans())),
+            self.tables
+                .logs
+                .as_ref()
+                .map(|logs| ("otel_logs", self.scope(&logs.resource))),
+        ];
+        for (table, scope) in tables.into_iter().flatten() {
+            let sql = Sql::new("SELECT count(), toUnixTimestamp64Nano(min(Timestamp)) FROM ")
+                .push(table)
+                .push(" WHERE 1")
+                .add(&scope);
+            let found: Option<(u64, i64)> = self.client.row(&sql)?;
+            if let Some((1.., time)) = found {
+                oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
+            }
+        }
+        Ok(oldest.map(Timestamp::from_nanos))
+    }
+
     /// The size of the tables on disk; 0 where the user may not read it.
     fn bytes(&self) -> u64 {
         let sql = Sql::new(

@@ -194,6 +194,10 @@ impl TraceStore for ClickHouseStore {
         self.ask(move |reader| reader.find_spans(trace_id, &filter, limit))
     }
 
+    fn oldest(&self) -> StoreFuture<'_, Option<Timestamp>> {
+        self.ask(Reader::oldest)
+    }
+
     fn completions(&self, query: CompletionQuery) -> StoreFuture<'_, Vec<Completion>> {
         self.ask(move |reader| reader.completions(&query))
     }
@@ -269,6 +273,7 @@ impl TraceStore for ClickHouseStore {
         capabilities.deletes = false;
         capabilities.running_spans = false;
         capabilities.typed_attributes = false;
+        capabilities.exact_measurements = false;
         capabilities.ttl = false;
         capabilities.tenants = self.reader.tenant_key().is_some();
         capabilities.order = StoreOrder::Marked;

@@ -9,7 +9,6 @@ use spanscope_model::{
     TraceFilter, TraceId, TraceSummary,
 };
 
-use crate::compare;
 use crate::filter::Candidates;
 use crate::reader::{MARGIN, Reader, Window, too_many};
 use crate::spans::{Detail, StoredSpan, columns, without_copies};
@@ -366,7 +365,7 @@ pub(crate) fn span_matches(span: &StoredSpan, of_trace: TraceNumbers, candidates
         .resource(&span.resource)
         .events(&span.events)
         .trace(of_trace);
-    compare::matches(&candidates.filter, &subject)
+    candidates.filter.matches_untyped(&subject)
 }
 
 pub(crate) fn no_trace(id: TraceId) -> StoreError {

@@ -3,7 +3,7 @@
 //! A map only has texts. A text is read as a number under names that the semantic conventions
 //! define as numbers, and stays a text under every other name: a value that looks like a number may
 //! be an order's or a customer's. What a question compares decides the rest, in
-//! [`compare`](crate::compare).
+//! [`Filter::matches_untyped`](spanscope_model::filter::Filter::matches_untyped).
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -58,22 +58,9 @@ fn value_of(key: &str, text: String) -> Value {
     let meaning = semconv::find(key).map(|attribute| attribute.meaning);
     match meaning {
         Some(SemanticAttribute::ErrorType) if text == "false" => Value::Bool(false),
-        Some(meaning) if meaning.is_number() => number_in(&text).unwrap_or(Value::Str(text)),
+        Some(meaning) if meaning.is_number() => Value::number_in(&text).unwrap_or(Value::Str(text)),
         _ => Value::Str(text),
     }
-}
-
-/// Returns the number that a text is; `None` if it is none.
-pub(crate) fn number_in(text: &str) -> Option<Value> {
-    let text = text.trim();
-    if let Ok(number) = text.parse() {
-        return Some(Value::I64(number));
-    }
-    if let Ok(number) = text.parse() {
-        return Some(Value::U64(number));
-    }
-    let number: f64 = text.parse().ok()?;
-    number.is_finite().then_some(Value::F64(number))
 }
 
 #[cfg(test)]

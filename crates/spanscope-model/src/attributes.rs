@@ -29,6 +29,29 @@ pub enum Value {
 }
 
 impl Value {
+    /// Returns the number that a text is, with blanks around it or none; `None` if it is none, or
+    /// not finite.
+    ///
+    /// ```
+    /// use spanscope_model::Value;
+    ///
+    /// assert_eq!(Value::number_in(" 12"), Some(Value::I64(12)));
+    /// assert_eq!(Value::number_in("7.0"), Some(Value::F64(7.0)));
+    /// assert_eq!(Value::number_in("seven"), None);
+    /// ```
+    #[must_use]
+    pub fn number_in(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(number) = text.parse() {
+            return Some(Self::I64(number));
+        }
+        if let Ok(number) = text.parse() {
+            return Some(Self::U64(number));
+        }
+        let number: f64 = text.parse().ok()?;
+        number.is_finite().then_some(Self::F64(number))
+    }
+
     /// Returns the string, or `None` for another type.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

@@ -23,6 +23,9 @@ pub struct Capabilities {
     pub running_spans: bool,
     /// Attribute values keep their types: 7 is not "7".
     pub typed_attributes: bool,
+    /// Measurements keep their times to the nanosecond, and integers as integers. Otherwise times
+    /// may be whole seconds since 1970, and values are floats.
+    pub exact_measurements: bool,
     /// Records with a time to live are deleted when it expires.
     pub ttl: bool,
     /// The store knows the tenant of each record. Any other store holds records of the default
@@ -58,6 +61,7 @@ impl Capabilities {
             deletes: true,
             running_spans: true,
             typed_attributes: true,
+            exact_measurements: true,
             ttl: true,
             tenants: true,
             label_regex: true,

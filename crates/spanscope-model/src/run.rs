@@ -37,7 +37,8 @@ pub struct RunFilter {
     pub user_id: Option<String>,
     /// Only runs with this status.
     pub status: Option<RunStatus>,
-    /// Only runs that started at this time or later.
+    /// Only runs that started at this time or later. Of a task in several traces the one that
+    /// began last counts.
     pub since: Option<Timestamp>,
     /// Only runs that started before this time.
     pub until: Option<Timestamp>,

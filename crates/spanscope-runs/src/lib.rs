@@ -8,7 +8,7 @@
 //!
 //! | task | items |
 //! |---|---|
-//! | find out which traces are runs, while they are written | [`run_attributes`], [`is_run_attribute`] |
+//! | find out which traces are runs, while they are written | [`run_attributes`], [`is_run_attribute`], [`RunDescription`] |
 //! | stream the events of a run until it is over | [`Follower`], [`format_event`], [`TraceFormat::sse_name`] |
 //! | draw any trace as rows over time | [`Waterfall`] |
 //! | show a whole run | [`Run`]: events, session, summary, analysis |
@@ -23,6 +23,7 @@ mod analysis;
 mod calls;
 mod content;
 mod counted;
+mod description;
 mod enums;
 mod event;
 mod follower;
@@ -45,6 +46,7 @@ mod waterfall;
 pub use analysis::{Analysis, Bottleneck, BottleneckReason, ComponentTime, CriticalStep, RunError};
 pub use content::error_of;
 pub use counted::counted_calls;
+pub use description::{RunDescription, RunRank, RunSource};
 pub use enums::{DetailLevel, EventType, StepKind, TraceFormat};
 pub use event::{EventMetadata, RunEvent};
 pub use follower::{FollowStep, Follower};

@@ -6,7 +6,7 @@
 //! may change until it ends: events have their current values.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use spanscope_model::semconv::is_exception_event;
@@ -73,6 +73,9 @@ pub struct RunReader {
     waiting: Vec<(usize, Span)>,
     /// Inputs and outputs of steps in events.
     contents: EventContents,
+    /// Hashes of the ids of the events that were read, because a store whose order is marked returns
+    /// records again after a late one.
+    known_events: HashSet<u64>,
     /// Hashes of the last messages from events, because ancestors repeat them in their outputs.
     logged_answers: VecDeque<(Key, u64)>,
     /// Hashes of the messages of ended steps, because later events repeat them.
@@ -124,8 +127,10 @@ impl RunReader {
     }
 
     /// Returns the events of these records, in the order of time. The first records begin with the
-    /// start of the run.
+    /// start of the run. Records that were read before have no events again.
     pub fn read(&mut self, records: &RunRecords) -> Vec<RunEvent> {
+        let without_known = self.without_known_events(records);
+        let records = without_known.as_ref().unwrap_or(records);
         let wanted = self.wanted;
         self.has_sent |= records.has_sent;
         if wanted != PayloadFilter::Nothing {
@@ -228,6 +233,21 @@ impl RunReader {
             .into_iter()
             .chain(events.into_iter().map(|(_, event)| event))
             .collect()
+    }
+
+    /// Returns the records without the log events that were read before, if there are any.
+    fn without_known_events(&mut self, records: &RunRecords) -> Option<RunRecords> {
+        // Only a store gives ids.
+        let mut is_new =
+            |event: &LogEvent| event.id.is_empty() || self.known_events.insert(hash_of(&event.id));
+        let are_new: Vec<bool> = records.events.iter().map(&mut is_new).collect();
+        if !are_new.contains(&false) {
+            return None;
+        }
+        let mut records = records.clone();
+        let mut are_new = are_new.into_iter();
+        records.events.retain(|_| are_new.next().unwrap_or(true));
+        Some(records)
     }
 
     fn take_new<'a>(

@@ -8,8 +8,10 @@
 //! ```
 //!
 //! Tests write through [`TraceStore::store`] and read through the other methods; tests of a file,
-//! SQL, or anything else that only one kind of store has belong to that store. A test of something
-//! that a store does not support, by its [`Capabilities`], is skipped and reports that.
+//! SQL, or anything else that only one kind of store has belong to that store. The fixture of a
+//! store that only reads [writes](Fixture::put) what the tests of reading pass to `store`, as
+//! another program would. A test of something that a store does not support, by its
+//! [`Capabilities`], is skipped and reports that.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(missing_docs, reason = "the name of a test is its claim")]
@@ -34,14 +36,34 @@ pub mod trees;
 
 use std::sync::Arc;
 
-use spanscope_model::{Capabilities, TraceStore, block_on};
+use spanscope_model::{Capabilities, NewRecords, Tenant, TraceStore, block_on};
+
+use crate::hooked::Hooked;
+
+/// Writes records of a tenant, or of none, to where a store reads them.
+pub type Put = Arc<dyn Fn(Option<&Tenant>, &NewRecords) + Send + Sync>;
 
 /// Opens stores of one kind. Each test has a fixture, which lives as long as the test.
 pub trait Fixture {
     fn new() -> Self;
 
+    /// Returns whether a store can be opened here. By default it can.
+    fn is_available() -> bool {
+        true
+    }
+
     /// Opens an empty store, which keeps records of any age, and returns its capabilities.
     fn open(&self) -> (Arc<dyn TraceStore>, Capabilities);
+
+    /// Returns how records get into the opened store, if not by its own `store`.
+    fn put(&self) -> Option<Put> {
+        None
+    }
+
+    /// The number of random filters that a test compares.
+    fn filters() -> usize {
+        1500
+    }
 
     /// Waits until the store shows everything that it has accepted. By default it does not wait.
     fn settle(_store: &dyn TraceStore) {}
@@ -58,12 +80,21 @@ impl<F: Fixture> Open<F> {
     /// subject.
     #[must_use]
     pub fn that(can: impl FnOnce(&Capabilities) -> bool) -> Option<Self> {
+        if !F::is_available() {
+            eprintln!("skipped: no such store can be opened here");
+            return None;
+        }
         let fixture = F::new();
         let (store, capabilities) = fixture.open();
-        if !(capabilities.writes && can(&capabilities)) {
+        let put = fixture.put();
+        if !((capabilities.writes || put.is_some()) && can(&capabilities)) {
             eprintln!("skipped: the store can't do this: {capabilities:?}");
             return None;
         }
+        let store = match put {
+            Some(put) => Arc::new(Hooked::filled(store, put)),
+            None => store,
+        };
         Some(Self {
             store,
             _fixture: fixture,
@@ -194,6 +225,7 @@ macro_rules! each_test {
                 the_last_attempt_tells_how_a_task_went_out_in_lists_too,
                 filters_find_a_task_of_several_traces_by_what_is_shown_of_it,
                 a_cleanup_keeps_running_runs_and_counts_tasks,
+                a_run_is_the_same_in_every_order_of_its_spans,
             }
             followed {
                 a_follower_sees_each_record_once_and_the_end_of_a_span_when_it_is_stored,
@@ -203,6 +235,7 @@ macro_rules! each_test {
                 a_tenant_follows_its_own_records_only,
                 a_follower_misses_nothing_that_is_stored_after_a_deletion,
                 a_wait_for_a_change_ends_though_nothing_is_stored,
+                a_follower_that_knows_what_it_had_misses_nothing_that_comes_late,
             }
         }
     };

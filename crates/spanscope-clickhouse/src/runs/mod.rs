@@ -16,7 +16,7 @@ use spanscope_model::{
     TraceSummary,
 };
 
-use self::parts::{Part, merged, of_any_trace, of_trace};
+use self::parts::{Ancestors, Part, merged, needs_ancestors, of_any_trace, of_trace};
 use crate::light::{LightSpan, Wanted};
 use crate::reader::{MARGIN, Reader, Window};
 use crate::spans::Detail;
@@ -25,6 +25,8 @@ use crate::usage;
 
 /// Up to this number of spans in a store all runs are counted.
 const MAX_EXACT: u64 = 500_000;
+/// Traces of which spans are read at once.
+const BATCH: usize = 200;
 /// Traces of one task that are returned, the newest ones.
 const MAX_PARTS: usize = 64;
 
@@ -133,11 +135,15 @@ impl Reader {
             .map(|summary| (summary.trace.trace_id, summary))
             .collect();
         let mut parts = Vec::new();
+        let mut incomplete: BTreeMap<TraceId, Vec<LightSpan>> = BTreeMap::new();
         let mut trace: Vec<LightSpan> = Vec::new();
         let mut finish = |trace: &mut Vec<LightSpan>| {
             let id = trace.first().map(|light| light.span.trace_id);
             if let Some(summary) = id.and_then(|id| sums.get(&id)) {
-                parts.extend(of_trace(trace, summary, now));
+                match needs_ancestors(trace) {
+                    true => _ = incomplete.insert(summary.trace.trace_id, trace.clone()),
+                    false => parts.extend(of_trace(trace, &Ancestors::new(), summary, now)),
+                }
             }
             trace.clear();
         };
@@ -152,7 +158,33 @@ impl Reader {
             Ok(())
         })?;
         finish(&mut trace);
+        let ids: Vec<TraceId> = incomplete.keys().copied().collect();
+        for ids in ids.chunks(BATCH) {
+            let ancestors = self.ancestors_in(ids)?;
+            for id in ids {
+                let Some(summary) = sums.get(id) else { continue };
+                let ancestors = ancestors.get(id).cloned().unwrap_or_default();
+                parts.extend(of_trace(&incomplete[id], &ancestors, summary, now));
+            }
+        }
         Ok(parts)
+    }
+
+    /// The spans of these traces that say nothing about a run, as far as one is below another.
+    fn ancestors_in(&self, ids: &[TraceId]) -> Result<HashMap<TraceId, Ancestors>, StoreError> {
+        let sql = Sql::new("SELECT TraceId, SpanId, ParentSpanId FROM otel_traces WHERE NOT ")
+            .add(&self.about_runs())
+            .add(&self.of_traces(ids)?)
+            .add(&self.scope_of_spans());
+        let mut found: HashMap<TraceId, Ancestors> = HashMap::new();
+        self.client
+            .for_each(&sql, |(trace, span, parent): (String, String, String)| {
+                if let (Ok(trace), Ok(span), Ok(parent)) = (trace.parse(), span.parse(), parent.parse()) {
+                    found.entry(trace).or_default().insert(span, parent);
+                }
+                Ok(())
+            })?;
+        Ok(found)
     }
 
     /// ` AND ...` over the spans of these traces.

@@ -1,13 +1,11 @@
 //! The runs in one trace, read from its spans: what a store that is written by us notes while it
 //! writes, found when it is asked for.
-//!
-//! If several spans set an attribute, the highest-ranked counts: a root, an agent, a step; of equal
-//! ranks the earlier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{HashMap, HashSet};
 
 use spanscope_model::{RunInfo, RunStatus, Span, SpanId, SpanStatus, Tenant, Timestamp, TraceSummary};
-use spanscope_runs::{RunAttributes, run_attributes};
+use spanscope_runs::{RunDescription, RunRank, RunSource, run_attributes};
 
 use crate::light::LightSpan;
 
@@ -18,13 +16,6 @@ const ROOT_AWAITED_NANOS: i64 = 60_000_000_000;
 const MAX_DEPTH: usize = 64;
 /// Runs with a task id in one trace; further ones count as the trace's own.
 const MAX_TASKS: usize = 1000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Step,
-    Agent,
-    Root,
-}
 
 /// A part of a run: what one trace has of it.
 #[derive(Debug, Clone)]
@@ -40,142 +31,123 @@ pub(crate) struct Part {
     pub(crate) is_hidden: bool,
 }
 
-struct Run {
-    facts: RunAttributes,
-    rank: Rank,
-    head: usize,
-    start: i64,
-    /// Of the spans with the head's rank, the one that started last.
-    last: usize,
+/// What spans say about a run; their rows are their places among the spans of the trace.
+type Description = RunDescription<usize>;
+
+/// The parents of the spans of a trace that say nothing about a run.
+pub(crate) type Ancestors = HashMap<SpanId, SpanId>;
+
+/// What the spans of a trace say about each of its runs, by task.
+type Described = BTreeMap<Option<String>, Description>;
+
+fn described(spans: &[LightSpan]) -> Described {
+    let mut runs = Described::new();
+    for (place, light) in spans.iter().enumerate() {
+        let span = &light.span;
+        let Some(mut facts) = run_attributes(span.attributes.raw()) else {
+            continue;
+        };
+        let rank = RunRank::of(&facts, span.parent_span_id.is_some());
+        let task = facts.task_id.take();
+        let id = u64::from_be_bytes(span.span_id.to_bytes());
+        let source = RunSource::new(rank, span.start_time.as_nanos(), id, place);
+        let described = RunDescription::new(facts, source);
+        let is_full = runs.len() > MAX_TASKS;
+        match runs.entry(task) {
+            Entry::Occupied(mut known) => known.get_mut().add(described),
+            Entry::Vacant(new) if is_full && new.key().is_some() => {}
+            Entry::Vacant(new) => {
+                new.insert(described);
+            }
+        }
+    }
+    runs
+}
+
+/// Returns whether the outcome of a run of the trace depends on spans which say nothing about runs:
+/// they may be between two that name its task.
+pub(crate) fn needs_ancestors(spans: &[LightSpan]) -> bool {
+    let known: HashSet<SpanId> = spans.iter().map(|light| light.span.span_id).collect();
+    described(spans).into_iter().any(|(task, run)| {
+        let (first, last) = (run.first(), run.last());
+        let has_attempts = task.is_some() && first.rank == RunRank::Agent && last.start > first.start;
+        let mut next = has_attempts.then_some(last.row);
+        for _ in 0..MAX_DEPTH {
+            let Some(parent) = next.and_then(|at| spans[at].span.parent_span_id) else {
+                return false;
+            };
+            if !known.contains(&parent) {
+                return true;
+            }
+            next = spans.iter().position(|light| light.span.span_id == parent);
+        }
+        false
+    })
 }
 
 /// Returns the runs of a trace; none if nothing in it makes it one. `spans` are those that may say
 /// something about a run, and the roots, by start; `trace` has the sums of all spans.
-pub(crate) fn of_trace(spans: &[LightSpan], trace: &TraceSummary, now: Timestamp) -> Vec<Part> {
-    let start_of = |place: usize| spans[place].span.start_time.as_nanos();
-    let mut runs: BTreeMap<Option<String>, Run> = BTreeMap::new();
-    for (place, light) in spans.iter().enumerate() {
-        let Some(mut facts) = run_attributes(light.span.attributes.raw()) else {
-            continue;
-        };
-        let rank = match (
-            light.span.parent_span_id,
-            facts.is_agent || facts.task_id.is_some(),
-        ) {
-            (None, _) => Rank::Root,
-            (Some(_), true) => Rank::Agent,
-            (Some(_), false) => Rank::Step,
-        };
-        let task = facts.task_id.take();
-        if task.is_some() && !runs.contains_key(&task) && runs.len() > MAX_TASKS {
-            continue;
-        }
-        let new = Run {
-            facts,
-            rank,
-            head: place,
-            start: start_of(place),
-            last: place,
-        };
-        match runs.remove(&task) {
-            Some(known) => runs.insert(task, joined(known, new, &start_of)),
-            None => runs.insert(task, new),
-        };
-    }
+pub(crate) fn of_trace(
+    spans: &[LightSpan],
+    ancestors: &Ancestors,
+    trace: &TraceSummary,
+    now: Timestamp,
+) -> Vec<Part> {
+    let runs = described(spans);
     let root = spans.iter().position(|light| light.span.parent_span_id.is_none());
     let named = runs.keys().filter(|task| task.is_some()).count();
     let mut parts = Vec::new();
-    for (task, mut run) in runs {
-        match (&task, root) {
-            (None, Some(root)) if run.rank < Rank::Root => {
-                run.head = root;
-                run.start = run.start.min(start_of(root));
-            }
-            _ => {}
-        }
-        take_last_attempt(&mut run, task.as_deref(), spans);
-        if task.is_none() {
-            run.start = run.start.min(trace.trace.start_time.as_nanos());
-        }
+    for (task, run) in runs {
+        let head = match (&task, root) {
+            // The trace's root is the head of the run that is called by the trace.
+            (None, Some(root)) if run.first().rank < RunRank::Root => root,
+            _ => last_attempt(&run, task.as_deref(), spans, ancestors),
+        };
         let is_shared = task.is_some() && named > 1;
         let is_hidden = task.is_none() && named > 0;
-        parts.push(part(
-            task,
-            run,
-            spans,
-            trace,
-            root.is_some(),
-            (is_shared, is_hidden),
-            now,
-        ));
+        let of_trace = (trace, root.is_some(), now);
+        parts.push(part(task, &run, &spans[head], of_trace, (is_shared, is_hidden)));
     }
     parts
 }
 
-/// Two spans of one run: the one that counts more is its head.
-fn joined(known: Run, other: Run, start_of: &impl Fn(usize) -> i64) -> Run {
-    let other_is_head =
-        other.rank > known.rank || (other.rank == known.rank && start_of(other.head) < start_of(known.head));
-    let start = known.start.min(other.start);
-    let last = match known.rank.cmp(&other.rank) {
-        std::cmp::Ordering::Less => other.last,
-        std::cmp::Ordering::Equal if start_of(other.last) >= start_of(known.last) => other.last,
-        _ => known.last,
-    };
-    let (mut first, second) = if other_is_head {
-        (other, known)
-    } else {
-        (known, other)
-    };
-    let facts = &mut first.facts;
-    facts.agent_id = facts.agent_id.take().or(second.facts.agent_id);
-    facts.session_id = facts.session_id.take().or(second.facts.session_id);
-    facts.user_id = facts.user_id.take().or(second.facts.user_id);
-    facts.trace_level = facts.trace_level.take().or(second.facts.trace_level);
-    first.start = start;
-    first.last = last;
-    first
-}
-
 /// A run has the name and the outcome of its last attempt: the topmost span of its task at or above
 /// the one that started last.
-fn take_last_attempt(run: &mut Run, task: Option<&str>, spans: &[LightSpan]) {
-    let start_of = |place: usize| spans[place].span.start_time;
-    if run.last == run.head || start_of(run.last) <= start_of(run.head) || run.rank == Rank::Step {
-        return;
+fn last_attempt(run: &Description, task: Option<&str>, spans: &[LightSpan], ancestors: &Ancestors) -> usize {
+    let (first, last) = (run.first(), run.last());
+    if last.row == first.row || last.start <= first.start || first.rank == RunRank::Step {
+        return first.row;
     }
-    let mut top = run.last;
-    if let (Some(task), Rank::Agent) = (task, run.rank) {
+    let mut top = last.row;
+    if let (Some(task), RunRank::Agent) = (task, first.rank) {
         let places: HashMap<SpanId, usize> = spans.iter().map(|light| light.span.span_id).zip(0..).collect();
-        let mut next = run.last;
+        let mut next = spans[last.row].span.parent_span_id;
         for _ in 0..MAX_DEPTH {
-            let above = spans[next]
-                .span
-                .parent_span_id
-                .and_then(|parent| places.get(&parent));
-            let Some(above) = above else { break };
+            let Some(id) = next else { break };
+            let Some(above) = places.get(&id) else {
+                next = ancestors.get(&id).copied();
+                continue;
+            };
             let facts = run_attributes(spans[*above].span.attributes.raw());
             if facts.and_then(|facts| facts.task_id).as_deref() == Some(task) {
                 top = *above;
             }
-            next = *above;
+            next = spans[*above].span.parent_span_id;
         }
     }
-    if start_of(top) > start_of(run.head) {
-        run.head = top;
+    match spans[top].span.start_time.as_nanos() > first.start {
+        true => top,
+        false => first.row,
     }
 }
 
 fn part(
     task: Option<String>,
-    run: Run,
-    spans: &[LightSpan],
-    trace: &TraceSummary,
-    has_root: bool,
+    run: &Description,
+    head: &LightSpan,
+    (trace, has_root, now): (&TraceSummary, bool, Timestamp),
     (is_shared, is_hidden): (bool, bool),
-    now: Timestamp,
 ) -> Part {
-    let head = &spans[run.head];
     let end_of = |span: &Span| span.end_time.unwrap_or(span.start_time);
     let trace_end = trace.trace.end_time.unwrap_or(trace.trace.start_time);
     let head_end = end_of(&head.span);
@@ -186,27 +158,31 @@ fn part(
         Some(SpanStatus::Error) => RunStatus::Failed,
         _ => RunStatus::Completed,
     };
+    // A run that is called by its trace begins with it.
+    let start = match task {
+        Some(_) => run.start(),
+        None => run.start().min(trace.trace.start_time.as_nanos()),
+    };
     let end = if is_shared { head_end } else { trace_end };
     // A head that only represents the run says nothing about its end.
-    let completed = match task.is_some() || run.rank == Rank::Root {
+    let completed = match task.is_some() || run.first().rank == RunRank::Root {
         true => head_end,
         false => end,
     };
     let is_named = task.is_some();
-    let text = |text: Option<String>| text.unwrap_or_default();
     Part {
         info: RunInfo::new(
             task.unwrap_or_else(|| trace.trace.trace_id.to_string()),
             trace.trace.trace_id,
             head.span.name.clone(),
-            Timestamp::from_nanos(run.start),
+            Timestamp::from_nanos(start),
             status,
         )
-        .agent_id(text(run.facts.agent_id))
-        .session_id(text(run.facts.session_id))
-        .user_id(text(run.facts.user_id))
+        .agent_id(run.agent_id())
+        .session_id(run.session_id())
+        .user_id(run.user_id())
         .tenant_id(tenant_of(&head.tenant))
-        .trace_level(text(run.facts.trace_level))
+        .trace_level(run.trace_level())
         .completed_at((status != RunStatus::Running).then_some(completed))
         .updated_at(end)
         .span_count(trace.span_count)

@@ -43,6 +43,7 @@ mod parse;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod untyped;
 mod values;
 mod where_condition;
 mod write;

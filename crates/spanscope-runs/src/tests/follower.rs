@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use spanscope_model::{RunStatus, StoreError, StoreErrorKind};
+use spanscope_model::{RunStatus, Severity, StoreError, StoreErrorKind};
 
-use super::{at, open, operation, records, span, span_id, told, trace_id};
+use super::{at, log, open, operation, records, span, span_id, told, trace_id};
 use crate::{EventType, FollowStep, Follower, GRACE, ROOTLESS_GRACE};
 use spanscope_model::{Cursor, RunRecords, Value};
 
@@ -131,4 +131,26 @@ fn the_last_event_has_the_output_even_if_the_root_was_read_long_ago() {
         ("run:end", EventType::WorkflowCompleted)
     );
     assert!(whole.outputs.is_some());
+}
+
+#[test]
+fn records_that_a_store_returns_again_after_a_late_one_have_no_events_again() {
+    let failure = |id, span| log(id, span, 50, Severity::Error, "no network", &[]);
+    let first = records(vec![an_agent(1)]).events(vec![failure(1, 1)]);
+    let mut follower = Follower::default();
+    let told_first = follower.read(&first, Duration::ZERO);
+    assert_eq!(told_first.len(), 3, "start, error and end");
+    // The store has no order of storing: it returns everything again, with what came late.
+    let late = span(2, 1, "search", 10..20, &[operation("execute_tool")]);
+    let again = records(vec![an_agent(1), late]).events(vec![failure(1, 1), failure(2, 2)]);
+    let mut ids: Vec<String> = told_first.into_iter().map(|event| event.event_id).collect();
+    let told_again = follower.read(&again, SECOND);
+    assert_eq!(told_again.len(), 3, "start, error and end of the late span");
+    ids.extend(told_again.into_iter().map(|event| event.event_id));
+    let events = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), events);
+    // That is no news, so it does not keep a run alive.
+    assert!(follower.read(&again, 2 * SECOND).is_empty());
 }

@@ -388,6 +388,11 @@ impl<'a> RowWriter<'a> {
         self.runs.note_root(trace);
     }
 
+    /// Notes that a span arrived in a stored trace that may be between two spans of one task.
+    pub(crate) fn note_ancestor_in_run(&mut self, trace: i64) {
+        self.runs.note_ancestor(trace);
+    }
+
     /// Notes that a span that was stored while it was running has ended.
     pub(crate) fn note_end(&self, trace: i64, span: i64) -> rusqlite::Result<()> {
         self.db

@@ -189,6 +189,9 @@ pub(super) fn write(
                  ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
              local = MAX(local, ?11), bytes = bytes + ?13 WHERE id = ?1",
         )?;
+    // A run that is named by its trace begins with the trace, also if its own spans are stored first.
+    let mut begin_runs =
+        db.prepare_cached("UPDATE _run SET start = ?2 WHERE trace = ?1 AND said = 0 AND start > ?2")?;
     // If the new tenant already has a trace with this id, this row keeps its tenant.
     let mut hand_over = db.prepare_cached("UPDATE OR IGNORE _trace SET tenant = ?2 WHERE id = ?1")?;
     let mut handed_over = Vec::new();
@@ -259,6 +262,9 @@ pub(super) fn write(
                 is_first,
                 bytes
             ])?;
+            if spans > 0 {
+                begin_runs.execute([row, start])?;
+            }
         }
         if let Some(tenant) = tenant {
             handed_over.push([row, tenant]);

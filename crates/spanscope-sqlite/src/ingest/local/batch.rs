@@ -151,7 +151,7 @@ impl<'a> Batch<'a> {
         self.note_run(
             trace_row,
             is_new,
-            row,
+            (row, key),
             start,
             record.parent().is_some(),
             record.is_local_root(),
@@ -241,7 +241,7 @@ impl<'a> Batch<'a> {
                 self.note_run(
                     trace_row,
                     false,
-                    row,
+                    (row, key),
                     start,
                     span.parent.is_some(),
                     span.is_local_root,
@@ -254,7 +254,7 @@ impl<'a> Batch<'a> {
         self.note_run(
             trace_row,
             is_new,
-            row,
+            (row, key),
             start,
             span.parent.is_some(),
             span.is_local_root,
@@ -283,7 +283,7 @@ impl<'a> Batch<'a> {
         &mut self,
         trace: i64,
         trace_is_new: bool,
-        row: i64,
+        (row, key): (i64, i64),
         start: i64,
         has_parent: bool,
         is_local_root: bool,
@@ -294,6 +294,7 @@ impl<'a> Batch<'a> {
                 Found {
                     facts,
                     row,
+                    key,
                     start,
                     has_parent,
                 },

@@ -309,6 +309,7 @@ impl Database {
                     let found = decoded.facts.take().map(|facts| Found {
                         facts,
                         row: span.row,
+                        key: *key,
                         start: anchor.wall(record.start()).as_nanos(),
                         has_parent: record.parent().is_some(),
                     });

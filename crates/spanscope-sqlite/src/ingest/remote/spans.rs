@@ -106,12 +106,15 @@ impl Batch<'_> {
             let found = Found {
                 facts: facts.clone(),
                 row,
+                key,
                 start: span.start,
                 has_parent: !is_root,
             };
             self.rows.note_run(trace, found);
         } else if is_root && !is_new {
             self.rows.note_root_of_run(trace);
+        } else if !is_new {
+            self.rows.note_ancestor_in_run(trace);
         }
         for (key, value) in &span.indexed {
             if let Some(key) = self.state.keys.get(key) {

@@ -38,6 +38,22 @@ const ROOT_AWAITED: &str = concat!(
     " AND t.end >= "
 );
 
+/// Of a task in several traces the part that began last is listed. What it does not name, the
+/// latest other part tells: the rest of a condition on one of its texts, up to that text.
+macro_rules! in_parts {
+    ($column:literal) => {
+        concat!(
+            " OR (r.parts = 1 AND r.",
+            $column,
+            " = '' AND (SELECT o.",
+            $column,
+            " FROM _run o WHERE o.task_id = r.task_id AND o.tenant = r.tenant AND o.hidden = 0 AND o.",
+            $column,
+            " <> '' ORDER BY o.start DESC, o.id DESC LIMIT 1) = "
+        )
+    };
+}
+
 /// Runs that the filter lets through, newest first.
 pub(in crate::store) fn list(db: &Connection, scope: Scope, filter: &RunFilter) -> Result<RunPage, Failure> {
     check(db)?;
@@ -127,13 +143,22 @@ fn chosen(db: &Connection, scope: Scope, filter: &RunFilter, now: i64) -> Result
         }
         _ => Sql::new(" WHERE 1"),
     };
-    for (is, value) in [
-        (" AND r.agent_id = ", &filter.agent_id),
-        (" AND r.session_id = ", &filter.session_id),
-        (" AND r.user_id = ", &filter.user_id),
+    for (is, or_in_parts, value) in [
+        (" AND (r.agent_id = ", in_parts!("agent_id"), &filter.agent_id),
+        (
+            " AND (r.session_id = ",
+            in_parts!("session_id"),
+            &filter.session_id,
+        ),
+        (" AND (r.user_id = ", in_parts!("user_id"), &filter.user_id),
     ] {
         if let Some(value) = value {
-            sql = sql.push(is).bind(value.clone());
+            sql = sql
+                .push(is)
+                .bind(value.clone())
+                .push(or_in_parts)
+                .bind(value.clone())
+                .push("))");
         }
     }
     match filter.status {
@@ -143,7 +168,7 @@ fn chosen(db: &Connection, scope: Scope, filter: &RunFilter, now: i64) -> Result
     }
     sql = sql.add(&in_range(scope, filter)).push(
         " AND r.hidden = 0 AND (r.parts = 0 OR NOT EXISTS (SELECT 1 FROM _run o WHERE o.task_id = r.task_id \
-         AND o.tenant = r.tenant AND o.hidden = 0 AND o.id > r.id))",
+         AND o.tenant = r.tenant AND o.hidden = 0 AND (o.start, o.id) > (r.start, r.id)))",
     );
     if let Some(alive_since) = filter.alive_since {
         // Most runs of a list began later, and need no look-up.

@@ -1,34 +1,50 @@
 //! What a filter matches where stored values have no types.
-//!
-//! The question decides: a number in it is compared with a text that is a number, and a truth value
-//! with `true` and `false`. Everything else is as
-//! [`Filter::matches`](spanscope_model::filter::Filter::matches) has it.
 
-use spanscope_model::Value;
-use spanscope_model::filter::{
+use super::{
     Comparison, Filter, FilterKey, FilterOp, FilterSubject, FilterTerm, FilterTest, Pattern, Scalar,
     attribute_matches, resource_key,
 };
+use crate::Value;
 
-use crate::values::number_in;
-
-/// Returns whether all terms match.
-pub(crate) fn matches(filter: &Filter, subject: &impl FilterSubject) -> bool {
-    filter.terms.iter().all(|term| term_matches(term, subject))
+impl Filter {
+    /// Returns whether all terms match a record of a store without
+    /// [types](crate::Capabilities::typed_attributes), which may have `7` as a text.
+    ///
+    /// The question decides: a number in it is compared with a text that is a number, and a boolean
+    /// with `true` and `false`. Everything else is as [`matches`](Self::matches) has it.
+    ///
+    /// # Examples
+    /// ```
+    /// use spanscope_model::filter::{Filter, SpanSubject};
+    /// # let span: spanscope_model::Span = serde_json::from_value(serde_json::json!({
+    /// #     "span_id": "00f067aa0ba902b7", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "name": "chat",
+    /// #     "start_time": "2026-11-21T14:03:00Z", "end_time": "2026-11-21T14:03:02Z", "status": "ok",
+    /// #     "attributes": {"retries": "7"}, "parent_span_id": null
+    /// # })).unwrap();
+    /// // A span whose attribute `retries` is the text `7`.
+    /// let (subject, filter) = (SpanSubject::new(&span), "retries>5".parse::<Filter>()?);
+    /// assert!(filter.matches_untyped(&subject) && !filter.matches(&subject));
+    /// # Ok::<(), spanscope_model::filter::FilterError>(())
+    /// ```
+    #[must_use]
+    pub fn matches_untyped(&self, subject: &impl FilterSubject) -> bool {
+        self.terms.iter().all(|term| term.matches_untyped(subject))
+    }
 }
 
-/// Returns whether a term matches.
-pub(crate) fn term_matches(term: &FilterTerm, subject: &impl FilterSubject) -> bool {
-    match &term.test {
-        FilterTest::Compare(comparison) => match &comparison.key {
-            FilterKey::Attribute(key) => {
-                let found = subject.attribute(key);
-                let found = found.or_else(|| subject.resource_attribute(resource_key(key)));
-                value_matches(comparison, found) != term.negated
-            }
-            FilterKey::Field(_) | FilterKey::Trace(_) => term.matches(subject),
-        },
-        FilterTest::Text(_) => term.matches(subject),
+impl FilterTerm {
+    fn matches_untyped(&self, subject: &impl FilterSubject) -> bool {
+        match &self.test {
+            FilterTest::Compare(comparison) => match &comparison.key {
+                FilterKey::Attribute(key) => {
+                    let found = subject.attribute(key);
+                    let found = found.or_else(|| subject.resource_attribute(resource_key(key)));
+                    value_matches(comparison, found) != self.negated
+                }
+                FilterKey::Field(_) | FilterKey::Trace(_) => self.matches(subject),
+            },
+            FilterTest::Text(_) => self.matches(subject),
+        }
     }
 }
 
@@ -56,19 +72,17 @@ fn value_matches(comparison: &Comparison, found: Option<&Value>) -> bool {
 /// Returns a value in the type of what it is compared with; `None` if it has no such form.
 fn in_type_of(found: &Value, pattern: &Pattern) -> Option<Value> {
     match (pattern, found) {
-        (Pattern::Present, _) => Some(found.clone()),
-        (Pattern::Is(Scalar::Number(..)), Value::Str(text)) => number_in(text),
+        (Pattern::Is(Scalar::Number(..)), Value::Str(text)) => Value::number_in(text),
         (Pattern::Is(Scalar::Bool(_)), Value::Str(text)) => text.parse().ok().map(Value::Bool),
-        (Pattern::Is(Scalar::Number(..) | Scalar::Bool(_)), _) => Some(found.clone()),
-        (Pattern::Is(Scalar::Text(_)) | Pattern::Begins(_), _) => Some(found.clone()),
+        _ => Some(found.clone()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
-    use spanscope_model::filter::SpanSubject;
-    use spanscope_model::{Span, SpanId, Timestamp, TraceId};
+    use crate::filter::SpanSubject;
+    use crate::{Span, SpanId, Timestamp, TraceId};
 
     use super::*;
 
@@ -104,7 +118,11 @@ mod tests {
             ("name=work", true),
         ] {
             let parsed: Filter = filter.parse().unwrap();
-            assert_eq!(matches(&parsed, &SpanSubject::new(&span)), expected, "{filter}");
+            assert_eq!(
+                parsed.matches_untyped(&SpanSubject::new(&span)),
+                expected,
+                "{filter}"
+            );
         }
     }
 }
