@@ -41,7 +41,7 @@ fn one<F: Fixture>(file: &Rows<F>, key: &str, op: ConditionOp, value: impl Into<
 
 /// Adds spans with the ids 1, 2, ... and these values under one key, and a span without the key.
 fn with_values<F: Fixture>(key: &str, values: &[Value]) -> Option<Rows<F>> {
-    let file = Rows::<F>::that(|can| can.writes)?;
+    let file = Rows::<F>::that(|_| true)?;
     for (i, value) in (1..).zip(values) {
         file.add(&Row {
             id: i,
@@ -76,6 +76,20 @@ pub fn values_compare_by_their_json_type<F: Fixture>() {
     ) else {
         return;
     };
+    if !file.store().capabilities().typed_attributes {
+        // The question decides: the text of a number is one for it.
+        for value in [json!(5), json!(5.0)] {
+            assert_eq!(one(&file, "k", Eq, value), [1, 2, 3]);
+        }
+        assert_eq!(one(&file, "k", Eq, true), [5]);
+        assert_eq!(one(&file, "k", Eq, false), [6]);
+        assert_eq!(one(&file, "k", Eq, 1), [0_i64; 0], "true is no number");
+        assert_eq!(one(&file, "k", Gt, 5), [4]);
+        assert_eq!(one(&file, "k", Lt, 7.5), [1, 2, 3]);
+        assert_eq!(one(&file, "k", Eq, "b"), [7]);
+        assert_eq!(one(&file, "missing", Ne, 5), [0_i64; 0]);
+        return;
+    }
     assert_eq!(one(&file, "k", Eq, 5), [1, 3]);
     assert_eq!(one(&file, "k", Eq, 5.0), [1, 3]);
     assert_eq!(one(&file, "k", Eq, "5"), [2]);
@@ -136,7 +150,7 @@ pub fn keys_are_literal_whatever_is_in_them<F: Fixture>() {
         "😀",
         "#-1",
     ];
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     for (i, key) in (1..).zip(keys) {
@@ -182,7 +196,7 @@ pub fn values_are_literal_whatever_is_in_them<F: Fixture>() {
 }
 
 pub fn a_nested_object_is_not_reached_by_dots<F: Fixture>() {
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     file.add(&Row {
@@ -258,7 +272,7 @@ pub fn own_fields_are_asked_for_by_name<F: Fixture>() {
 }
 
 pub fn all_conditions_must_hold_on_one_same_span<F: Fixture>() {
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     file.add(&Row {

@@ -32,7 +32,7 @@ pub fn end(status: SpanStatus) -> EventKind {
 
 pub fn events_of_the_telemetry_api_become_spans_whichever_comes_first<F: Fixture>() {
     for end_first in [false, true] {
-        let Some(open) = Open::<F>::that(|can| can.running_spans) else {
+        let Some(open) = Open::<F>::that(|can| can.writes && can.running_spans) else {
             return;
         };
         let (began, ended) = (ago(2000), ago(1000));
@@ -75,7 +75,7 @@ pub fn events_of_the_telemetry_api_become_spans_whichever_comes_first<F: Fixture
 }
 
 pub fn a_span_that_was_begun_runs_until_its_end_comes<F: Fixture>() {
-    let Some(open) = Open::<F>::that(|can| can.running_spans) else {
+    let Some(open) = Open::<F>::that(|can| can.writes && can.running_spans) else {
         return;
     };
     log_event::<F>(

@@ -18,6 +18,10 @@ fn event() -> Event {
 }
 
 pub fn what_a_store_can_not_do_fails_as_unsupported<F: Fixture>() {
+    if !F::is_available() {
+        eprintln!("skipped: no such store can be opened here");
+        return;
+    }
     let fixture = F::new();
     let (store, capabilities) = fixture.open();
     assert_eq!(store.capabilities(), capabilities);

@@ -2,7 +2,7 @@
 
 use spanscope_model::{
     Condition, ConditionOp, IdMatch, LogFilter, NewEvent, Severity, SourceRecords, SpanFilter, SpanState,
-    SpanStatus, Timestamp, TraceFilter, TraceQuery, block_on,
+    SpanStatus, StoreOrder, Timestamp, TraceFilter, TraceQuery, block_on,
 };
 
 use crate::Fixture;
@@ -10,7 +10,7 @@ use crate::made::{event, of, span_id, store, trace_id};
 use crate::rows::{MIDNIGHT, MILLISECOND, Row, Rows, SECOND};
 
 fn hundred<F: Fixture>() -> Option<Rows<F>> {
-    let file = Rows::<F>::that(|can| can.writes)?;
+    let file = Rows::<F>::that(|_| true)?;
     for trace in 1..=100_i64 {
         file.add(&Row {
             trace: trace.unsigned_abs().into(),
@@ -157,7 +157,7 @@ pub fn traces_are_summed_up_and_filtered<F: Fixture>() {
 }
 
 pub fn a_trace_continued_from_elsewhere_has_its_first_span_as_root<F: Fixture>() {
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     file.add(&Row {
@@ -182,7 +182,7 @@ pub fn a_trace_continued_from_elsewhere_has_its_first_span_as_root<F: Fixture>()
 }
 
 pub fn spans_come_newest_stored_first_or_in_the_order_asked_for<F: Fixture>() {
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     for (id, ms) in [(1, 1500), (2, 20), (3, 3000), (4, 10)] {
@@ -220,7 +220,7 @@ pub fn spans_come_newest_stored_first_or_in_the_order_asked_for<F: Fixture>() {
 }
 
 pub fn ids_are_found_by_an_unambiguous_beginning<F: Fixture>() {
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     file.add(&Row {
@@ -251,14 +251,14 @@ pub fn ids_are_found_by_an_unambiguous_beginning<F: Fixture>() {
 }
 
 pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
-    let Some(file) = Rows::<F>::that(|can| can.writes) else {
+    let Some(file) = Rows::<F>::that(|_| true) else {
         return;
     };
     file.add(&Row {
         id: 5,
         ..Row::default()
     });
-    // A zero byte is replaced: the text after it must be found.
+    // A store may replace a zero byte: the text after it must be found.
     let third = "third: 100% \u{fffd} done";
     let add = |ids: Option<(u128, i64)>, at: i64, message: &str, severity| {
         let mut added = event(ids.map(|(trace, _)| trace), message).event;
@@ -275,7 +275,8 @@ pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
     let store = file.store();
     let messages = |filter| {
         let logs = block_on(store.list_logs(filter)).unwrap();
-        logs.into_iter().map(|log| log.message).collect::<Vec<_>>()
+        let messages = logs.into_iter().map(|log| log.message.replace('\0', "\u{fffd}"));
+        messages.collect::<Vec<_>>()
     };
     assert_eq!(messages(LogFilter::default()), ["first", "Second", third]);
     assert_eq!(messages(LogFilter::default().limit(1)), [third]);
@@ -303,10 +304,12 @@ pub fn logs_are_the_newest_in_the_order_of_their_times<F: Fixture>() {
         ["first"],
         "span not stored"
     );
-    assert_eq!(
-        messages(LogFilter::default().after(after_third)),
-        ["first", "Second"]
-    );
+    if store.capabilities().order == StoreOrder::Exact {
+        assert_eq!(
+            messages(LogFilter::default().after(after_third)),
+            ["first", "Second"]
+        );
+    }
 }
 
 pub fn conditions_and_pages_go_together<F: Fixture>() {

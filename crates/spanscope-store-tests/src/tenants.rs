@@ -138,7 +138,7 @@ pub fn a_tenant_sees_nothing_of_another_ones<F: Fixture>() {
 }
 
 pub fn a_tenant_can_not_change_what_is_another_ones<F: Fixture>() {
-    let Some(open) = Open::<F>::that(|can| can.tenants) else {
+    let Some(open) = Open::<F>::that(|can| can.writes && can.tenants) else {
         return;
     };
     let [acme, _] = give_two_tenants::<F>(open.store());
