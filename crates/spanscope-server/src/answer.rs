@@ -222,6 +222,16 @@ impl ApiError {
         }
     }
 
+    /// Returns the error of what this store or server can't do.
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "unsupported",
+            message,
+            "use another store; sending the request again will not help",
+        )
+    }
+
     /// Returns the error of too many concurrent requests.
     pub(crate) fn overloaded(message: &'static str) -> Self {
         Self::new(
@@ -332,14 +342,7 @@ impl From<&StoreError> for ApiError {
             }
             // The store's size limit is no secret; its location is.
             StoreErrorKind::Full => return Self::store_full(),
-            StoreErrorKind::Unsupported => {
-                return Self::new(
-                    StatusCode::NOT_IMPLEMENTED,
-                    "unsupported",
-                    message,
-                    "use another store; sending the request again will not help",
-                );
-            }
+            StoreErrorKind::Unsupported => return Self::unsupported(message),
             StoreErrorKind::AnswerTooLarge => {
                 return Self::new(
                     StatusCode::UNPROCESSABLE_ENTITY,

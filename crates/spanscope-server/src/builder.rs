@@ -271,6 +271,7 @@ fn of_document() -> Api<()> {
         parameters: &[],
         reads: Content::None,
         answers: Content::Other(&["application/json"], "An OpenAPI 3.1 document."),
+        needs: None,
     };
     Api::new().route(route, async || json(openapi()).await)
 }

@@ -20,8 +20,8 @@ struct Health {
 }
 
 /// Responds to `GET /health` with 200 while the process is alive, and to `GET /ready` with 200 if
-/// the store can read and write, otherwise with the store's error. The responses reveal no stored
-/// data, so they need no token.
+/// the store can be read, and written unless it only reads, otherwise with the store's error. The
+/// responses reveal no stored data, so they need no token.
 pub fn health_router(store: Arc<dyn TraceStore>) -> Router {
     logged(api().into_router().with_state(store))
 }
@@ -35,12 +35,19 @@ pub(crate) fn api() -> Api<Arc<dyn TraceStore>> {
         parameters: &[],
         reads: Content::None,
         answers: Content::json::<Health>(),
+        needs: None,
     };
     Api::new()
         .route(route("/health", "Whether the server is alive."), async || {
             json(Health { status: "ok" }).await
         })
-        .route(route("/ready", "Whether its store can read and write."), ready)
+        .route(
+            route(
+                "/ready",
+                "Whether its store can be read, and written unless it only reads.",
+            ),
+            ready,
+        )
 }
 
 async fn ready(State(store): State<Arc<dyn TraceStore>>) -> Result<Response, ApiError> {

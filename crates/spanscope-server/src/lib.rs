@@ -39,6 +39,8 @@ mod builder;
 #[cfg(feature = "http")]
 mod caller;
 #[cfg(feature = "http")]
+mod capability;
+#[cfg(feature = "http")]
 mod connection;
 #[cfg(feature = "http")]
 mod datasets;

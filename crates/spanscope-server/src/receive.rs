@@ -23,6 +23,7 @@ use crate::answer::ApiError;
 use crate::api::{Api, Content, Parameter, Route, Takes};
 use crate::budget::{Budget, Share};
 use crate::caller::ScopedStore;
+use crate::capability::{Needs, check_writes};
 use crate::limits::{Limits, is_slow};
 use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
 use crate::store_log::logged;
@@ -53,10 +54,10 @@ impl FromRef<Receiver> for Arc<dyn TraceStore> {
 ///
 /// 200 means that the records are stored; invalid ones are left out, counted and described in the
 /// response's `partial_success`. 400 means an unreadable body, 413 one that is too large, 415 one
-/// of another type, 507 one that does not fit into the store. 429 and 503 have `Retry-After`, and
-/// the same request may be sent again: nothing is stored twice. The body of such a failure is a
-/// `google.rpc.Status` in the encoding of the request; a caller without permission, another method
-/// or type, or a timeout gets this crate's `{"error": ...}`.
+/// of another type, 501 that the store only reads, 507 a body that does not fit into it. 429 and
+/// 503 have `Retry-After`, and the same request may be sent again: nothing is stored twice. The
+/// body of such a failure is a `google.rpc.Status` in the encoding of the request; a caller without
+/// permission, another method or type, or a timeout gets this crate's `{"error": ...}`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -83,7 +84,7 @@ pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
 }
 
 /// The name of these routes' failures in the document.
-const FAILURE: &str = "OtlpFailure";
+pub(crate) const FAILURE: &str = "OtlpFailure";
 
 /// The headers that are read, besides `content-type`.
 const HEADERS: [Parameter; 2] = [
@@ -112,6 +113,7 @@ pub(crate) fn api() -> Api<Receiver> {
             &KINDS,
             "An export response of OTLP, with rejected records in its partial success.",
         ),
+        needs: Some(Needs::Writes),
     };
     let handler = |signal| {
         async move |State(receiver): State<Receiver>, store: ScopedStore, request: Request| {
@@ -211,6 +213,7 @@ pub(crate) async fn store_body(
         coding,
         stored_in,
     } = body;
+    check_writes(&*store).await?;
     let limits = receiver.limits;
     let retention = store.capabilities().retention;
     let mut decoded = receiver.decoded.share();

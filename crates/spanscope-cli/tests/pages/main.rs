@@ -22,6 +22,8 @@ mod lists;
 mod live;
 mod made;
 mod narrow;
+#[cfg(feature = "clickhouse")]
+mod read_only;
 #[path = "../serve/support.rs"]
 #[expect(dead_code, reason = "only the tests of the server use all of it")]
 mod support;

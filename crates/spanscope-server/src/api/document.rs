@@ -9,7 +9,7 @@ use spanscope_model::SENT_TIME;
 
 use super::{Api, Content, Parameter, Place, Route, Takes};
 use crate::answer::Failure;
-use crate::otlp;
+use crate::{otlp, receive};
 
 /// The version in the description of every path.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -122,8 +122,8 @@ impl Document {
     /// The document.
     pub(crate) fn finish(mut self) -> Value {
         let mut generator = Paths::new().generator;
-        let failure: Value = generator.subschema_for::<Failure>().into();
-        let otlp_status: Value = generator.subschema_for::<otlp::Status>().into();
+        let _ = generator.subschema_for::<Failure>();
+        let _ = generator.subschema_for::<otlp::Status>();
         self.schemas.extend(generator.take_definitions(true));
         self.schemas.values_mut().for_each(write_for_generators);
         self.schemas.sort_keys();
@@ -141,14 +141,11 @@ impl Document {
                 "responses": {
                     "Failure": {
                         "description": "The request failed; 429 and 503 have `retry-after`, in seconds.",
-                        "content": {"application/json": {"schema": failure}}
+                        "content": failure_content("Failure")
                     },
                     "OtlpFailure": {
                         "description": "The records were not accepted; 429 and 503 have `retry-after`, in seconds. OTLP's own failures are in the encoding of the request; earlier failures have the format of the other routes.",
-                        "content": {
-                            "application/json": {"schema": {"anyOf": [otlp_status, failure]}},
-                            "application/x-protobuf": {"schema": {"description": "A google.rpc.Status with code and message."}}
-                        }
+                        "content": failure_content(receive::FAILURE)
                     }
                 },
                 "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}
@@ -156,6 +153,21 @@ impl Document {
             // With a token or, on a loopback address, without.
             "security": [{"token": []}, {}],
         })
+    }
+}
+
+/// The bodies of failures that are described under a name.
+fn failure_content(name: &str) -> Value {
+    let failure = json!({"$ref": "#/components/schemas/Failure"});
+    match name {
+        receive::FAILURE => {
+            let status = json!({"$ref": "#/components/schemas/OtlpStatus"});
+            json!({
+                "application/json": {"schema": {"anyOf": [status, failure]}},
+                "application/x-protobuf": {"schema": {"description": "A google.rpc.Status with code and message."}}
+            })
+        }
+        _ => json!({"application/json": {"schema": failure}}),
     }
 }
 
@@ -199,10 +211,12 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, failure: &str) -> V
         Some(content) => ("200", json!({"description": "Done.", "content": content})),
         None => ("204", json!({"description": "Done."})),
     };
-    operation.insert(
-        "responses".to_owned(),
-        json!({success.0: success.1, "default": {"$ref": format!("#/components/responses/{failure}")}}),
-    );
+    let mut responses = json!({success.0: success.1});
+    if let Some(needs) = route.needs {
+        responses["501"] = json!({"description": needs.missing(), "content": failure_content(failure)});
+    }
+    responses["default"] = json!({"$ref": format!("#/components/responses/{failure}")});
+    operation.insert("responses".to_owned(), responses);
     Value::Object(operation)
 }
 

@@ -22,6 +22,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 pub(crate) use document::Document;
 
 use crate::answer::ApiError;
+use crate::capability::Needs;
 
 /// Routes of a state, and their description.
 pub(crate) struct Api<S> {
@@ -135,6 +136,18 @@ pub(crate) struct Route {
     pub(crate) reads: Content,
     /// The body of the response. Nothing means 204.
     pub(crate) answers: Content,
+    /// What not every store has.
+    pub(crate) needs: Option<Needs>,
+}
+
+impl Route {
+    /// The same route, which responds 501 without this.
+    pub(crate) fn needing(self, needs: Needs) -> Self {
+        Self {
+            needs: Some(needs),
+            ..self
+        }
+    }
 }
 
 impl<S: Clone + Send + Sync + 'static> Api<S> {

@@ -37,6 +37,7 @@ pub(crate) fn api() -> Api<PrometheusSink> {
             &["text/plain", "application/openmetrics-text"],
             "Samples in the format of `accept`.",
         ),
+        needs: None,
     };
     Api::new().route(route, async |State(sink), headers| answer(sink, headers).await)
 }

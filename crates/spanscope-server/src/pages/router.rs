@@ -20,6 +20,7 @@ use super::{
 use crate::answer::ApiError;
 use crate::api::{Api, Content, Parameter, Route};
 use crate::body::MAX_BODY;
+use crate::capability::Needs;
 use crate::permits::Permits;
 
 /// The path below which the JSON is.
@@ -182,6 +183,7 @@ fn route(
         parameters,
         reads: Content::None,
         answers,
+        needs: None,
     }
 }
 
@@ -220,7 +222,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: texts that are stored, to complete what a user types.",
                 &complete::PARAMETERS,
                 Content::json::<complete::Completions>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             complete::get,
         )
         .route(
@@ -229,7 +232,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: traces with their usage and first error, newest first.",
                 &traces::LIST,
                 Content::json::<traces::Page>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             traces::list,
         )
         .route(
@@ -238,7 +242,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: how many traces began when.",
                 &traces::HISTOGRAM,
                 Content::json::<traces::Histogram>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             traces::histogram,
         )
         .route(
@@ -247,7 +252,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: how many traces there would be without each term of a filter.",
                 &traces::WITHOUT,
                 Content::json::<traces::Without>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             traces::without,
         )
         .route(
@@ -256,7 +262,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: the spans of a trace as columns, without attributes.",
                 &shape::PARAMETERS,
                 Content::json::<shape::Shape>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             shape::get,
         )
         .route(
@@ -265,7 +272,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: the spans of a trace that a filter matches.",
                 &shape::FIND,
                 Content::json::<shape::Found>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             shape::find,
         )
         .route(
@@ -283,7 +291,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: one span with its events, links and errors.",
                 &[],
                 Content::json::<span::Details>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             span::get,
         )
         .route(
@@ -292,7 +301,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: how long the span took among those of its name.",
                 &[],
                 Content::json::<span::Among>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             span::among,
         )
         .route(
@@ -301,7 +311,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: the errors and model calls next to the span, and the spans that link to it.",
                 &[],
                 Content::json::<around::Around>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             around::get,
         )
         .route(
@@ -346,7 +357,8 @@ fn query_routes() -> Api<Pages> {
                 "For the pages: how many log events of each severity there were when.",
                 &logs::HISTOGRAM,
                 Content::json::<traces::Histogram>(),
-            ),
+            )
+            .needing(Needs::PageQueries),
             logs::histogram,
         )
         .route(

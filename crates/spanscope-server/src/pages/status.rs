@@ -27,6 +27,7 @@ pub(super) struct Status {
     currency: Option<String>,
     /// How long records are kept.
     retention_s: Option<u64>,
+    can: Can,
     is_empty: bool,
     now: Timestamp,
     traces: u64,
@@ -36,6 +37,19 @@ pub(super) struct Status {
     lost: Option<u64>,
     /// Options that a command needs to read this store.
     db: Option<String>,
+}
+
+/// What not every store can do.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "StoreCan"))]
+struct Can {
+    /// It accepts records.
+    write: bool,
+    /// Spans are in it before they end.
+    run: bool,
+    /// Values of attributes keep their types; otherwise they are texts.
+    types: bool,
 }
 
 pub(super) async fn get(
@@ -50,13 +64,19 @@ pub(super) async fn get(
         _ => None,
     };
     let stats = pages.stats().of(tenant.as_ref(), &*store).await?;
+    let capabilities = store.capabilities();
     json(Status {
         version: env!("CARGO_PKG_VERSION"),
         store: pages.store_name().map(ToOwned::to_owned),
         tokens: pages.sessions().needs_token(),
         prices: pages.prices().is_some(),
         currency: pages.prices().map(|prices| prices.currency.clone()),
-        retention_s: store.capabilities().retention.map(|kept| kept.as_secs()),
+        retention_s: capabilities.retention.map(|kept| kept.as_secs()),
+        can: Can {
+            write: capabilities.writes,
+            run: capabilities.running_spans,
+            types: capabilities.typed_attributes,
+        },
         is_empty: stats.traces == 0,
         now: Timestamp::now(),
         traces: stats.traces,

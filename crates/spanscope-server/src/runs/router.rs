@@ -18,6 +18,7 @@ use super::state::Runs;
 use super::stream::{LAST_EVENT, stream_run};
 use crate::api::{Api, Content, Parameter, Route};
 use crate::body::MAX_BODY;
+use crate::capability::Needs;
 use crate::store_log::logged;
 
 /// The prefixes of each route.
@@ -95,6 +96,7 @@ fn route(method: MethodFilter, path: &'static str, summary: &'static str, answer
         parameters: &[],
         reads: Content::None,
         answers,
+        needs: None,
     }
 }
 
@@ -123,7 +125,7 @@ fn query_routes() -> Api<Runs> {
             ),
             list,
         )
-        .route(cleanup, clean_up)
+        .route(cleanup.needing(Needs::Deletes), clean_up)
         .route(
             with(&SHAPE, get("/traces/{task_id}", "One run.", json_object())),
             get_run,
@@ -134,7 +136,8 @@ fn query_routes() -> Api<Runs> {
                 "/traces/{task_id}",
                 "Deletes a run.",
                 Content::json::<DeletedRun>(),
-            ),
+            )
+            .needing(Needs::Deletes),
             delete_run,
         )
         .route(

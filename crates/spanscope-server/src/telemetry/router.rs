@@ -12,8 +12,7 @@ use axum::routing::MethodFilter;
 use axum::{Extension, Router};
 use serde::Serialize;
 use spanscope_model::{
-    EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, StoreError, Trace, TraceFilter, TraceQuery,
-    TraceStore,
+    EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, Trace, TraceFilter, TraceQuery, TraceStore,
 };
 
 use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
@@ -21,6 +20,7 @@ use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
 use crate::body::{JsonBody, MAX_BODY};
 use crate::caller::{Caller, ScopedStore};
+use crate::capability::Needs;
 use crate::datasets::{DatasetWriter, Datasets, Export};
 use crate::runs::{FILTERED, QueryParams};
 use crate::store_log::logged;
@@ -137,6 +137,7 @@ pub(crate) fn api() -> Api<TelemetryState> {
         parameters: &[],
         reads: Content::None,
         answers,
+        needs: None,
     };
     let filtered = |route: Route| Route {
         parameters: &FILTERED,
@@ -149,6 +150,7 @@ pub(crate) fn api() -> Api<TelemetryState> {
         parameters: &[],
         reads,
         answers,
+        needs: None,
     };
     Api::new()
         .route(
@@ -157,7 +159,8 @@ pub(crate) fn api() -> Api<TelemetryState> {
                 "Stores one event: a log, a measurement, the start or the end of a span.",
                 Content::json::<LogEvent>(),
                 Content::None,
-            ),
+            )
+            .needing(Needs::Writes),
             log_event,
         )
         .route(
@@ -208,7 +211,8 @@ pub(crate) fn api() -> Api<TelemetryState> {
                 "Appends such spans to a dataset.",
                 Content::json::<SaveSpans>(),
                 Content::None,
-            )),
+            ))
+            .needing(Needs::Datasets),
             save_spans,
         )
         .route(
@@ -315,7 +319,7 @@ async fn save_spans(
         ..
     } = body;
     let Some(datasets) = datasets else {
-        return Err(StoreError::unsupported("this server has no folder for datasets").into());
+        return Err(ApiError::unsupported("this server has no folder for datasets"));
     };
     let tenant = match &caller {
         Some(Extension(Caller::Tenant(tenant))) => Some(tenant),

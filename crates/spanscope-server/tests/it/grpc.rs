@@ -14,6 +14,7 @@ use prost::bytes::Bytes;
 use spanscope_model::StoreErrorKind;
 use spanscope_server::AuthMode::Local;
 use spanscope_server::Limits;
+use spanscope_sqlite::SqliteStore;
 use spanscope_tests::{PATIENCE, wait_for};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
@@ -272,6 +273,19 @@ fn an_error_of_the_store_says_when_to_retry() {
         let delay = retry.and_then(|retry| retry.retry_delay);
         assert_eq!(delay, again.then_some(Duration::from_secs(1)), "{status:?}");
         assert!(!status.message().contains("fire"), "{status:?}");
+    }
+}
+
+#[test]
+fn a_store_that_only_reads_refuses_every_call_for_good() {
+    let written = open();
+    let reading = SqliteStore::open(written.store.path()).unwrap();
+    let server = Running::of(Arc::new(reading), Local, Limits::default());
+    for call in EXPORTS {
+        let status = Client::of(server.grpc).refused(call, b"not decoded");
+        assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
+        assert!(status.message().contains("opened for reading"), "{status:?}");
+        assert!(status.get_details_retry_info().is_none());
     }
 }
 

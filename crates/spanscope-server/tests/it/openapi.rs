@@ -158,6 +158,50 @@ fn responses_match_the_document() {
     }
 }
 
+#[test]
+fn the_routes_that_need_more_than_reading_have_501_in_the_document_and_respond_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    drop(SqliteStore::builder().open(&path).unwrap());
+    let store = SqliteStore::open(&path).unwrap();
+    let server = Server::start(spanscope_server::Server::builder(Arc::new(store)).router());
+    let event = r#"{"event": {"type": "unstructured_log", "severity": "info", "message": "hello",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+        "timestamp": "2026-11-21T14:03:00Z"}}"#;
+    let export = r#"{"attribute_filters": [], "attributes_to_save": [], "dataset_id": "d"}"#;
+    let mut expected = BTreeSet::new();
+    for (method, path, prefixes, body) in [
+        ("post", "/v1/traces", &[""][..], "{}"),
+        ("post", "/v1/metrics", &[""], "{}"),
+        ("post", "/v1/logs", &[""], "{}"),
+        ("post", "/telemetry/events", &["/v1", ""], event),
+        ("post", "/telemetry/spans/export", &["/v1", ""], export),
+        ("post", "/traces/cleanup", &["/api/v1", ""], "{}"),
+        ("delete", "/traces/{task_id}", &["/api/v1", ""], ""),
+    ] {
+        for prefix in prefixes {
+            let path = format!("{prefix}{path}");
+            let answer = match method {
+                "post" => post(server.address, &path, body).unwrap(),
+                _ => ask(server.address, "DELETE", &path.replace("{task_id}", "t"), "").unwrap(),
+            };
+            assert_eq!(answer.status, 501, "{path}: {}", answer.body);
+            expected.insert((method.to_owned(), path));
+        }
+    }
+    let document = openapi();
+    let mut documented = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let said = operation["responses"].get("501");
+            if said.is_some() && !path.starts_with("/ui/api") {
+                documented.insert((method.clone(), path.clone()));
+            }
+        }
+    }
+    assert_eq!(documented, expected);
+}
+
 /// The references of a schema, followed.
 fn schema<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
     match schema["$ref"].as_str() {

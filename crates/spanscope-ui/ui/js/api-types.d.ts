@@ -193,6 +193,7 @@ export interface ServerStatus {
   currency: string | null;
   /** How long records are kept. */
   retention_s: number | null;
+  can: StoreCan;
   is_empty: boolean;
   now: Timestamp;
   traces: number;
@@ -405,6 +406,16 @@ export interface Store {
   services: ServiceCount[];
   retention_s: number | null;
   command: string;
+}
+
+/** What not every store can do. */
+export interface StoreCan {
+  /** It accepts records. */
+  write: boolean;
+  /** Spans are in it before they end. */
+  run: boolean;
+  /** Values of attributes keep their types; otherwise they are texts. */
+  types: boolean;
 }
 
 export interface StoreFile {

@@ -14,9 +14,10 @@ use spanscope_tests::PATIENCE;
 use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{JSON, PROTOBUF, SIGNALS, one_of_each, send, send_json, span, status_of, traces};
+use super::{JSON, PROTOBUF, SIGNALS, TRACES, one_of_each, send, send_json, span, status_of, traces};
 use crate::running::{Running, counts, open, tenant};
 use crate::stores::Failing;
+use crate::wire::Ask;
 
 /// A store's failure, and what its senders get: the status, that of gRPC, whether to retry.
 const FAILURES: [(StoreErrorKind, u16, i32, bool); 6] = [
@@ -115,6 +116,14 @@ fn a_store_that_was_opened_for_reading_refuses_records() {
     ] {
         let server = Running::of(store, AuthMode::Local, Limits::default());
         let answer = send(&traces(vec![span("second")])).to(server.address);
+        assert_eq!((answer.status, status_of(&answer).code), (501, 12));
+        assert!(
+            status_of(&answer).message.contains("opened for reading"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.header("retry-after"), None);
+        // The store would refuse whatever the body holds, so it is not decoded.
+        let answer = Ask::post(TRACES, PROTOBUF, "no protobuf").to(server.address);
         assert_eq!((answer.status, status_of(&answer).code), (501, 12));
     }
     assert_eq!(written.span_names(), ["first"]);

@@ -36,16 +36,23 @@ export function Page() {
           h("a", { href: to(["traces"]) }, "view them"),
           ".",
         ),
-    h(Tabs, {
-      id: "way",
-      label: "Ways to send",
-      tabs: [
-        { name: "any", title: "Any language", content: () => ways(endpoint, token)["any"] },
-        { name: "rust", title: "Rust", content: () => ways(endpoint, token)["rust"] },
-        { name: "demo", title: "Demo", content: () => ways(endpoint, token)["demo"] },
-        { name: "curl", title: "curl", content: () => ways(endpoint, token)["curl"] },
-      ],
-    }),
+    status.value?.can.write === false
+      ? h(
+          "p",
+          null,
+          "This server only reads its store, so programs can't send here. Send to the collector that " +
+            "writes the store: its records are shown here some seconds later.",
+        )
+      : h(Tabs, {
+          id: "way",
+          label: "Ways to send",
+          tabs: [
+            { name: "any", title: "Any language", content: () => ways(endpoint, token)["any"] },
+            { name: "rust", title: "Rust", content: () => ways(endpoint, token)["rust"] },
+            { name: "demo", title: "Demo", content: () => ways(endpoint, token)["demo"] },
+            { name: "curl", title: "curl", content: () => ways(endpoint, token)["curl"] },
+          ],
+        }),
   );
 }
 

@@ -39,6 +39,7 @@ export function Page() {
 /** @param {{facts: StoreFacts}} props */
 function Facts({ facts }) {
   const { account, file } = facts;
+  const can = status.value?.can;
   return h(
     "div",
     { class: "cards" },
@@ -51,7 +52,17 @@ function Facts({ facts }) {
       line("measurements", count(facts.points)),
       line("oldest", facts.oldest ? h(Time, { at: facts.oldest }) : "–"),
       line("newest", facts.newest ? h(Time, { at: facts.newest }) : "–"),
-      line("kept for", facts.retention_s === null ? "no limit" : duration(facts.retention_s * 1e9)),
+      line(
+        "kept for",
+        facts.retention_s !== null
+          ? duration(facts.retention_s * 1e9)
+          : can?.write === false
+            ? "as its server is set up"
+            : "no limit",
+      ),
+      can?.write === false ? line("written by", "a collector; this server only reads") : null,
+      can?.run === false ? line("running spans", "not stored before they end") : null,
+      can?.types === false ? line("attribute values", "texts") : null,
     ),
     file
       ? h(

@@ -3,7 +3,7 @@ import { h, useState } from "../../vendor/preact.js";
 import { apiPath } from "../api.js";
 import { attributeTerm } from "../filter.js";
 import { bytes, counted, plain } from "../format.js";
-import { to } from "../page.js";
+import { status, to } from "../page.js";
 import { Menu, Text, copyText } from "../ui.js";
 import { grouped } from "./groups.js";
 
@@ -46,6 +46,13 @@ export function Attributes({ span }) {
           "button",
           { type: "button", onClick: () => setLimit(limit + FIRST_KEYS) },
           `${counted(found.length - limit, "more attribute")}`,
+        )
+      : null,
+    status.value?.can.types === false
+      ? h(
+          "p",
+          { class: "dim" },
+          "Values are texts in this store. A filter with a number also finds the text of that number.",
         )
       : null,
   ];
