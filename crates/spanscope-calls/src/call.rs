@@ -97,7 +97,7 @@ pub struct ResponseFacts {
     /// Why the model stopped, for each choice, in the provider's words.
     pub finish_reasons: Vec<String>,
     /// The model's tool calls.
-    pub tool_calls: Vec<ToolCallWish>,
+    pub tool_calls: Vec<RequestedToolCall>,
     /// The provider's service tier.
     pub service_tier: Option<String>,
     /// The provider's fingerprint of its configuration.
@@ -109,7 +109,7 @@ pub struct ResponseFacts {
 /// A tool call that the model requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ToolCallWish {
+pub struct RequestedToolCall {
     /// The id of the call, if the provider sets one.
     pub id: Option<String>,
     /// The tool.

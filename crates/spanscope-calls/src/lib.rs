@@ -23,7 +23,7 @@
 //!
 //! # When there is no call
 //!
-//! [`CallReader::end`] returns `None` for a request that calls no model, and for a successful
+//! [`CallReader::finish`] returns `None` for a request that calls no model, and for a successful
 //! response that is not in the API's format: broken JSON, a page of HTML, a body in an encoding
 //! other than gzip. Responses with a status of 400 and above are failed calls, whatever their body.
 //! So are errors with the status 200, whole or as an event.
@@ -47,8 +47,8 @@ mod request;
 mod settings;
 mod skim;
 
-pub use call::{Content, ModelCall, RequestFacts, ResponseFacts, ToolCallWish};
+pub use call::{Content, ModelCall, RequestFacts, RequestedToolCall, ResponseFacts};
 pub use endpoint::{Api, Endpoint};
 pub use error::CallError;
-pub use reader::{AnswerHead, CallReader, Progress};
+pub use reader::{CallReader, Progress, ResponseHead};
 pub use settings::{DEFAULT_MAX_CONTENT, ReadSettings};

@@ -23,18 +23,18 @@ use crate::{Api, CallError, Endpoint, request};
 ///
 /// ```
 /// use std::time::Duration;
-/// use spanscope_calls::{AnswerHead, CallReader, Endpoint, ReadSettings};
+/// use spanscope_calls::{ResponseHead, CallReader, Endpoint, ReadSettings};
 ///
 /// let endpoint = Endpoint::of("POST", "localhost", Some(8000), "/v1/chat/completions").unwrap();
 /// let mut reader = CallReader::new(endpoint, ReadSettings::default());
-/// reader.request(br#"{"model": "llama-3", "messages": [{"role": "user", "content": "Hi"}]}"#);
-/// reader.answer_head(AnswerHead::new(200).content_type("application/json"));
-/// reader.answer(
+/// reader.request_body(br#"{"model": "llama-3", "messages": [{"role": "user", "content": "Hi"}]}"#);
+/// reader.response_head(ResponseHead::new(200).content_type("application/json"));
+/// reader.response_body(
 ///     br#"{"id": "chatcmpl-1", "model": "llama-3", "choices": [{"finish_reason": "stop"}],
 ///          "usage": {"prompt_tokens": 12, "completion_tokens": 3}}"#,
 ///     Duration::from_millis(20),
 /// );
-/// let call = reader.end().unwrap();
+/// let call = reader.finish().unwrap();
 /// assert_eq!(call.span_name(), "chat llama-3");
 /// assert_eq!(call.usage.unwrap().total, Some(15));
 /// ```
@@ -50,13 +50,13 @@ pub struct CallReader {
 
 /// The parts of a response's head that are needed to read its body.
 #[derive(Debug, Clone, Copy)]
-pub struct AnswerHead<'h> {
+pub struct ResponseHead<'h> {
     status: u16,
     content_type: &'h str,
     content_encoding: &'h str,
 }
 
-impl<'h> AnswerHead<'h> {
+impl<'h> ResponseHead<'h> {
     /// Creates a head with a status, without a content type and without an encoding.
     #[must_use]
     pub fn new(status: u16) -> Self {
@@ -153,7 +153,7 @@ impl CallReader {
     }
 
     /// Reads the next piece of the request's body.
-    pub fn request(&mut self, bytes: &[u8]) {
+    pub fn request_body(&mut self, bytes: &[u8]) {
         if let RequestState::Reading(document) = &mut self.request {
             document.push(bytes);
         }
@@ -161,7 +161,7 @@ impl CallReader {
 
     /// Returns what the request asks for, once its body is complete. Returns `None` if it calls no
     /// model; the response need not be read then.
-    pub fn request_end(&mut self) -> Option<&RequestFacts> {
+    pub fn finish_request(&mut self) -> Option<&RequestFacts> {
         self.end_request(false);
         match &self.request {
             RequestState::Read(read) => Some(&read.0),
@@ -181,7 +181,7 @@ impl CallReader {
     }
 
     /// Reads the head of the response. Servers may respond before the whole request has arrived.
-    pub fn answer_head(&mut self, head: AnswerHead<'_>) {
+    pub fn response_head(&mut self, head: ResponseHead<'_>) {
         self.status = Some(head.status);
         self.answer.documents.status_failed = head.status >= 400;
         let is = |word: &str| {
@@ -205,7 +205,7 @@ impl CallReader {
 
     /// Reads the next piece of the response's body, which arrived at the time `at` after the start
     /// of the call.
-    pub fn answer(&mut self, bytes: &[u8], at: Duration) -> Progress {
+    pub fn response_body(&mut self, bytes: &[u8], at: Duration) -> Progress {
         match &mut self.decoder {
             Decoder::Plain => Progress {
                 chunks: self.answer.push(bytes, at),
@@ -226,18 +226,18 @@ impl CallReader {
     /// Ends the call after the complete body. Returns `None` if it is not a model call: the request
     /// calls no model, or the response is broken or in an unknown format.
     #[must_use]
-    pub fn end(self) -> Option<ModelCall> {
-        self.finish(true)
+    pub fn finish(self) -> Option<ModelCall> {
+        self.into_call(true)
     }
 
     /// Ends the call before its response was complete: the connection was cut, or the caller
     /// dropped it. The call contains the data that has arrived; `None` if that is not a model call.
     #[must_use]
-    pub fn cut(self) -> Option<ModelCall> {
-        self.finish(false)
+    pub fn finish_incomplete(self) -> Option<ModelCall> {
+        self.into_call(false)
     }
 
-    fn finish(mut self, is_complete: bool) -> Option<ModelCall> {
+    fn into_call(mut self, is_complete: bool) -> Option<ModelCall> {
         self.end_request(true);
         let RequestState::Read(read) = self.request else {
             return None;

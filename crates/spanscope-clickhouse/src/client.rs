@@ -39,7 +39,7 @@ pub(crate) struct Client {
     address: StoreAddress,
     password: Option<HeaderValue>,
     user: HeaderValue,
-    max_answer_bytes: u64,
+    max_result_bytes: u64,
     /// The host that was reached last.
     host: AtomicUsize,
     /// Whether `readonly = 2` can be set, because the user is not limited to reading anyway.
@@ -55,7 +55,7 @@ enum Failure {
 
 impl Client {
     /// Connects, and finds out what the user may set.
-    pub(crate) fn open(address: StoreAddress, max_answer_bytes: u64) -> Result<Self, StoreError> {
+    pub(crate) fn open(address: StoreAddress, max_result_bytes: u64) -> Result<Self, StoreError> {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -77,7 +77,7 @@ impl Client {
             password: password.map(|text| header(text, "password")).transpose()?,
             user: header(&address.user, "user")?,
             address,
-            max_answer_bytes,
+            max_result_bytes,
             host: AtomicUsize::new(0),
             sets_readonly: false,
         };
@@ -150,7 +150,7 @@ impl Client {
             .query("output_format_json_quote_denormals", "0")
             .query("output_format_json_validate_utf8", "1")
             .query("max_execution_time", MAX_SECONDS.to_string())
-            .query("max_result_bytes", self.max_answer_bytes.to_string())
+            .query("max_result_bytes", self.max_result_bytes.to_string())
             .query(
                 "max_bytes_before_external_group_by",
                 EXTERNAL_GROUP_BY.to_string(),
@@ -171,7 +171,7 @@ impl Client {
             }
             Err(ureq::Error::Timeout(_)) => {
                 return Err(Failure::Final(StoreError::new(
-                    StoreErrorKind::TooLong,
+                    StoreErrorKind::QueryTooLarge,
                     format!(
                         "ClickHouse at {host} gave no answer in time: ask for a shorter time, by since and until"
                     ),
@@ -215,7 +215,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let mut answer = answer;
         // JSON is longer than the columns in memory that the server counts.
-        let limit = self.max_answer_bytes.saturating_mul(8);
+        let limit = self.max_result_bytes.saturating_mul(8);
         let mut lines = BufReader::new(answer.with_config().limit(limit).reader());
         let mut line = Vec::new();
         loop {

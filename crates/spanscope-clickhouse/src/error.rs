@@ -62,13 +62,13 @@ pub(crate) fn of_exception(code: u32, message: &str, address: &StoreAddress) -> 
         ),
         // TIMEOUT_EXCEEDED, TOO_SLOW, TOO_MANY_ROWS, TOO_MANY_BYTES, MEMORY_LIMIT_EXCEEDED
         158..=160 | 241 | 307 => (
-            StoreErrorKind::TooLong,
+            StoreErrorKind::QueryTooLarge,
             "the query reads more than ClickHouse allows at once: ask for a shorter time, by since and until"
                 .to_owned(),
         ),
         // TOO_MANY_ROWS_OR_BYTES
         396 => (
-            StoreErrorKind::AnswerTooLarge,
+            StoreErrorKind::ResultTooLarge,
             "the answer is larger than one query may be: ask for less, by a limit or a shorter time"
                 .to_owned(),
         ),

@@ -154,7 +154,7 @@ fn windows(oldest: i64, newest: i64, since: Option<i64>, until: Option<i64>) -> 
 /// The error of a question whose candidates are too many to compare.
 pub(crate) fn too_many() -> StoreError {
     StoreError::new(
-        StoreErrorKind::TooLong,
+        StoreErrorKind::QueryTooLarge,
         "the filter has to compare more records than one query may read: ask for a shorter time, by since and until",
     )
 }

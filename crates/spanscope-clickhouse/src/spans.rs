@@ -172,7 +172,7 @@ fn span(row: Row) -> Option<StoredSpan> {
         _ => None,
     };
     let names = events.iter().map(|event| event.name.as_str());
-    let failed = received::names_failure(&attributes, names);
+    let failed = received::implies_failure(&attributes, names);
     let mut span = Span::new(trace_id, span_id, name, start);
     span.parent_span_id = parent.parse().ok();
     span.end_time = Some(Timestamp::from_nanos(start.as_nanos().saturating_add(nanos)));

@@ -23,7 +23,7 @@ use crate::wire::{
 
 /// How long a server may be silent: before its response begins, and between the pieces of a
 /// streamed one. A longer silence fails the call.
-pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(120);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The provider's default name in spans: the name of the API.
 pub const DEFAULT_PROVIDER: &str = "openai";
 /// Maximum size of a response in bytes. A larger one fails its call.
@@ -40,7 +40,7 @@ pub struct ChatClient {
     /// The value of the header `Authorization`, marked so that `Debug` does not show it.
     authorization: Option<HeaderValue>,
     conversation: Option<String>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl ChatClient {
@@ -57,7 +57,7 @@ impl ChatClient {
             provider: DEFAULT_PROVIDER.to_owned(),
             authorization: None,
             conversation: None,
-            patience: DEFAULT_PATIENCE,
+            timeout: DEFAULT_TIMEOUT,
         })
     }
 
@@ -88,10 +88,10 @@ impl ChatClient {
         self
     }
 
-    /// Sets how long the server may be silent. Default: [`DEFAULT_PATIENCE`].
+    /// Sets how long the server may be silent. Default: [`DEFAULT_TIMEOUT`].
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -129,7 +129,7 @@ impl ChatClient {
 
     async fn whole(&self, call: &ModelCall, messages: &[Message], tools: &[Tool]) -> Result<Message, Error> {
         let body = self.post(messages, tools, false).await?;
-        let body = http::within(self.patience, body.collect())
+        let body = http::within(self.timeout, body.collect())
             .await?
             .map_err(Error::because("can't read the response"))?
             .to_bytes();
@@ -157,7 +157,7 @@ impl ChatClient {
         let mut parser = SseParser::default();
         let mut answer = StreamedAnswer::default();
         while !answer.done
-            && let Some(frame) = http::within(self.patience, body.frame()).await?
+            && let Some(frame) = http::within(self.timeout, body.frame()).await?
         {
             let frame = frame.map_err(Error::because("the stream broke"))?;
             let Some(piece) = frame.data_ref() else { continue };
@@ -211,10 +211,10 @@ impl ChatClient {
             .body(Full::new(Bytes::from(body)))
             .map_err(Error::because("the request can't be sent by HTTP"))?;
         propagation::inject(&Span::current(), request.headers_mut());
-        let (head, body) = http::send(place, request, self.patience).await?.into_parts();
+        let (head, body) = http::send(place, request, self.timeout).await?.into_parts();
         let body = Limited::new(body, MAX_ANSWER);
         if !head.status.is_success() {
-            let body = http::within(self.patience, body.collect())
+            let body = http::within(self.timeout, body.collect())
                 .await?
                 .map_err(Error::because("can't read the refusal"))?
                 .to_bytes();

@@ -42,13 +42,13 @@ impl fmt::Display for Place {
 }
 
 /// Sends a request and returns the response before its body has arrived. Neither the connection nor
-/// the response's head may take longer than `patience`.
+/// the response's head may take longer than `timeout`.
 pub(crate) async fn send(
     place: &Place,
     request: Request<Full<Bytes>>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Response<Incoming>, Error> {
-    let stream = within(patience, TcpStream::connect((place.host.as_str(), place.port)))
+    let stream = within(timeout, TcpStream::connect((place.host.as_str(), place.port)))
         .await?
         .map_err(|source| Error::with(format!("can't connect to {place}"), source))?;
     let exchange = async {
@@ -58,13 +58,13 @@ pub(crate) async fn send(
         tokio::spawn(connection);
         sender.send_request(request).await
     };
-    within(patience, exchange)
+    within(timeout, exchange)
         .await?
         .map_err(Error::because("the HTTP exchange failed"))
 }
 
-/// Returns the future's output, or an error if it takes longer than `patience`.
-pub(crate) async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Result<T, Error> {
-    let in_time = tokio::time::timeout(patience, future).await;
-    in_time.map_err(|_| Error::new(format!("the server was silent for {patience:?}")))
+/// Returns the future's output, or an error if it takes longer than `timeout`.
+pub(crate) async fn within<T>(timeout: Duration, future: impl Future<Output = T>) -> Result<T, Error> {
+    let in_time = tokio::time::timeout(timeout, future).await;
+    in_time.map_err(|_| Error::new(format!("the server was silent for {timeout:?}")))
 }

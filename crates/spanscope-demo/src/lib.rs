@@ -40,8 +40,8 @@ mod tokens;
 mod tools;
 mod wire;
 
-pub use chat_client::{ChatClient, DEFAULT_PATIENCE, DEFAULT_PROVIDER, MAX_ANSWER};
+pub use chat_client::{ChatClient, DEFAULT_PROVIDER, DEFAULT_TIMEOUT, MAX_ANSWER};
 pub use error::Error;
 pub use librarian::{Librarian, MAX_CALLS, MAX_TURNS};
-pub use model_server::{ModelServer, PER_TOKEN};
+pub use model_server::{DELAY_PER_TOKEN, ModelServer};
 pub use pieces::Pieces;

@@ -25,7 +25,7 @@ use crate::wire::{CHAT_PATH, ChatRequest, Choice, Completion, DONE, Message, Usa
 
 /// The time that the model takes per token. Without a delay the stream would end before its first
 /// chunk is read, and the times in the trace would be meaningless.
-pub const PER_TOKEN: Duration = Duration::from_millis(1);
+pub const DELAY_PER_TOKEN: Duration = Duration::from_millis(1);
 /// How long `stop` waits for requests in progress.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -63,12 +63,12 @@ impl ModelServer {
     /// [`ChatClient::provider`](crate::ChatClient::provider).
     pub const PROVIDER: &str = "spanscope-demo";
 
-    /// Starts the server with a model that takes [`PER_TOKEN`] per token.
+    /// Starts the server with a model that takes [`DELAY_PER_TOKEN`] per token.
     ///
     /// # Errors
     /// The loopback interface has no free port.
     pub async fn start() -> io::Result<Self> {
-        Self::start_slow(PER_TOKEN).await
+        Self::start_slow(DELAY_PER_TOKEN).await
     }
 
     /// Starts the server with a model that takes this long per token, so that a stream can be

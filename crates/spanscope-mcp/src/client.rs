@@ -242,13 +242,13 @@ fn text_of(span: &Span, meaning: SemanticAttribute) -> Option<String> {
         let extensions = data.extensions();
         let record = extensions.get::<SpanRecord>()?;
         let declared = record.metadata().fields();
-        let mut values = FieldReader::new(record.fields()).wanted(|key| {
+        let mut values = FieldReader::new(record.fields()).select(|key| {
             let is_wanted = match key {
                 Key::Declared(index) => declared
                     .iter()
                     .nth(index)
                     .is_some_and(|field| field.name() == meaning.name()),
-                Key::Own(name) => name == meaning.name(),
+                Key::Undeclared(name) => name == meaning.name(),
             };
             is_wanted.then_some(())
         });

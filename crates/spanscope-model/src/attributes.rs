@@ -243,10 +243,10 @@ impl Attributes {
     ///
     /// ```
     /// let attributes: spanscope_model::Attributes = [("order", "A-7")].into_iter().collect();
-    /// assert!(attributes.contain("order=a"));
+    /// assert!(attributes.contains_text("order=a"));
     /// ```
     #[must_use]
-    pub fn contain(&self, text: &str) -> bool {
+    pub fn contains_text(&self, text: &str) -> bool {
         self.iter()
             .any(|(key, value)| crate::filter::text_contains(&format!("{key}={value}"), text))
     }

@@ -88,7 +88,7 @@ impl Ord for Number {
 
 /// Observations that a program reported as a whole, not one by one.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct ObservedBuckets {
+pub struct HistogramPoint {
     /// The number of observations.
     pub count: u64,
     /// Their sum, if reported.
@@ -103,7 +103,7 @@ pub struct ObservedBuckets {
     pub buckets: Vec<(f64, f64, u64)>,
 }
 
-impl ObservedBuckets {
+impl HistogramPoint {
     /// Returns the increase since an earlier total of the same stream. Returns `self` if it can't
     /// be a later total, because the stream restarted or changed its buckets.
     #[must_use]
@@ -142,7 +142,7 @@ impl Observations {
     }
 
     /// Adds observations that were counted in buckets.
-    pub fn add_buckets(&mut self, reported: &ObservedBuckets) {
+    pub fn add_histogram(&mut self, reported: &HistogramPoint) {
         self.count = self.count.saturating_add(reported.count);
         match reported.sum {
             Some(sum) => self.sum += sum,
@@ -249,7 +249,7 @@ impl Observations {
 }
 
 /// Returns the bounds of a bucket, narrowed by the reported minimum and maximum.
-fn ends(lower: f64, upper: f64, reported: &ObservedBuckets) -> (f64, f64) {
+fn ends(lower: f64, upper: f64, reported: &HistogramPoint) -> (f64, f64) {
     let is_value = |value: &f64| value.is_finite();
     let min = reported.min.filter(is_value);
     let max = reported.max.filter(is_value);
@@ -286,10 +286,10 @@ fn rounded(value: f64) -> Number {
 mod tests {
     use super::*;
 
-    fn buckets(bounds: &[f64], counts: &[u64]) -> ObservedBuckets {
+    fn buckets(bounds: &[f64], counts: &[u64]) -> HistogramPoint {
         let lower = std::iter::once(f64::NEG_INFINITY).chain(bounds.iter().copied());
         let upper = bounds.iter().copied().chain([f64::INFINITY]);
-        ObservedBuckets {
+        HistogramPoint {
             count: counts.iter().sum(),
             sum: Some(1.0),
             buckets: lower
@@ -297,13 +297,13 @@ mod tests {
                 .zip(counts)
                 .map(|((lower, upper), count)| (lower, upper, *count))
                 .collect(),
-            ..ObservedBuckets::default()
+            ..HistogramPoint::default()
         }
     }
 
-    fn distribution_of(reported: &ObservedBuckets) -> MetricDistribution {
+    fn distribution_of(reported: &HistogramPoint) -> MetricDistribution {
         let mut seen = Observations::default();
-        seen.add_buckets(reported);
+        seen.add_histogram(reported);
         seen.distribution(Vec::new())
     }
 
@@ -352,7 +352,7 @@ mod tests {
         // The last bucket has no upper bound: it counts as its lower bound, or ends at the reported
         // maximum.
         assert_eq!(distribution_of(&buckets(&[1.0], &[0, 10])).p99, Some(1.0));
-        let reported = ObservedBuckets {
+        let reported = HistogramPoint {
             min: Some(3.0),
             max: Some(5.0),
             ..buckets(&[1.0], &[0, 10])
@@ -369,15 +369,15 @@ mod tests {
 
     #[test]
     fn without_buckets_there_are_no_percentiles() {
-        let reported = ObservedBuckets {
+        let reported = HistogramPoint {
             count: 4,
             sum: Some(10.0),
-            ..ObservedBuckets::default()
+            ..HistogramPoint::default()
         };
         let found = distribution_of(&reported);
         assert_eq!((found.count, found.mean, found.p50), (4, Some(2.5), None));
         assert!(!found.interpolated);
-        let without_sum = ObservedBuckets {
+        let without_sum = HistogramPoint {
             sum: None,
             ..reported
         };
@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn of_two_totals_the_increase_counts() {
         let earlier = buckets(&[1.0, 2.0], &[5, 5, 0]);
-        let later = ObservedBuckets {
+        let later = HistogramPoint {
             sum: Some(4.0),
             ..buckets(&[1.0, 2.0], &[5, 9, 1])
         };

@@ -190,7 +190,9 @@ impl LogEvent {
     /// ```
     #[must_use]
     pub fn contains(&self, text: &str) -> bool {
-        text_contains(&self.name, text) || text_contains(&self.message, text) || self.attributes.contain(text)
+        text_contains(&self.name, text)
+            || text_contains(&self.message, text)
+            || self.attributes.contains_text(text)
     }
 }
 

@@ -55,7 +55,7 @@ pub use blocking::{block_on, block_on_for};
 pub use capabilities::{Capabilities, StoreOrder};
 pub use category::{CATEGORIES, UNCATEGORIZED, category_of};
 pub use cursor::{Cursor, ParseCursorError};
-pub use distribution::{MetricDistribution, Observations, ObservedBuckets};
+pub use distribution::{HistogramPoint, MetricDistribution, Observations};
 #[doc(hidden)]
 pub use enums::EnumTextVisitor;
 pub use enums::ParseEnumError;
@@ -94,4 +94,4 @@ pub use store_error::{StoreError, StoreErrorKind};
 pub use stored::{Stored, StoredFilter};
 pub use time::{ParseTimestampError, Timestamp};
 pub use trace_parent::{ParseTraceParentError, TraceParent};
-pub use whole::{whole, whole_or_null};
+pub use whole::{deserialize_integer, deserialize_optional_integer};

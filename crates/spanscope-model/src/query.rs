@@ -248,11 +248,11 @@ pub struct TraceQuery {
     #[cfg_attr(feature = "schema", schemars(length(max = 100)))]
     pub attribute_filters: Option<Vec<Condition>>,
     /// Maximum number of traces; 100 by default.
-    #[serde(deserialize_with = "crate::whole_or_null")]
+    #[serde(deserialize_with = "crate::deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub limit: Option<i64>,
     /// Number of traces to skip; 0 by default.
-    #[serde(deserialize_with = "crate::whole_or_null")]
+    #[serde(deserialize_with = "crate::deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub offset: Option<i64>,
     /// Orders as text; newest first by default.

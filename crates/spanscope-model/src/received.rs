@@ -4,7 +4,7 @@
 //! The OTLP receiver and the store that reads a collector's tables use the same functions, so a
 //! record looks the same whether it was sent or read. Wire formats and tables do not belong here.
 
-use crate::semconv::{SemanticAttribute, is_exception_event, tells_failure};
+use crate::semconv::{SemanticAttribute, indicates_failure, is_exception_event};
 use crate::{
     Attributes, LogEvent, Severity, SpanId, SpanState, SpanStatus, Timestamp, TraceId, UNCATEGORIZED, Value,
     category_of, wire,
@@ -19,13 +19,13 @@ pub fn take_text(attributes: &mut Attributes, key: &str) -> Option<String> {
 
 /// Removes and returns the text that Spanscope's exporter added under this key, or under the
 /// [alternative key](wire::fallback_key) if the record has its own attribute there.
-pub fn take_ours(attributes: &mut Attributes, key: &str) -> Option<String> {
+pub fn take_exported_text(attributes: &mut Attributes, key: &str) -> Option<String> {
     take_text(attributes, &wire::fallback_key(key)).or_else(|| take_text(attributes, key))
 }
 
 /// Removes and returns the category; `None` if it is empty.
 pub fn take_category(attributes: &mut Attributes) -> Option<String> {
-    let category = take_ours(attributes, wire::CATEGORY)?;
+    let category = take_exported_text(attributes, wire::CATEGORY)?;
     let category = category.trim();
     (!category.is_empty()).then(|| category.to_owned())
 }
@@ -46,13 +46,13 @@ pub fn take_state(attributes: &mut Attributes, state: SpanState) {
 }
 
 /// Returns the status of a span. One that ended without a status succeeded, unless it
-/// [names its failure](names_failure): many instrumentations leave the status unset then. A running
+/// [names its failure](implies_failure): many instrumentations leave the status unset then. A running
 /// span has a status only if its program reported an error.
 #[must_use]
-pub fn span_status(sent: Option<SpanStatus>, has_ended: bool, names_failure: bool) -> Option<SpanStatus> {
+pub fn span_status(sent: Option<SpanStatus>, has_ended: bool, implies_failure: bool) -> Option<SpanStatus> {
     match sent {
         Some(SpanStatus::Error) => Some(SpanStatus::Error),
-        None if names_failure && has_ended => Some(SpanStatus::Error),
+        None if implies_failure && has_ended => Some(SpanStatus::Error),
         Some(SpanStatus::Ok) | None => has_ended.then_some(SpanStatus::Ok),
     }
 }
@@ -60,8 +60,8 @@ pub fn span_status(sent: Option<SpanStatus>, has_ended: bool, names_failure: boo
 /// Returns whether a span without a status names a failure: by its attributes, or by an exception
 /// among the names of its events.
 #[must_use]
-pub fn names_failure<'a>(attributes: &Attributes, events: impl IntoIterator<Item = &'a str>) -> bool {
-    attributes.raw().any(|(key, value)| tells_failure(key, value))
+pub fn implies_failure<'a>(attributes: &Attributes, events: impl IntoIterator<Item = &'a str>) -> bool {
+    attributes.raw().any(|(key, value)| indicates_failure(key, value))
         || events.into_iter().any(is_exception_event)
         || reports_no_success(attributes)
 }
@@ -109,7 +109,7 @@ pub fn event_of_span(
             // Named events of `tracing` keep their name, all others have their message as the name.
             let (name, message) = match take_text(&mut attributes, wire::NAME) {
                 Some(own) => (own, name),
-                None => match take_ours(&mut attributes, wire::MESSAGE) {
+                None => match take_exported_text(&mut attributes, wire::MESSAGE) {
                     Some(message) => (name, message),
                     None => (String::new(), name),
                 },
@@ -157,7 +157,7 @@ fn take_severity_and_target(attributes: &mut Attributes) -> Option<(Severity, St
         None => (wire::SEVERITY, attributes.get(wire::SEVERITY)?),
     };
     let severity = word.as_str()?.parse().ok()?;
-    let target = take_ours(attributes, wire::TARGET)?;
+    let target = take_exported_text(attributes, wire::TARGET)?;
     attributes.retain(|have, _| have != key);
     Some((severity, target))
 }

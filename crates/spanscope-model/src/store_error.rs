@@ -31,9 +31,9 @@ pub enum StoreErrorKind {
     /// The records do not fit into the store, and nothing can be deleted to make room.
     Full,
     /// The result exceeds this store's limit; ask for less.
-    AnswerTooLarge,
+    ResultTooLarge,
     /// The query reads more than this store allows at once; ask for less.
-    TooLong,
+    QueryTooLarge,
     /// This kind of store, or the mode in which it was opened, does not support it;
     /// [`Capabilities`](crate::Capabilities) list what is supported.
     Unsupported,

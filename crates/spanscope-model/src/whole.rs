@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 ///
 /// # Errors
 /// Fails for another number or type.
-pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+pub fn deserialize_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     of_number(&serde_json::Number::deserialize(deserializer)?)
 }
 
@@ -15,7 +15,9 @@ pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error
 ///
 /// # Errors
 /// Fails for another number or type.
-pub fn whole_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub fn deserialize_optional_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
     let number = Option::<serde_json::Number>::deserialize(deserializer)?;
     number.as_ref().map(of_number).transpose()
 }
@@ -41,9 +43,9 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Body {
-        #[serde(deserialize_with = "super::whole")]
+        #[serde(deserialize_with = "super::deserialize_integer")]
         one: i64,
-        #[serde(default, deserialize_with = "super::whole_or_null")]
+        #[serde(default, deserialize_with = "super::deserialize_optional_integer")]
         other: Option<i64>,
     }
 

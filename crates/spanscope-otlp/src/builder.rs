@@ -363,7 +363,7 @@ impl OtlpLayerBuilder {
     /// Sets a sink for the bridge's own statistics, as the metrics `spanscope.otlp.exported`,
     /// `spanscope.otlp.lost` (by `cause`) and `spanscope.otlp.retries`, all by `signal`; every ten
     /// seconds. The collector always gets them if metrics are exported. Default: none.
-    pub fn report_to(mut self, sink: Arc<dyn MetricSink>) -> Self {
+    pub fn statistics_sink(mut self, sink: Arc<dyn MetricSink>) -> Self {
         self.report_to.push(sink);
         self
     }

@@ -180,7 +180,7 @@ where
         });
         drop(parent);
         if let Some(record) = span.extensions_mut().get_mut::<SpanRecord>() {
-            record.share_ids_with(resolve_ids);
+            record.set_id_resolver(resolve_ids);
         }
     }
 
@@ -343,7 +343,7 @@ where
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let Some(ids) = self.capture.use_ids(&span) else {
+        let Some(ids) = self.capture.fix_ids(&span) else {
             return; // created on a suppressed thread, or by another crate inside this layer's work
         };
         let additions = if self.is_second() {

@@ -126,7 +126,7 @@ impl Loop {
     fn run(&mut self) {
         loop {
             self.worker.queues.main().wait(DRAIN_EVERY);
-            let wanted = self.worker.control.wanted();
+            let wanted = self.worker.control.request();
             let must_flush = !self.worker.control.is_flushed(wanted.flush);
             self.drain(if must_flush {
                 DecisionScope::Ended

@@ -34,9 +34,9 @@ pub use libc::{SIGABRT, SIGINT, SIGTERM};
 pub enum Caught {
     /// A signal that would end the process, without another handler. The process continues until
     /// [`end_by`] is called; the same or another such signal ends it at once.
-    Alone(i32),
+    Unhandled(i32),
     /// A signal that the program handles as well. That handler decides whether the process ends.
-    Shared(i32),
+    Handled(i32),
     /// The program aborts. The aborting thread waits for the work, for a bounded time.
     Abort,
 }
@@ -286,13 +286,13 @@ extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc
     if signal == SIGABRT {
         wait_before_abort();
     } else if is_shared {
-        notify_thread(encode(Caught::Shared(signal)));
+        notify_thread(encode(Caught::Handled(signal)));
     } else if (PIPE.load(Ordering::Acquire) < 0 || IS_ENDING.swap(true, Ordering::AcqRel))
         && ENDS.load(Ordering::Relaxed)
     {
         die(signal);
     } else {
-        notify_thread(encode(Caught::Alone(signal)));
+        notify_thread(encode(Caught::Unhandled(signal)));
     }
     match other {
         Some(other) => call(other, signal, info, context),
@@ -395,8 +395,8 @@ const ABORT: u8 = 0x7f;
 fn encode(caught: Caught) -> u8 {
     let number = |signal: i32| u8::try_from(signal).unwrap_or(0);
     match caught {
-        Caught::Alone(signal) => number(signal),
-        Caught::Shared(signal) => number(signal) | SHARED,
+        Caught::Unhandled(signal) => number(signal),
+        Caught::Handled(signal) => number(signal) | SHARED,
         Caught::Abort => ABORT,
     }
 }
@@ -405,9 +405,9 @@ fn decode(byte: u8) -> Caught {
     if byte == ABORT {
         Caught::Abort
     } else if byte & SHARED == 0 {
-        Caught::Alone(i32::from(byte))
+        Caught::Unhandled(i32::from(byte))
     } else {
-        Caught::Shared(i32::from(byte & !SHARED))
+        Caught::Handled(i32::from(byte & !SHARED))
     }
 }
 
@@ -419,9 +419,9 @@ mod tests {
     fn the_thread_decodes_what_a_handler_encodes() {
         for caught in [
             Caught::Abort,
-            Caught::Alone(SIGTERM),
-            Caught::Shared(SIGINT),
-            Caught::Shared(64),
+            Caught::Unhandled(SIGTERM),
+            Caught::Handled(SIGINT),
+            Caught::Handled(64),
         ] {
             assert_eq!(decode(encode(caught)), caught);
         }

@@ -18,10 +18,10 @@ use windows_sys::core::BOOL;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caught {
     /// Not on this system.
-    Alone(i32),
+    Unhandled(i32),
     /// The number of an event; another handler or the system decides about the process after the
     /// work.
-    Shared(i32),
+    Handled(i32),
     /// Not on this system.
     Abort,
 }
@@ -77,7 +77,7 @@ unsafe extern "system" fn handle(event: u32) -> BOOL {
     let _ = std::panic::catch_unwind(|| {
         let mut work = WORK.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(work) = &mut *work {
-            work(Caught::Shared(event.cast_signed()));
+            work(Caught::Handled(event.cast_signed()));
         }
     });
     0

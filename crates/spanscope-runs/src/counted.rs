@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use spanscope_model::semconv::{CallsBelow, SpanCall, separates_calls};
+use spanscope_model::semconv::{NestedCalls, SpanCall, separates_calls};
 use spanscope_model::{Span, SpanId, TraceId};
 
 use crate::Run;
@@ -14,8 +14,8 @@ const MAX_DEPTH: usize = 64;
 
 /// The calls below a step.
 #[derive(Clone, Default)]
-struct NestedCalls {
-    with_usage: CallsBelow,
+struct NestedSpanCalls {
+    with_usage: NestedCalls,
     /// Calls without usage that no tool or agent separates from the step: their identity and index.
     without: Vec<(u64, usize)>,
     /// The identities of all calls that nothing separates from the step.
@@ -77,7 +77,7 @@ fn counted<'a>(
     span: &impl Fn(usize) -> &'a Span,
 ) -> Vec<bool> {
     let mut counted = vec![false; count];
-    let mut below: Vec<NestedCalls> = vec![NestedCalls::default(); count];
+    let mut below: Vec<NestedSpanCalls> = vec![NestedSpanCalls::default(); count];
     let mut responses = HashSet::new();
     let (mut opened, mut reports) = (Vec::new(), Vec::new());
     // Children before their parents, because calls below decide whether a call counts.

@@ -49,10 +49,10 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 ///             println!("{} {}", event.timestamp, event.event_type);
 ///         }
 ///         match follower.step(&records, Timestamp::now(), began.elapsed()) {
-///             FollowStep::ReadOn => {}
+///             FollowStep::ReadMore => {}
 ///             FollowStep::Wait(wait) => std::thread::sleep(wait),
-///             FollowStep::Over(status) => {
-///                 let head = follower.head_to_read(&records);
+///             FollowStep::Finished(status) => {
+///                 let head = follower.output_span_to_read(&records);
 ///                 let head = head.and_then(|(trace, span)| block_on(store.get_span(trace, span)).ok());
 ///                 println!("{}", follower.finish(records, status, head).event_type);
 ///                 return Ok(());
@@ -79,11 +79,11 @@ pub struct Follower {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowStep {
     /// More is stored: read at once.
-    ReadOn,
+    ReadMore,
     /// Read again when the store may have changed, and at the latest after this time.
     Wait(Duration),
     /// The run is over, with this status.
-    Over(RunStatus),
+    Finished(RunStatus),
 }
 
 impl Default for Follower {
@@ -156,18 +156,18 @@ impl Follower {
     #[must_use]
     pub fn step(&self, records: &RunRecords, now: Timestamp, elapsed: Duration) -> FollowStep {
         if records.more {
-            return FollowStep::ReadOn;
+            return FollowStep::ReadMore;
         }
         let state = FollowState {
             now,
-            watched: elapsed,
-            since_news: self.last_news.map(|news| elapsed.saturating_sub(news)),
+            followed_for: elapsed,
+            since_last_event: self.last_news.map(|news| elapsed.saturating_sub(news)),
             grace: self.grace,
             sent_grace: self.sent_grace,
             rootless_grace: self.rootless_grace,
         };
         match self.reader.progress(records, state) {
-            RunProgress::Over(status) => FollowStep::Over(status),
+            RunProgress::Finished(status) => FollowStep::Finished(status),
             RunProgress::Running => FollowStep::Wait(LOOK),
             RunProgress::Waiting(wait) => FollowStep::Wait(wait.min(LOOK)),
         }
@@ -193,7 +193,7 @@ impl Follower {
     /// Returns the span with the outputs of the last event, if it is not among these records: it
     /// may have been read earlier, and the follower keeps no spans.
     #[must_use]
-    pub fn head_to_read(&self, records: &RunRecords) -> Option<(TraceId, SpanId)> {
+    pub fn output_span_to_read(&self, records: &RunRecords) -> Option<(TraceId, SpanId)> {
         let head = self.reader.head()?;
         let mut spans = records.spans.iter().chain(&records.ended);
         let is_there = spans.any(|stored| (stored.span.trace_id, stored.span.span_id) == head);
@@ -201,7 +201,7 @@ impl Follower {
     }
 
     /// Returns the last event of a run that is over, from the last records and the span of
-    /// [`head_to_read`](Self::head_to_read), if it was found.
+    /// [`output_span_to_read`](Self::output_span_to_read), if it was found.
     pub fn finish(&mut self, mut records: RunRecords, status: RunStatus, head: Option<Span>) -> RunEvent {
         let head = head.map(|span| RunSpan::new(0, span));
         records.spans.extend(head);

@@ -26,9 +26,9 @@ pub struct FollowState {
     /// The current time.
     pub now: Timestamp,
     /// How long the run has been followed.
-    pub watched: Duration,
+    pub followed_for: Duration,
     /// The time since the last event that arrived after following began; `None` if none did.
-    pub since_news: Option<Duration>,
+    pub since_last_event: Option<Duration>,
     /// How long to wait after the last event if a root is stored; see [`GRACE`].
     pub grace: Duration,
     /// How long to wait if a span was sent; see [`SENT_GRACE`].
@@ -41,7 +41,7 @@ pub struct FollowState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunProgress {
     /// It is over, with this status.
-    Over(RunStatus),
+    Finished(RunStatus),
     /// Spans of it are running.
     Running,
     /// It is over if nothing arrives within this time.
@@ -55,7 +55,7 @@ impl RunReader {
         let status = self.status(records);
         match status {
             RunStatus::Running => return RunProgress::Running,
-            RunStatus::Abandoned => return RunProgress::Over(status),
+            RunStatus::Abandoned => return RunProgress::Finished(status),
             RunStatus::Completed | RunStatus::Failed => {}
         }
         // The store reports a run of a sender as running until its root arrives. A program that
@@ -68,18 +68,18 @@ impl RunReader {
         };
         // For events that arrived while the run was followed, the time of arrival counts, because
         // the clocks of other machines may be wrong.
-        let quiet = match (seen.since_news, self.last_activity()) {
-            (Some(since_news), _) => since_news,
+        let quiet = match (seen.since_last_event, self.last_activity()) {
+            (Some(since_last_event), _) => since_last_event,
             (None, Some(last)) => {
                 let nanos = seen.now.as_nanos().saturating_sub(last.as_nanos());
                 // The last event arrived before following began, whatever its clock says.
-                Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(seen.watched)
+                Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).max(seen.followed_for)
             }
-            (None, None) => seen.watched,
+            (None, None) => seen.followed_for,
         };
         match grace.checked_sub(quiet).filter(|wait| !wait.is_zero()) {
             Some(wait) => RunProgress::Waiting(wait),
-            None => RunProgress::Over(status),
+            None => RunProgress::Finished(status),
         }
     }
 }

@@ -13,8 +13,8 @@ use serde::Serialize;
 use spanscope_model::filter::FilterError;
 use spanscope_model::{StoreError, StoreErrorKind};
 
-use crate::answer_memory::{AnswerText, ShortText};
 use crate::otlp::Signal;
+use crate::response_memory::{AnswerText, ShortText};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Data about programs must not stay in a browser's cache, nor be shown as a page.
@@ -343,7 +343,7 @@ impl From<&StoreError> for ApiError {
             // The store's size limit is no secret; its location is.
             StoreErrorKind::Full => return Self::store_full(),
             StoreErrorKind::Unsupported => return Self::unsupported(message),
-            StoreErrorKind::AnswerTooLarge => {
+            StoreErrorKind::ResultTooLarge => {
                 return Self::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "answer_too_large",
@@ -351,7 +351,7 @@ impl From<&StoreError> for ApiError {
                     "request less, or one part after the other",
                 );
             }
-            StoreErrorKind::TooLong => {
+            StoreErrorKind::QueryTooLarge => {
                 return Self::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "question_too_long",

@@ -21,13 +21,13 @@ mod activity;
 #[cfg(feature = "http")]
 mod answer;
 #[cfg(feature = "http")]
-mod answer_memory;
-#[cfg(feature = "http")]
 mod api;
 #[cfg(feature = "http")]
 mod bearer;
 #[cfg(feature = "http")]
 mod body;
+#[cfg(feature = "http")]
+mod response_memory;
 #[cfg(not(feature = "http"))]
 mod body {
     pub(crate) mod marks;
@@ -43,13 +43,13 @@ mod capability;
 #[cfg(feature = "http")]
 mod connection;
 #[cfg(feature = "http")]
+mod cross_origin;
+#[cfg(feature = "http")]
 mod datasets;
 #[cfg(feature = "http")]
-mod ends;
+mod decompress;
 #[cfg(feature = "grpc")]
 mod grpc;
-#[cfg(feature = "http")]
-mod guests;
 #[cfg(feature = "http")]
 mod health;
 #[cfg(feature = "http")]
@@ -84,9 +84,9 @@ mod shared_stream;
 #[cfg(feature = "http")]
 mod store_log;
 #[cfg(feature = "http")]
-mod telemetry;
+mod stream_shutdown;
 #[cfg(feature = "http")]
-mod unpack;
+mod telemetry;
 
 #[cfg(feature = "http")]
 pub use bearer::{BearerTokens, MIN_TOKEN_CHARS, TokensError, with_tokens};
@@ -98,9 +98,9 @@ pub use builder::{AuthMode, ServerBuilder, openapi};
 #[cfg(feature = "http")]
 pub use caller::Caller;
 #[cfg(feature = "http")]
-pub use datasets::{DEFAULT_DATASET_BYTES, DEFAULT_TENANT_DATASET_BYTES, Datasets};
+pub use cross_origin::{AllowedHost, AllowedOrigin, ParseGuestError};
 #[cfg(feature = "http")]
-pub use guests::{AllowedHost, AllowedOrigin, ParseGuestError};
+pub use datasets::{DEFAULT_DATASET_BYTES, DEFAULT_TENANT_DATASET_BYTES, Datasets};
 #[cfg(feature = "http")]
 pub use health::health_router;
 #[cfg(feature = "http")]

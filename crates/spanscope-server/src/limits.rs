@@ -21,11 +21,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::answer::ApiError;
-use crate::answer_memory::{HeldAnswer, counting};
 use crate::budget::Budget;
 use crate::caller::Caller;
 use crate::held_body::HeldBody;
 use crate::permits::{NoPermit, Permits};
+use crate::response_memory::{HeldAnswer, counting};
 use spanscope_model::setters;
 
 /// How much requests may take. Every field names its default and has a setter.
@@ -40,19 +40,19 @@ pub struct Limits {
     /// Maximum body of an OTLP request as it is sent, in bytes. Default: 16 MiB.
     pub body_bytes: usize,
     /// Maximum size of such a body once it is decompressed, in bytes. Default: 64 MiB.
-    pub unpacked_bytes: usize,
+    pub decompressed_bytes: usize,
     /// Maximum memory of all such bodies, in bytes; further ones get 429. Default: 128 MiB.
-    pub held_bytes: usize,
+    pub buffered_bytes: usize,
     /// Approximate maximum memory of all such bodies once decoded, in bytes. It is computed before
     /// decoding: a body that alone exceeds it gets 413, further ones get 429. Default: 512 MiB.
     pub decoded_bytes: usize,
     /// Maximum number of concurrent queries; further ones get 429. Default: 64.
-    pub questions: usize,
+    pub queries: usize,
     /// Maximum number of concurrent queries of one tenant. Default: 32.
-    pub tenant_questions: usize,
+    pub tenant_queries: usize,
     /// Maximum memory of all responses to queries until their clients have read them, in bytes;
     /// further ones get 429. Responses up to 64 KiB are not counted. Default: 256 MiB.
-    pub answer_bytes: usize,
+    pub response_bytes: usize,
     /// Maximum time until a body has arrived. Default: 20 s.
     pub body_time: Duration,
     /// Maximum time from the head of a request to the head of its response. Default: 30 s.
@@ -73,12 +73,12 @@ pub struct Limits {
 
 setters!(Limits {
     body_bytes: [usize],
-    unpacked_bytes: [usize],
-    held_bytes: [usize],
+    decompressed_bytes: [usize],
+    buffered_bytes: [usize],
     decoded_bytes: [usize],
-    questions: [usize],
-    tenant_questions: [usize],
-    answer_bytes: [usize],
+    queries: [usize],
+    tenant_queries: [usize],
+    response_bytes: [usize],
     body_time: [Duration],
     request_time: [Duration],
     head_time: [Duration],
@@ -91,12 +91,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 16 << 20,
-            unpacked_bytes: 64 << 20,
-            held_bytes: 128 << 20,
+            decompressed_bytes: 64 << 20,
+            buffered_bytes: 128 << 20,
             decoded_bytes: 512 << 20,
-            questions: 64,
-            tenant_questions: 32,
-            answer_bytes: 256 << 20,
+            queries: 64,
+            tenant_queries: 32,
+            response_bytes: 256 << 20,
             body_time: Duration::from_secs(20),
             request_time: Duration::from_secs(30),
             head_time: Duration::from_secs(30),
@@ -147,8 +147,8 @@ pub(crate) struct QueryLimits {
 impl QueryLimits {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            permits: Permits::new(limits.questions, limits.tenant_questions),
-            answers: Budget::new(limits.answer_bytes),
+            permits: Permits::new(limits.queries, limits.tenant_queries),
+            answers: Budget::new(limits.response_bytes),
         }
     }
 }

@@ -16,7 +16,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use crate::answer::ApiError;
-use crate::guests::{FromAllowedPage, Guests};
+use crate::cross_origin::{FromAllowedPage, Guests};
 
 /// Responds 403 to requests that come from a page of another origin, or were sent to a name that is
 /// not this machine's own.

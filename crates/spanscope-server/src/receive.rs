@@ -24,10 +24,10 @@ use crate::api::{Api, Content, Parameter, Route, Takes};
 use crate::budget::{Budget, Share};
 use crate::caller::ScopedStore;
 use crate::capability::{Needs, check_writes};
+use crate::decompress::{ContentCoding, ENCODINGS, too_much_held, unpack};
 use crate::limits::{Limits, is_slow};
 use crate::otlp::{Converted, Encoding, Signal, answer, convert, failure, weight};
 use crate::store_log::logged;
-use crate::unpack::{ContentCoding, ENCODINGS, too_much_held, unpack};
 
 /// The media types of requests and responses.
 const KINDS: [&str; 2] = ["application/x-protobuf", "application/json"];
@@ -73,7 +73,7 @@ impl FromRef<Receiver> for Arc<dyn TraceStore> {
 pub fn otlp_router(store: Arc<dyn TraceStore>, limits: Limits) -> Router {
     let receiver = Receiver {
         store,
-        budget: Budget::new(limits.held_bytes),
+        budget: Budget::new(limits.buffered_bytes),
         decoded: Budget::new(limits.decoded_bytes),
         limits,
     };
@@ -220,7 +220,7 @@ pub(crate) async fn store_body(
     let begun = tokio::task::spawn_blocking(move || {
         let body = match coding {
             ContentCoding::Plain => body,
-            coding => unpack(coding, &body, limits.unpacked_bytes, &mut share)?.into(),
+            coding => unpack(coding, &body, limits.decompressed_bytes, &mut share)?.into(),
         };
         let weight = weight(signal, encoding, &body);
         if weight > limits.decoded_bytes {

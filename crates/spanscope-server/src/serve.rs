@@ -21,9 +21,9 @@ use tokio::time::{sleep, timeout};
 use crate::answer::ApiError;
 use crate::builder::ServerBuilder;
 use crate::connection::{Connection, Served};
-use crate::ends::Ends;
 use crate::limits::{Limits, timed};
 use crate::peers::{IDLE_TIME, Peers};
+use crate::stream_shutdown::Ends;
 
 /// How many connections may wait to be accepted; tokio's own listeners hold 128. The client of a
 /// further one waits a second until it sends its first packet again.

@@ -15,7 +15,7 @@ mod file;
 mod ingest;
 mod json;
 mod layer;
-mod promise;
+mod oneshot;
 mod store;
 
 pub use file::retention::CleanupReport;
@@ -28,4 +28,6 @@ pub use layer::{
 pub use spanscope_core::ProcessResource;
 pub use spanscope_core::queue::{FlushTimeout, LayerStats, OverflowPolicy, ShutdownError};
 pub use spanscope_core::tail::{TailRule, TailStats};
-pub use store::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, Records, SqliteStore, SqliteStoreBuilder};
+pub use store::{
+    DEFAULT_MAX_RESULT_BYTES, DEFAULT_STORE_QUEUE_BYTES, Records, SqliteStore, SqliteStoreBuilder,
+};

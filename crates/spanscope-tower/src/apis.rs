@@ -12,14 +12,14 @@ use spanscope_core::sync::{read, write};
 use crate::level::InFlightGauge;
 
 /// The `api` of a request without one: the root, and, if routes are known
-/// ([`route_of`](crate::Builder::route_of)), a request that matches none.
+/// ([`route_of`](crate::RequestMetricsLayerBuilder::route_of)), a request that matches none.
 pub const UNKNOWN: &str = "unknown";
 
 /// The `api` of requests beyond the limit, or outside the known ones.
 pub const OTHER: &str = "other";
 
-/// Default maximum number of distinct APIs, see [`max_apis`](crate::Builder::max_apis); later ones
-/// count as [`OTHER`].
+/// Default maximum number of distinct APIs, see
+/// [`max_apis`](crate::RequestMetricsLayerBuilder::max_apis); later ones count as [`OTHER`].
 pub const DEFAULT_MAX_APIS: usize = 200;
 
 /// A longer name counts as [`OTHER`].

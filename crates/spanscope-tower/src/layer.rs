@@ -31,8 +31,8 @@ impl RequestMetricsLayer {
     }
 
     /// Returns a builder with all defaults.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> RequestMetricsLayerBuilder {
+        RequestMetricsLayerBuilder::default()
     }
 }
 
@@ -61,7 +61,7 @@ impl<S> Layer<S> for RequestMetricsLayer {
 /// # let _ = layer;
 /// ```
 #[must_use = "it does nothing before `build`"]
-pub struct Builder {
+pub struct RequestMetricsLayerBuilder {
     excluded: Vec<Excluded>,
     api_of: Box<ApiOf>,
     known_apis: Option<Vec<String>>,
@@ -72,7 +72,7 @@ pub struct Builder {
     is_https: bool,
 }
 
-impl Default for Builder {
+impl Default for RequestMetricsLayerBuilder {
     fn default() -> Self {
         Self {
             excluded: DEFAULT_EXCLUDED.into_iter().map(Excluded::new).collect(),
@@ -87,9 +87,9 @@ impl Default for Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for RequestMetricsLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("RequestMetricsLayerBuilder")
             .field("excluded", &self.excluded)
             .field("known_apis", &self.known_apis)
             .field("max_apis", &self.max_apis)
@@ -99,7 +99,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-impl Builder {
+impl RequestMetricsLayerBuilder {
     /// Excludes this path and everything below it, by whole segments: neither span nor measurement.
     /// The default, [`DEFAULT_EXCLUDED`], stays excluded.
     pub fn exclude(mut self, path: &str) -> Self {

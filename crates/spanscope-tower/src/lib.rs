@@ -39,10 +39,11 @@
 //! request's span.
 //!
 //! `api` is the first segment of the path after a version ([`api_of`]), [`UNKNOWN`] for the root,
-//! [`OTHER`] beyond the first [`DEFAULT_MAX_APIS`]. With [`route_of`](Builder::route_of) it is
-//! derived from the route instead, and [`UNKNOWN`] if no route matched. A gauge is reported when a
-//! request starts and when it ends, each time with the value after the change, so it returns to 0;
-//! values that were true for microseconds only may be skipped.
+//! [`OTHER`] beyond the first [`DEFAULT_MAX_APIS`]. With
+//! [`route_of`](RequestMetricsLayerBuilder::route_of) it is derived from the route instead, and
+//! [`UNKNOWN`] if no route matched. A gauge is reported when a request starts and when it ends,
+//! each time with the value after the change, so it returns to 0; values that were true for
+//! microseconds only may be skipped.
 //!
 //! # When a request is over, and how
 //!
@@ -66,12 +67,13 @@
 //!
 //! Its target is `server::request`, which is a category below `server` and has its level, so it is
 //! on by default; `LLAMA_STACK_LOGGING=server::request=off` silences only this. Its name is method
-//! and route (method and `api` without [`route_of`](Builder::route_of), only the method if no route
-//! matched), it continues the trace of a well-formed `traceparent` with its sampled flag, and it is
-//! entered while the service and the body work. `tracestate` and `baggage` are propagated to the
-//! requests in it ([`spanscope_core::propagation`]). It has the attributes of OpenTelemetry's HTTP
-//! conventions, `tracestate`, and `telemetry.service` and `telemetry.version` from the headers
-//! `X-Telemetry-Service` and `X-Telemetry-Version`. Query strings and bodies are never recorded.
+//! and route (method and `api` without [`route_of`](RequestMetricsLayerBuilder::route_of), only the
+//! method if no route matched), it continues the trace of a well-formed `traceparent` with its
+//! sampled flag, and it is entered while the service and the body work. `tracestate` and `baggage`
+//! are propagated to the requests in it ([`spanscope_core::propagation`]). It has the attributes of
+//! OpenTelemetry's HTTP conventions, `tracestate`, and `telemetry.service` and `telemetry.version`
+//! from the headers `X-Telemetry-Service` and `X-Telemetry-Version`. Query strings and bodies are
+//! never recorded.
 //!
 //! # The client's layer
 //!
@@ -189,6 +191,6 @@ pub use client::{
 pub use client::{ContentVariableError, ModelCalls};
 #[cfg(feature = "reqwest")]
 pub use client::{ReqwestFuture, SendTraced};
-pub use layer::{Builder, RequestMetricsLayer};
+pub use layer::{RequestMetricsLayer, RequestMetricsLayerBuilder};
 pub use path::{DEFAULT_EXCLUDED, api_of};
 pub use service::{MeasuredBody, RequestMetrics, ResponseFuture};

@@ -3,7 +3,7 @@
 //! Paths come from the network. Nothing here decodes them, and nothing allocates.
 
 /// The paths that are excluded by default: pages that a web framework serves about itself.
-/// [`exclude_none`](crate::Builder::exclude_none) removes them.
+/// [`exclude_none`](crate::RequestMetricsLayerBuilder::exclude_none) removes them.
 pub const DEFAULT_EXCLUDED: [&str; 5] = ["/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static"];
 
 /// Returns the API of a path: its first segment after an optional version (`v1`, `v1alpha`,

@@ -87,7 +87,7 @@ pub(crate) fn builder(settings: OtlpSettings<'_>) -> (Option<OtlpLayerBuilder>, 
     builder = settings
         .report_to
         .into_iter()
-        .fold(builder, |builder, sink| builder.report_to(sink));
+        .fold(builder, |builder, sink| builder.statistics_sink(sink));
     builder = settings
         .set
         .into_iter()

@@ -23,10 +23,10 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Filter;
 
 use crate::compose::{self, Sinks};
-use crate::ends::{self, EndSettings};
 #[cfg(feature = "sqlite")]
 use crate::paths::db_path;
 use crate::paths::path_variable;
+use crate::process_end::{self, EndSettings};
 use crate::settings::{LevelSources, Settings};
 use crate::sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS, missing_feature, unknown_sink, without_feature};
 use crate::{Guard, InitError, InitErrorKind, Signals};
@@ -680,7 +680,7 @@ impl Builder {
         for problem in guard
             .running()
             .into_iter()
-            .flat_map(|running| ends::watch(self.ends, running))
+            .flat_map(|running| process_end::watch(self.ends, running))
         {
             guard.report(&problem);
         }

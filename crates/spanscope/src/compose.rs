@@ -20,11 +20,11 @@ use tracing_subscriber::registry::LookupSpan;
 #[cfg(feature = "otlp")]
 use tracing_subscriber::{Registry, layer::Layered};
 
-#[cfg(not(feature = "console"))]
-use crate::absent::{ConsoleGuard, ConsoleLayer, LogFileLayer};
-#[cfg(not(feature = "sqlite"))]
-use crate::absent::{SqliteGuard, SqliteLayer};
 use crate::guard::Running;
+#[cfg(not(feature = "console"))]
+use crate::stubs::{ConsoleGuard, ConsoleLayer, LogFileLayer};
+#[cfg(not(feature = "sqlite"))]
+use crate::stubs::{SqliteGuard, SqliteLayer};
 use crate::{InitErrorKind, logger};
 
 /// The base of all sinks.

@@ -15,9 +15,9 @@ use spanscope_model::Severity;
 use spanscope_sqlite::SqliteGuard;
 
 #[cfg(not(feature = "console"))]
-use crate::absent::ConsoleGuard;
+use crate::stubs::ConsoleGuard;
 #[cfg(not(feature = "sqlite"))]
-use crate::absent::SqliteGuard;
+use crate::stubs::SqliteGuard;
 
 /// The console's part of the shutdown timeout. It keeps writing while the others end, so that only
 /// their reports are left.

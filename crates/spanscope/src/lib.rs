@@ -26,32 +26,32 @@
 //! [`Builder::from_env`], [`Builder::try_from_env`], `default_db_path`, and where a settings file
 //! names a variable.
 
-#[cfg(not(all(feature = "console", feature = "sqlite")))]
-mod absent;
 #[cfg(feature = "otlp")]
 mod bridge;
 mod builder;
 mod compose;
 mod config;
-mod ends;
 mod error;
 mod guard;
 mod logger;
 mod panics;
 mod paths;
 pub mod prelude;
+mod process_end;
 mod settings;
 mod signals;
 mod sinks;
+#[cfg(not(all(feature = "console", feature = "sqlite")))]
+mod stubs;
 #[cfg(feature = "sqlite")]
 pub mod testing;
 
 pub use builder::{Builder, CONFIG_VARIABLE, builder};
-pub use ends::{DEFAULT_EXIT_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT};
 pub use error::{InitError, InitErrorKind};
 pub use guard::Guard;
 #[cfg(feature = "sqlite")]
 pub use paths::default_db_path;
+pub use process_end::{DEFAULT_EXIT_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT};
 pub use signals::Signals;
 pub use sinks::{DEFAULT_SINKS, LEVEL_SINKS, SINKS};
 pub use spanscope_core::propagation;

@@ -8,8 +8,8 @@ use spanscope_core::queue::log_to_stderr;
 use spanscope_layers::suppress;
 use spanscope_process::signals::{self, Caught};
 
-use crate::ends::EndSettings;
 use crate::guard::Running;
+use crate::process_end::EndSettings;
 
 /// How long records are written for a program that continues.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,11 +48,11 @@ pub(crate) fn watch(settings: EndSettings, running: &Arc<Running>) -> io::Result
         let _quiet = suppress();
         let Some(running) = running.upgrade() else { return };
         match caught {
-            Caught::Alone(signal) if settings.signals == Signals::FlushAndEnd => {
+            Caught::Unhandled(signal) if settings.signals == Signals::FlushAndEnd => {
                 running.end(settings.shutdown_timeout);
                 signals::end_by(signal);
             }
-            Caught::Alone(_) | Caught::Shared(_) => drop(running.flush(FLUSH_TIMEOUT)),
+            Caught::Unhandled(_) | Caught::Handled(_) => drop(running.flush(FLUSH_TIMEOUT)),
             Caught::Abort => {
                 if let Err(left) = running.flush(settings.exit_timeout) {
                     log_to_stderr(format!("spanscope: the program aborts, and {left}"));

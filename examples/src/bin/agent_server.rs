@@ -75,7 +75,7 @@ use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use spanscope_demo::{ChatClient, Librarian, ModelServer, PER_TOKEN};
+use spanscope_demo::{ChatClient, DELAY_PER_TOKEN, Librarian, ModelServer};
 use spanscope_examples::store_path;
 use spanscope_model::{StoreError, TraceStore};
 use spanscope_server::{
@@ -242,7 +242,7 @@ async fn whole(agent: Agent, ask: &Ask, session: &str) -> Response {
     };
     let traced = run.run(work).await;
     let data = |answer: &str| json!({"content": answer, "task_id": traced.task_id, "session_id": session});
-    let (status, mut body) = match &traced.answer {
+    let (status, mut body) = match &traced.output {
         Ok(answer) => (StatusCode::OK, json!({"event": "message", "data": data(answer)})),
         Err(error) => (StatusCode::BAD_GATEWAY, json!({"error": failed(error)})),
     };
@@ -333,7 +333,7 @@ async fn librarian() -> anyhow::Result<(Librarian, Option<ModelServer>)> {
     } else {
         let delay = match variable("AGENT_MODEL_DELAY_MS")? {
             Some(text) => Duration::from_millis(text.parse().context("AGENT_MODEL_DELAY_MS is no number")?),
-            None => PER_TOKEN,
+            None => DELAY_PER_TOKEN,
         };
         let server = ModelServer::start_slow(delay).await?;
         let client = ChatClient::new(&server.base_url(), model)?.provider(ModelServer::PROVIDER);

@@ -177,7 +177,7 @@ fn failed_and_slow_traces_are_stored_completely() {
     });
     guard.flush(PATIENCE).unwrap();
     let stats = tail_stats(&guard);
-    assert_eq!((stats.kept, stats.dropped, stats.watched), (8, 92, 0));
+    assert_eq!((stats.kept, stats.dropped, stats.undecided), (8, 92, 0));
     assert_eq!(file.count("SELECT COUNT(*) FROM traces"), 8);
     assert_eq!(file.count("SELECT COUNT(*) FROM spans WHERE name IN ('good')"), 0);
     assert_eq!(
@@ -247,7 +247,7 @@ fn eight_threads_that_exchange_spans_keep_exactly_the_errors() {
     });
     guard.flush(PATIENCE).unwrap();
     let stats = tail_stats(&guard);
-    assert_eq!((stats.kept, stats.dropped, stats.watched), (64, 1536, 0));
+    assert_eq!((stats.kept, stats.dropped, stats.undecided), (64, 1536, 0));
     assert_eq!(stats.too_late, 0);
     assert_eq!(file.count("SELECT COUNT(*) FROM _trace"), 64);
     assert_eq!(
@@ -317,7 +317,7 @@ fn rows_of_a_dropped_trace_that_was_visible_are_deleted_and_their_ids_are_not_re
         drop(info_span!(parent: &root, "step", session_id = "s-1"));
         wait_for("the running span", || (file.count(RUNNING) == 1).then_some(()));
         guard.flush(PATIENCE).unwrap();
-        assert_eq!(tail_stats(&guard).watched, 1, "a flush decides no open trace");
+        assert_eq!(tail_stats(&guard).undecided, 1, "a flush decides no open trace");
         assert_eq!(
             (guard.stats().stored, file.count("SELECT COUNT(*) FROM _event")),
             (4, 2)
@@ -411,7 +411,7 @@ fn two_parts_of_a_trace_are_decided_together_while_one_is_open() {
         assert_eq!(file.count(RUNNING), 2);
         drop(first);
         guard.flush(PATIENCE).unwrap();
-        assert_eq!(tail_stats(&guard).watched, 1);
+        assert_eq!(tail_stats(&guard).undecided, 1);
         second.in_scope(|| error!("refused"));
     });
     guard.flush(PATIENCE).unwrap();

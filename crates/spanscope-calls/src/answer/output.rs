@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use spanscope_model::text::cut;
 
 use super::MAX_NAME;
-use crate::call::ToolCallWish;
+use crate::call::RequestedToolCall;
 use crate::messages::{call_part, fitting, text_part};
 use crate::settings::ReadSettings;
 
@@ -42,7 +42,7 @@ pub(crate) enum Key {
 pub(crate) enum Part {
     Text(String),
     Reasoning(String),
-    Tool(ToolCallWish),
+    Tool(RequestedToolCall),
 }
 
 impl Outputs {
@@ -137,7 +137,7 @@ impl Outputs {
             Some(other) if self.keeps_content => self.admitted(&other.to_string()).to_owned(),
             Some(_) => String::new(),
         };
-        let new = || Part::Tool(ToolCallWish::default());
+        let new = || Part::Tool(RequestedToolCall::default());
         if let Some(Part::Tool(call)) = self.part(choice, key, new) {
             if call.id.is_none() {
                 call.id = id.map(|id| cut(id, MAX_NAME).to_owned());
@@ -160,7 +160,7 @@ impl Outputs {
         reasons.flatten().collect()
     }
 
-    pub(crate) fn tool_calls(&self) -> Vec<ToolCallWish> {
+    pub(crate) fn tool_calls(&self) -> Vec<RequestedToolCall> {
         let parts = self.choices.iter().flat_map(|choice| &choice.parts);
         let calls = parts.filter_map(|(_, part)| match part {
             Part::Tool(call) if !call.name.is_empty() => Some(call.clone()),

@@ -5,7 +5,7 @@
 //! only the few members that calls are counted by are kept. So the usage at the end of a response
 //! of 100 MB is found, in the memory of a small one.
 
-mod place;
+mod members;
 mod reduce;
 mod values;
 

@@ -2,7 +2,7 @@
 
 use memchr::memchr2;
 
-use super::place::Place;
+use super::members::Place;
 
 /// Deeper containers are left out. The parser that reads the copy stops at 128.
 const MAX_DEPTH: usize = 96;

@@ -508,11 +508,15 @@ fn chunks_that_repeat_the_last_one_count_in_any_pieces() {
         let mut reader = exchange.reader();
         let mut counts = Vec::new();
         for event in &events {
-            counts.push(reader.answer(event.as_bytes(), Duration::from_millis(1)).chunks);
+            counts.push(
+                reader
+                    .response_body(event.as_bytes(), Duration::from_millis(1))
+                    .chunks,
+            );
         }
         assert!(counts.iter().all(|count| *count <= 1), "{path} {counts:?}");
         assert_eq!(counts.iter().sum::<u64>(), parsed.chunk_count, "{path}");
-        check(reader.end().unwrap(), "an event at a time");
+        check(reader.finish().unwrap(), "an event at a time");
         // Wherever the stream is cut, the complete chunks count.
         for end in (0..exchange.answer.len()).step_by(37) {
             let mut with_content = exchange.clone().with_content();

@@ -188,13 +188,13 @@ fn a_response_of_100_mb_is_counted_in_little_memory() {
             ..Exchange::chat(head)
         };
         let mut reader = exchange.reader();
-        reader.answer(head.as_bytes(), Duration::ZERO);
+        reader.response_body(head.as_bytes(), Duration::ZERO);
         let filling = vec![b'x'; 1 << 20];
         for _ in 0..if content { 100 } else { 10 } {
-            reader.answer(&filling, Duration::ZERO);
+            reader.response_body(&filling, Duration::ZERO);
         }
-        reader.answer(tail.as_bytes(), Duration::ZERO);
-        let call = reader.end().unwrap();
+        reader.response_body(tail.as_bytes(), Duration::ZERO);
+        let call = reader.finish().unwrap();
         assert_eq!(usage(&call), (Some(7), Some(8)));
         assert_eq!(call.response.finish_reasons, ["stop"]);
         if let Some(content) = call.content {
@@ -208,12 +208,12 @@ fn a_response_of_100_mb_is_counted_in_little_memory() {
     }
     // One event of that size.
     let mut reader = Exchange::chat("").reader();
-    reader.answer(format!("data: {head}").as_bytes(), Duration::ZERO);
+    reader.response_body(format!("data: {head}").as_bytes(), Duration::ZERO);
     for _ in 0..5 {
-        reader.answer(&vec![b'x'; 1 << 20], Duration::ZERO);
+        reader.response_body(&vec![b'x'; 1 << 20], Duration::ZERO);
     }
-    reader.answer(format!("{tail}\n\n").as_bytes(), Duration::ZERO);
-    assert_eq!(usage(&reader.end().unwrap()), (Some(7), Some(8)));
+    reader.response_body(format!("{tail}\n\n").as_bytes(), Duration::ZERO);
+    assert_eq!(usage(&reader.finish().unwrap()), (Some(7), Some(8)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use spanscope_calls::{AnswerHead, CallReader, Endpoint, ModelCall, ReadSettings};
+use spanscope_calls::{CallReader, Endpoint, ModelCall, ReadSettings, ResponseHead};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const RESPONSES: &str = "/v1/responses";
@@ -53,13 +53,13 @@ impl Exchange {
         let endpoint = Endpoint::of("POST", "127.0.0.1", Some(8000), self.path).unwrap();
         let mut reader = CallReader::new(endpoint, ReadSettings::default().content(self.content));
         for piece in self.request.to_string().as_bytes().chunks(11) {
-            reader.request(piece);
+            reader.request_body(piece);
         }
-        reader.request_end();
-        let head = AnswerHead::new(self.status)
+        reader.finish_request();
+        let head = ResponseHead::new(self.status)
             .content_type(self.content_type)
             .content_encoding(self.encoding);
-        reader.answer_head(head);
+        reader.response_head(head);
         reader
     }
 
@@ -67,9 +67,9 @@ impl Exchange {
     pub(crate) fn read_by(&self, size: usize) -> Option<ModelCall> {
         let mut reader = self.reader();
         for (at, piece) in (1..).zip(self.answer.chunks(size.max(1))) {
-            reader.answer(piece, Duration::from_millis(at));
+            reader.response_body(piece, Duration::from_millis(at));
         }
-        reader.end()
+        reader.finish()
     }
 
     pub(crate) fn read(&self) -> Option<ModelCall> {
@@ -79,8 +79,8 @@ impl Exchange {
     /// Reads the start of the response, after which the connection broke.
     pub(crate) fn read_cut(&self, end: usize) -> Option<ModelCall> {
         let mut reader = self.reader();
-        reader.answer(&self.answer[..end], Duration::from_millis(1));
-        reader.cut()
+        reader.response_body(&self.answer[..end], Duration::from_millis(1));
+        reader.finish_incomplete()
     }
 }
 

@@ -324,14 +324,14 @@ fn follow(out: &Output, store: &dyn TraceStore, id: &str, args: &RunArgs) -> Res
         is_first = false;
         show(&events)?;
         match follower.step(&records, Timestamp::now(), began.elapsed()) {
-            FollowStep::ReadOn => {}
+            FollowStep::ReadMore => {}
             FollowStep::Wait(wait) => {
                 if let Some(change) = block_on_for(store.wait_for_change(seen), wait) {
                     seen = change?;
                 }
             }
-            FollowStep::Over(status) => {
-                let head = follower.head_to_read(&records);
+            FollowStep::Finished(status) => {
+                let head = follower.output_span_to_read(&records);
                 let head = head.and_then(|(trace, span)| block_on(store.get_span(trace, span)).ok());
                 return show(&[follower.finish(records, status, head)]);
             }

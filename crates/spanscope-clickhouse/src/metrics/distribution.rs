@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use spanscope_model::{MetricDistribution, MetricQuery, Observations, ObservedBuckets, StoreError};
+use spanscope_model::{HistogramPoint, MetricDistribution, MetricQuery, Observations, StoreError};
 
 use super::matchers::Matchers;
 use super::{LOOK_BACK, named, names_of, range};
@@ -55,7 +55,7 @@ impl Reader {
             let sql = Sql::default()
                 .add(&self.points(table, columns, &names_of(&query.metric), bounds))
                 .push(" ORDER BY labels, tenant, stream, began, at");
-            let mut before: Option<(String, String, u64, i64, ObservedBuckets)> = None;
+            let mut before: Option<(String, String, u64, i64, HistogramPoint)> = None;
             self.client.for_each(&sql, |row: Row| {
                 let (at, began, mode) = (row.0, row.1, row.2);
                 let told = observed(table.kind, &row);
@@ -78,7 +78,7 @@ impl Reader {
                 {
                     seen.entry(shown.into_iter().collect())
                         .or_default()
-                        .add_buckets(&grown);
+                        .add_histogram(&grown);
                 }
                 Ok(())
             })?;
@@ -92,16 +92,16 @@ impl Reader {
     }
 }
 
-fn observed(kind: MetricTable, row: &Row) -> ObservedBuckets {
+fn observed(kind: MetricTable, row: &Row) -> HistogramPoint {
     let Row(_, _, _, _, _, _, _, (count, sum, min, max), counts, bounds, (scale, zeros), positive, negative) =
         row;
-    let mut told = ObservedBuckets {
+    let mut told = HistogramPoint {
         count: *count,
         sum: *sum,
         // The exporter writes zeros where a program reported neither.
         min: min.filter(|_| *min != *max || *min != Some(0.0)),
         max: max.filter(|_| *min != *max || *max != Some(0.0)),
-        ..ObservedBuckets::default()
+        ..HistogramPoint::default()
     };
     if counts.len() == bounds.len() + 1 {
         let lower = std::iter::once(f64::NEG_INFINITY).chain(bounds.iter().copied());

@@ -156,9 +156,9 @@ fn the_next_host_answers_where_one_is_gone() {
 fn the_errors_of_limits_name_what_to_ask() {
     let (peer, store) = opened();
     for (code, kind, word) in [
-        (159, StoreErrorKind::TooLong, "shorter time"),
-        (241, StoreErrorKind::TooLong, "shorter time"),
-        (396, StoreErrorKind::AnswerTooLarge, "limit"),
+        (159, StoreErrorKind::QueryTooLarge, "shorter time"),
+        (241, StoreErrorKind::QueryTooLarge, "shorter time"),
+        (396, StoreErrorKind::ResultTooLarge, "limit"),
         (202, StoreErrorKind::Overloaded, "again in a second"),
     ] {
         peer.answer(vec![Answer::exception(code, "Limit exceeded.")]);
@@ -174,7 +174,7 @@ fn an_error_in_the_middle_of_an_answer_is_no_shorter_answer() {
     )]);
     check(
         &block_on(store.check()).unwrap_err(),
-        StoreErrorKind::TooLong,
+        StoreErrorKind::QueryTooLarge,
         &["shorter time"],
     );
     peer.answer(vec![Answer::broken("[1]\n")]);

@@ -52,7 +52,7 @@ pub(super) fn compact(metadata: &'static Metadata<'static>, fields: &mut Vec<u8>
         let len = field.len_when_cut(max_len);
         let must_stay = match field.key {
             Key::Declared(_) => true,
-            Key::Own(name) => name == wire::DROPPED_FIELDS,
+            Key::Undeclared(name) => name == wire::DROPPED_FIELDS,
         };
         if len <= room || must_stay {
             field.write(max_len, &mut compacted);
@@ -80,7 +80,7 @@ fn last_values<'a>(metadata: &'static Metadata<'static>, late: &'a [u8]) -> Vec<
         let field = Field { key, value, bytes };
         let name = match key {
             Key::Declared(index) => names.get(index).copied().unwrap_or_default(),
-            Key::Own(name) => name,
+            Key::Undeclared(name) => name,
         };
         match places.get(name) {
             Some(&place) => kept[place] = field,
@@ -167,7 +167,7 @@ mod tests {
     fn read(fields: &[u8]) -> Vec<(String, String)> {
         FieldReader::new(fields)
             .map(|(key, value)| match key {
-                Key::Own(name) => (name.to_owned(), value.to_string()),
+                Key::Undeclared(name) => (name.to_owned(), value.to_string()),
                 Key::Declared(index) => (index.to_string(), value.to_string()),
             })
             .collect()

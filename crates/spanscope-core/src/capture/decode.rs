@@ -124,7 +124,7 @@ impl Decoder {
             },
         };
         let mut error = None;
-        let mut tells_failure = false;
+        let mut indicates_failure = false;
         let is_measurement = info.measures && measured(&attributes).is_some();
         attributes.retain(|field| {
             if field.role == FieldRole::Ttl && !is_measurement {
@@ -133,11 +133,11 @@ impl Decoder {
             if field.role == FieldRole::Error && field.value.as_text().is_some() {
                 error = Some(field.value);
             }
-            tells_failure |=
-                field.role == FieldRole::Failure && semconv::tells_failure(field.name, field.value);
+            indicates_failure |=
+                field.role == FieldRole::Failure && semconv::indicates_failure(field.name, field.value);
             !record.take(field)
         });
-        if tells_failure {
+        if indicates_failure {
             record.status = record.status.or(Some(SpanStatus::Error));
         }
         record.attributes = attributes;
@@ -266,7 +266,7 @@ fn status_in(value: RawValue<'_>) -> Option<SpanStatus> {
 pub(crate) fn status_of(metadata: &'static Metadata<'static>, fields: FieldReader<'_>) -> Option<SpanStatus> {
     let name_of = |key: Key<'_>| match key {
         Key::Declared(index) => metadata.fields().iter().nth(index).map(|field| field.name()),
-        Key::Own(_) => None,
+        Key::Undeclared(_) => None,
     };
     let matters = |name: &str| {
         matches!(
@@ -276,8 +276,8 @@ pub(crate) fn status_of(metadata: &'static Metadata<'static>, fields: FieldReade
     };
     // Of two fields with the same name either may have the last value.
     let (mut own, mut failures) = (None, Vec::<(String, bool)>::new());
-    let wanted = fields.wanted(|key| match key {
-        Key::Own(name) => matters(name).then(|| name.to_owned()),
+    let wanted = fields.select(|key| match key {
+        Key::Undeclared(name) => matters(name).then(|| name.to_owned()),
         key => name_of(key).filter(|name| matters(name)).map(str::to_owned),
     });
     for (name, value) in wanted {
@@ -285,7 +285,7 @@ pub(crate) fn status_of(metadata: &'static Metadata<'static>, fields: FieldReade
             own = status_in(value);
             continue;
         }
-        let failed = semconv::tells_failure(&name, value);
+        let failed = semconv::indicates_failure(&name, value);
         match failures.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = failed,
             None => failures.push((name, failed)),

@@ -81,7 +81,7 @@ impl FieldWriter<'_> {
                 self.bytes.extend_from_slice(&index.to_le_bytes());
                 self.bytes.push(tag::CUT);
             }
-            Key::Own(name) => self.own_key(name, tag::CUT),
+            Key::Undeclared(name) => self.own_key(name, tag::CUT),
         }
         self.bytes.extend_from_slice(&original.to_le_bytes());
         self.bytes
@@ -319,7 +319,7 @@ impl FieldWriter<'_> {
     /// Adds fields under undeclared keys, as they were read; strings are truncated as usual.
     pub(super) fn own_fields(&mut self, fields: FieldReader<'_>) {
         for (key, value) in fields {
-            let Key::Own(name) = key else { continue };
+            let Key::Undeclared(name) = key else { continue };
             match value {
                 RawValue::Text(text, Some(original)) => {
                     self.cut_text(key, cut(text, self.max_len), original);
@@ -358,7 +358,7 @@ pub enum Key<'a> {
     /// The field with this index in the callsite's field set.
     Declared(usize),
     /// An undeclared key.
-    Own(&'a str),
+    Undeclared(&'a str),
 }
 
 /// Decodes the fields of a [`SpanRecord`](super::SpanRecord) or a
@@ -386,13 +386,13 @@ impl<'a> FieldReader<'a> {
     /// [`bytes_left`](Self::bytes_left) of an earlier, unread reader of the record, it reads the
     /// fields that were added since.
     #[must_use]
-    pub fn behind(&self, bytes: usize) -> Self {
+    pub fn skip_bytes(&self, bytes: usize) -> Self {
         Self::new(self.bytes.get(bytes..).unwrap_or_default())
     }
 
     /// Copies the remaining fields that `is_wanted` selects, in their encoded form. Values are
     /// skipped by their length, not decoded: a prompt may be long.
-    pub fn copy_wanted(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
+    pub fn copy_selected(mut self, mut is_wanted: impl FnMut(Key<'_>) -> bool, to: &mut Vec<u8>) {
         loop {
             let field = self.bytes;
             let Some(wanted) = self.key().map(&mut is_wanted) else {
@@ -410,7 +410,7 @@ impl<'a> FieldReader<'a> {
     /// Returns the values of the fields whose keys `wanted` maps to `Some`, each with the result of
     /// `wanted`. Other values are skipped without decoding.
     #[inline]
-    pub fn wanted<T>(
+    pub fn select<T>(
         mut self,
         mut wanted: impl FnMut(Key<'_>) -> Option<T>,
     ) -> impl Iterator<Item = (T, RawValue<'a>)> {
@@ -429,7 +429,7 @@ impl<'a> FieldReader<'a> {
         Some(match u16::from_le_bytes(self.take()?) {
             OWN_KEY => {
                 let [len] = self.take()?;
-                Key::Own(self.text(usize::from(len))?)
+                Key::Undeclared(self.text(usize::from(len))?)
             }
             index => Key::Declared(usize::from(index)),
         })

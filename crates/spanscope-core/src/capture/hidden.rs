@@ -24,12 +24,12 @@ static BY_VALUE: AtomicBool = AtomicBool::new(false);
 /// fields pay one load for that.
 #[inline]
 #[must_use]
-pub fn decides_by_value() -> bool {
+pub fn is_value_filtering_enabled() -> bool {
     BY_VALUE.load(Ordering::Relaxed)
 }
 
 /// Makes captures check, from now on, whether a filter hides a span by its values.
-pub fn decide_by_value() {
+pub fn enable_value_filtering() {
     BY_VALUE.store(true, Ordering::Relaxed);
 }
 
@@ -51,7 +51,7 @@ thread_local! {
 /// Sets whether the span that is being created is hidden from the next sink that is called. After
 /// its first hidden span a filter must call this for every span, because the registry reuses a
 /// span's number.
-pub fn hide_from_next(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
+pub fn hide_from_next_sink(attributes: &Attributes<'_>, id: &Id, hidden: bool) {
     let span = noted_as(attributes, id);
     let _ = FROM_NEXT.try_with(|noted| {
         if hidden {

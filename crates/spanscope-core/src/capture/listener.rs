@@ -20,7 +20,7 @@ use super::inside::{self, Current};
 use super::log_bridge::add_key_values;
 use super::record::{Busy, LateFields, MAX_SPARE_LEN, SpanRecord, spare_buffer};
 use super::retired::{any_retired, is_retired, retire};
-use super::{decides_by_value, hidden, is_log_record, is_suppressed};
+use super::{hidden, is_log_record, is_suppressed, is_value_filtering_enabled};
 use crate::sync::lock;
 
 thread_local! {
@@ -50,12 +50,12 @@ pub struct Capture {
     dispatch: OnceLock<WeakDispatch>,
     /// Whether it has created a record: if another layer creates all of them, late values need no
     /// lookup.
-    makes_records: AtomicBool,
+    creates_records: AtomicBool,
     /// Whether it has found a record that another layer created.
     finds_records: AtomicBool,
     /// The layer that created the record which this layer found last.
     maker: AtomicU32,
-    /// Open spans that were not shown yet: see [`Capture::look_at`].
+    /// Open spans that were not shown yet: see [`Capture::visit_spans`].
     left_out: Mutex<Vec<Id>>,
 }
 
@@ -73,7 +73,7 @@ impl Capture {
             max_value_len: max_value_len.max(16),
             clock: Clock::global(),
             dispatch: OnceLock::new(),
-            makes_records: AtomicBool::new(false),
+            creates_records: AtomicBool::new(false),
             finds_records: AtomicBool::new(false),
             maker: AtomicU32::new(NO_LAYER),
             left_out: Mutex::default(),
@@ -98,8 +98,8 @@ impl Capture {
     }
 
     /// Looks at spans that were opened since the last call, and at those that were left out then;
-    /// see [`look_at`](Self::look_at).
-    pub fn look_at_opened<'a>(
+    /// see [`visit_spans`](Self::visit_spans).
+    pub fn visit_opened_spans<'a>(
         &self,
         spans: impl Iterator<Item = &'a Id>,
         see: impl FnMut(&Id, Option<&SpanRecord>),
@@ -114,9 +114,9 @@ impl Capture {
         *self.left_out() = left_out;
     }
 
-    /// Returns whether [`look_at_opened`](Self::look_at_opened) has left spans out.
+    /// Returns whether [`visit_opened_spans`](Self::visit_opened_spans) has left spans out.
     #[must_use]
-    pub fn has_left_out(&self) -> bool {
+    pub fn has_skipped_spans(&self) -> bool {
         !self.left_out().is_empty()
     }
 
@@ -131,7 +131,7 @@ impl Capture {
     /// This fixes the ids of the records. A span whose ids another tracing system shares, and that
     /// was never entered or used, is left out: asking that system here could coincide with the
     /// span's end on another thread.
-    pub fn look_at<'a>(
+    pub fn visit_spans<'a>(
         &self,
         spans: impl Iterator<Item = &'a Id>,
         see: impl FnMut(&Id, Option<&SpanRecord>),
@@ -161,11 +161,11 @@ impl Capture {
                 };
                 let extensions = data.extensions();
                 let record = extensions.get::<SpanRecord>();
-                if record.is_some_and(|record| record.to_be_asked().is_some()) {
+                if record.is_some_and(|record| record.pending_resolver().is_some()) {
                     leave_out(&id);
                     continue;
                 }
-                record.map(SpanRecord::use_ids);
+                record.map(SpanRecord::fix_ids);
                 see(&id, record);
             }
         });
@@ -183,12 +183,12 @@ impl Capture {
         let Some(span) = context.span(id) else {
             return false;
         };
-        let hidden = decides_by_value()
+        let hidden = is_value_filtering_enabled()
             && (hidden::is_hidden_from_next(attributes, id)
                 || span.extensions().get::<hidden::HiddenFromAll>().is_some());
         // A layer that has always been the first one creates the record without a lookup.
         let may_be_second =
-            !self.makes_records.load(Ordering::Relaxed) || self.finds_records.load(Ordering::Relaxed);
+            !self.creates_records.load(Ordering::Relaxed) || self.finds_records.load(Ordering::Relaxed);
         if may_be_second && self.join(&span, hidden) {
             if !self.finds_records.load(Ordering::Relaxed) {
                 self.finds_records.store(true, Ordering::Relaxed);
@@ -218,8 +218,8 @@ impl Capture {
             }
             extensions.replace(record);
         }
-        if !self.makes_records.load(Ordering::Relaxed) {
-            self.makes_records.store(true, Ordering::Relaxed);
+        if !self.creates_records.load(Ordering::Relaxed) {
+            self.creates_records.store(true, Ordering::Relaxed);
         }
         !hidden
     }
@@ -232,7 +232,8 @@ impl Capture {
     /// [`on_enter`](Self::on_enter): it can then skip the new span, which saves the lookup, 40 ns.
     #[must_use]
     pub fn is_recorded(&self, id: &Id) -> bool {
-        !decides_by_value() && inside::was_made_by(self.maker.load(Ordering::Relaxed), id.into_u64())
+        !is_value_filtering_enabled()
+            && inside::was_made_by(self.maker.load(Ordering::Relaxed), id.into_u64())
     }
 
     /// Uses a record that another layer has created; returns `false` if there is none.
@@ -462,7 +463,7 @@ impl Capture {
         for span in unreported.iter().rev() {
             // Fixes the ids, the parent's first.
             let parent = self.visible_ids(span.parent()).map(|(used, _)| used.ids.span_id);
-            self.use_ids(span);
+            self.fix_ids(span);
             let mut extensions = span.extensions_mut();
             let Some(record) = extensions.get_mut::<SpanRecord>() else {
                 continue;
@@ -518,7 +519,7 @@ impl Capture {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        if is_suppressed() || !(self.makes_records.load(Ordering::Relaxed) || any_retired()) {
+        if is_suppressed() || !(self.creates_records.load(Ordering::Relaxed) || any_retired()) {
             return;
         }
         let Some(span) = context.span(id) else { return };
@@ -548,7 +549,7 @@ impl Capture {
         let (Some(span), Some(followed)) = (context.span(id), context.span(follows)) else {
             return;
         };
-        let Some(link) = self.use_ids(&followed) else {
+        let Some(link) = self.fix_ids(&followed) else {
             return;
         };
         if self.keeps_record(&span)
@@ -573,7 +574,7 @@ impl Capture {
                 }
                 // From now on it may see a span first or second.
                 self.finds_records.store(true, Ordering::Relaxed);
-                self.makes_records.store(true, Ordering::Relaxed);
+                self.creates_records.store(true, Ordering::Relaxed);
                 true
             }
             _ => false,
@@ -661,8 +662,8 @@ impl Capture {
     }
 
     /// Returns whether this layer has created a record: it was the first to see a span.
-    pub fn makes_records(&self) -> bool {
-        self.makes_records.load(Ordering::Relaxed)
+    pub fn creates_records(&self) -> bool {
+        self.creates_records.load(Ordering::Relaxed)
     }
 
     /// Returns this layer's number, which is unique in the process.
@@ -734,9 +735,9 @@ impl Capture {
             if record.hidden_from & self.bit() != 0 {
                 return;
             }
-            if record.to_be_asked().is_some() {
+            if record.pending_resolver().is_some() {
                 drop(extensions);
-                self.use_ids(&span);
+                self.fix_ids(&span);
                 continue;
             }
             if record.needs_compaction() {
@@ -781,12 +782,12 @@ impl Capture {
             if record.hidden_from & self.bit() != 0 {
                 drop(extensions);
                 span = span.parent()?;
-            } else if record.to_be_asked().is_some() {
+            } else if record.pending_resolver().is_some() {
                 drop(extensions);
-                let used = self.fix_ids(&span)?;
+                let used = self.fix_used_ids(&span)?;
                 return Some((used, span));
             } else {
-                let used = record.use_ids();
+                let used = record.fix_ids();
                 inside::keep(self.owner, span.id().into_u64(), record.cell);
                 drop(extensions);
                 return Some((used, span));
@@ -797,19 +798,19 @@ impl Capture {
     /// Returns the ids of a span that has a record, whether or not this layer shows it; they are
     /// fixed from now on. Call this without locks, before a layer reads the record of a span that
     /// it was not notified of.
-    pub fn use_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
+    pub fn fix_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<SpanIds>
     where
         S: for<'a> LookupSpan<'a>,
     {
-        self.fix_ids(span).map(|used| used.ids)
+        self.fix_used_ids(span).map(|used| used.ids)
     }
 
-    fn fix_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<UsedIds>
+    fn fix_used_ids<S>(&self, span: &SpanRef<'_, S>) -> Option<UsedIds>
     where
         S: for<'a> LookupSpan<'a>,
     {
         // Bound first: the condition of an `if let` holds its lock in the body.
-        let ask = look(&span.extensions(), SpanRecord::to_be_asked)?;
+        let ask = look(&span.extensions(), SpanRecord::pending_resolver)?;
         if let Some(ask) = ask {
             if self.dispatch.get().is_none() {
                 self.find_dispatch();
@@ -818,7 +819,7 @@ impl Capture {
                 ask(&dispatch, &span.id());
             }
         }
-        look(&span.extensions(), SpanRecord::use_ids)
+        look(&span.extensions(), SpanRecord::fix_ids)
     }
 
     /// Returns the dispatcher of this layer's subscriber, if `tracing` has reported it. A layer
@@ -864,9 +865,9 @@ fn look<T>(extensions: &Extensions<'_>, work: impl FnOnce(&SpanRecord) -> T) -> 
 /// Returns the ids of a span that has a record, which are fixed from now on; for callers without a
 /// layer's context.
 pub fn ids_of<'a>(data: &impl SpanData<'a>, dispatch: &Dispatch, id: &Id) -> Option<SpanIds> {
-    let ask = look(&data.extensions(), SpanRecord::to_be_asked)?;
+    let ask = look(&data.extensions(), SpanRecord::pending_resolver)?;
     if let Some(ask) = ask {
         ask(dispatch, id);
     }
-    look(&data.extensions(), SpanRecord::use_ids).map(|used| used.ids)
+    look(&data.extensions(), SpanRecord::fix_ids).map(|used| used.ids)
 }

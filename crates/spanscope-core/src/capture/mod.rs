@@ -41,7 +41,7 @@ pub use decode::{DecodedRecord, Decoder, LogPlace, span_outcome};
 pub(crate) use decode::{measured, status_of};
 pub(crate) use fields::FieldWriter;
 pub use fields::{FieldReader, Key, PANICKED, text_of};
-pub use hidden::{HiddenFromAll, decide_by_value, decides_by_value, hide_from_next};
+pub use hidden::{HiddenFromAll, enable_value_filtering, hide_from_next_sink, is_value_filtering_enabled};
 pub(crate) use ids::restart_ids_after_fork;
 pub use ids::{SpanIds, new_ids};
 pub use late_keys::{late_keys_were_set, watch_late_keys};

@@ -214,7 +214,7 @@ impl SpanRecord {
 
     /// Sets the other system that assigns ids to this span, which is asked before the first use.
     /// Has no effect after it.
-    pub fn share_ids_with(&mut self, other: IdResolver) {
+    pub fn set_id_resolver(&mut self, other: IdResolver) {
         if self.cell.share() {
             self.shared_with = Some(other);
         }
@@ -255,7 +255,7 @@ impl SpanRecord {
 
     /// Returns the system to ask, without locks, before the ids are used.
     #[must_use]
-    pub fn to_be_asked(&self) -> Option<IdResolver> {
+    pub fn pending_resolver(&self) -> Option<IdResolver> {
         self.shared_with.filter(|_| !self.cell.is_used())
     }
 
@@ -266,11 +266,11 @@ impl SpanRecord {
             self.set_remote_parent(parent);
         }
         self.set_sampled(is_sampled);
-        self.use_ids().ids
+        self.fix_ids().ids
     }
 
     /// Returns the ids, which are fixed from now on.
-    pub(super) fn use_ids(&self) -> UsedIds {
+    pub(super) fn fix_ids(&self) -> UsedIds {
         self.cell.set_used();
         UsedIds {
             ids: self.ids,

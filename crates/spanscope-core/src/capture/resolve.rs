@@ -52,7 +52,7 @@ impl CallsiteInfo {
                     };
                     (Some(index), field.name, field.role, field.secret)
                 }
-                Key::Own(name) => {
+                Key::Undeclared(name) => {
                     let role = match FieldRole::of(name, is_span) {
                         FieldRole::LogTarget | FieldRole::LogPlace => FieldRole::Attribute,
                         role => role,

@@ -90,7 +90,7 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How much longer than its deadline a shutdown waits: the thread gives up by itself, and then
 /// counts what it left.
-pub const REPORT_TIME: Duration = Duration::from_millis(500);
+pub const SHUTDOWN_REPORT_TIME: Duration = Duration::from_millis(500);
 
 /// Shared by a guard and its sink's thread.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ impl WorkerHandle {
         }
         let now = Instant::now();
         self.begin_shutdown(queue, now + timeout.min(MAX_TIMEOUT));
-        let deadline = self.wanted().deadline.unwrap_or(now) + REPORT_TIME;
+        let deadline = self.request().deadline.unwrap_or(now) + SHUTDOWN_REPORT_TIME;
         self.wait_until(deadline.saturating_duration_since(now), |state| state.ended);
         queue.close();
         if lock(&self.state).finished_clean {
@@ -238,7 +238,7 @@ impl WorkerHandle {
 impl WorkerHandle {
     /// Returns the current request. Read it before draining the queue.
     #[must_use]
-    pub fn wanted(&self) -> ControlRequest {
+    pub fn request(&self) -> ControlRequest {
         lock(&self.state).wanted
     }
 

@@ -7,7 +7,7 @@
 //!
 //! During the fork the sinks' threads rest, for a bounded time, so that none of them holds a lock
 //! that the child needs, such as that of stderr. A thread with an open resource that a fork can't
-//! carry over, such as a SQLite file, closes it first (see [`HoldsOpen`]).
+//! carry over, such as a SQLite file, closes it first (see [`OpenResource`]).
 
 use std::cell::Cell;
 use std::fmt;
@@ -140,24 +140,24 @@ pub fn in_forked_children(hook: fn()) {
 /// Returns whether every sink's thread rested when this process was forked, so that none had a
 /// resource open.
 #[must_use]
-pub fn rested_at_fork() -> bool {
+pub fn was_idle_at_fork() -> bool {
     RESTED.load(Ordering::Relaxed)
 }
 
 /// Registers an open resource of a sink's thread that a fork can't carry over. Keep it as long as
 /// the thread works.
-pub struct HoldsOpen {
+pub struct OpenResource {
     id: u64,
     _working: Working,
 }
 
-impl fmt::Debug for HoldsOpen {
+impl fmt::Debug for OpenResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HoldsOpen").field("id", &self.id).finish()
+        f.debug_struct("OpenResource").field("id", &self.id).finish()
     }
 }
 
-impl HoldsOpen {
+impl OpenResource {
     /// Call it on the thread itself. `wake` ends its wait; it runs on the forking thread, and must
     /// not block for long.
     #[must_use]
@@ -174,7 +174,7 @@ impl HoldsOpen {
 
     /// Call this after each wait: if a fork is imminent, closes the resource and waits until the
     /// fork is over.
-    pub fn make_way(&self, close: impl FnOnce()) {
+    pub fn release_before_fork(&self, close: impl FnOnce()) {
         if IS_FORKING.load(Ordering::SeqCst) {
             close();
             WORKING.fetch_sub(1, Ordering::SeqCst);
@@ -183,7 +183,7 @@ impl HoldsOpen {
     }
 }
 
-impl Drop for HoldsOpen {
+impl Drop for OpenResource {
     fn drop(&mut self) {
         HOLDS_OPEN.set(false);
         lock(&HOLDERS).retain(|(id, _)| *id != self.id);

@@ -26,10 +26,10 @@ mod slot;
 
 pub use chunk::{Chunk, EventEntry, MeasurementEntry, QueuedRecord, SpanEntry, StartEntry};
 pub use control::{
-    ControlRequest, FlushTimeout, LayerStats, MAX_TIMEOUT, REPORT_TIME, ShutdownError, WorkerHandle,
+    ControlRequest, FlushTimeout, LayerStats, MAX_TIMEOUT, SHUTDOWN_REPORT_TIME, ShutdownError, WorkerHandle,
 };
 pub use counts::Counts;
-pub use fork::{HoldsOpen, Restart, in_forked_children, rested_at_fork};
+pub use fork::{OpenResource, Restart, in_forked_children, was_idle_at_fork};
 pub use late::late_records_were_reported;
 pub use log_to_stderr::log_to_stderr;
 pub use shared::{OverflowPolicy, Queue};

@@ -61,7 +61,7 @@ pub struct EndedSpan {
     pub closed: Duration,
 }
 
-/// The number of traces, by decision. `kept + dropped + watched` is the number of all traces,
+/// The number of traces, by decision. `kept + dropped + undecided` is the number of all traces,
 /// unless one was forgotten and appeared again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -71,7 +71,7 @@ pub struct TailStats {
     /// Traces that are dropped.
     pub dropped: u64,
     /// Traces that are undecided.
-    pub watched: u64,
+    pub undecided: u64,
     /// Of the kept ones: those that were decided before they were over, because there were more
     /// than [`TailRule::max_traces`].
     pub kept_early: u64,
@@ -101,7 +101,7 @@ pub struct TailStats {
 ///     closed: Duration::from_millis(15),
 /// };
 /// assert_eq!(decider.ended(&span), Verdict::Undecided); // an error may be on its way from another thread
-/// let decisions = decider.settle(Duration::from_millis(20));
+/// let decisions = decider.decide_due(Duration::from_millis(20));
 /// assert_eq!((decisions[0].trace_id, decisions[0].verdict), (ids.trace_id, Verdict::Drop));
 /// # Ok::<(), spanscope_model::ParseIdError>(())
 /// ```
@@ -118,7 +118,7 @@ pub struct TailDecider {
     decided: HashMap<TraceId, bool>,
     /// The decided traces in the order of their decisions.
     remembered: VecDeque<TraceId>,
-    /// The result of the next [`settle`](Self::settle).
+    /// The result of the next [`decide_due`](Self::decide_due).
     decisions: Vec<Decision>,
     stats: TailStats,
 }
@@ -390,7 +390,7 @@ impl TailDecider {
     /// Everything that happened before `now` must have been reported: read the clock, then drain
     /// the queue, report it, and call this. A root that closed before `now` then has no descendants
     /// in flight.
-    pub fn settle(&mut self, now: Duration) -> Vec<Decision> {
+    pub fn decide_due(&mut self, now: Duration) -> Vec<Decision> {
         while let Some((due, trace_id)) = self.due.first().copied()
             && due <= now
         {
@@ -409,12 +409,12 @@ impl TailDecider {
         self.take_decisions()
     }
 
-    /// Does the same as [`settle`](Self::settle), and also decides those traces without waiting
-    /// whose known local roots have all closed before `now`. A flush uses it, so that no ended
-    /// trace stays undecided.
-    pub fn settle_ended(&mut self, now: Duration) -> Vec<Decision> {
+    /// Does the same as [`decide_due`](Self::decide_due), and also decides those traces without
+    /// waiting whose known local roots have all closed before `now`. A flush uses it, so that no
+    /// ended trace stays undecided.
+    pub fn decide_due_and_ended(&mut self, now: Duration) -> Vec<Decision> {
         self.decide_ended(now);
-        self.settle(now)
+        self.decide_due(now)
     }
 
     /// Ends the decider: ended traces are evaluated, and open ones are kept.
@@ -426,12 +426,12 @@ impl TailDecider {
         self.take_decisions()
     }
 
-    /// Calls [`settle`](Self::settle), [`settle_ended`](Self::settle_ended) or
-    /// [`finish`](Self::finish), as `which` says.
+    /// Calls [`decide_due`](Self::decide_due), [`decide_due_and_ended`](Self::decide_due_and_ended)
+    /// or [`finish`](Self::finish), as `which` says.
     pub fn decide(&mut self, which: DecisionScope, now: Duration) -> Vec<Decision> {
         match which {
-            DecisionScope::Due => self.settle(now),
-            DecisionScope::Ended => self.settle_ended(now),
+            DecisionScope::Due => self.decide_due(now),
+            DecisionScope::Ended => self.decide_due_and_ended(now),
             DecisionScope::All => self.finish(),
         }
     }
@@ -468,7 +468,7 @@ impl TailDecider {
     #[must_use]
     pub fn stats(&self) -> TailStats {
         TailStats {
-            watched: self.watched.len() as u64,
+            undecided: self.watched.len() as u64,
             ..self.stats
         }
     }

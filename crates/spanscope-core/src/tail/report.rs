@@ -11,7 +11,7 @@ impl TailDecider {
     /// and settle by that time: for a trace whose root had ended by then, nothing is missing here.
     pub fn report_drained(&mut self, chunks: &[Chunk], capture: &Capture) {
         let clock = capture.clock();
-        capture.look_at(chunks.iter().flat_map(Chunk::opened), |_, record| {
+        capture.visit_spans(chunks.iter().flat_map(Chunk::opened), |_, record| {
             if let Some(record) = record {
                 self.opened(record.ids(), record.is_local_root(), clock.moment(record.start()));
             }

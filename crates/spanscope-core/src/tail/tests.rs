@@ -70,10 +70,13 @@ fn an_error_keeps_its_trace_at_once() {
         "later spans follow the decision"
     );
     assert_eq!(
-        verdicts(&decider.settle(ms(0))),
+        verdicts(&decider.decide_due(ms(0))),
         [(trace(1), Verdict::Keep), (trace(2), Verdict::Keep)]
     );
-    assert!(decider.settle(ms(9)).is_empty(), "each decision is returned once");
+    assert!(
+        decider.decide_due(ms(9)).is_empty(),
+        "each decision is returned once"
+    );
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn without_keep_errors_an_error_keeps_no_trace() {
     decider.event(trace(1), true, ms(0));
     decider.ended(&failed(child(1, 1, 0)));
     decider.ended(&failed(root(1, 0, 2)));
-    assert_eq!(verdicts(&decider.settle(ms(2))), [(trace(1), Verdict::Drop)]);
+    assert_eq!(verdicts(&decider.decide_due(ms(2))), [(trace(1), Verdict::Drop)]);
     decider.ended(&failed(child(1, 2, 0)));
     assert_eq!(
         decider.stats().too_late,
@@ -101,7 +104,7 @@ fn a_trace_is_slow_if_it_takes_longer_than_the_rule_allows() {
     assert_eq!(decider.ended(&root(2, 0, 6)), Verdict::Keep);
     let mut decider = TailDecider::new(TailRule::new().slower_than(Duration::MAX));
     decider.opened(ids(1, 0), true, ms(0));
-    assert!(decider.settle(Duration::from_secs(1 << 40)).is_empty());
+    assert!(decider.decide_due(Duration::from_secs(1 << 40)).is_empty());
 }
 
 #[test]
@@ -130,16 +133,19 @@ fn an_open_root_is_slow_once_it_reaches_the_limit() {
     decider.opened(ids(1, 0), true, ms(10));
     decider.opened(ids(1, 0), true, ms(10));
     decider.ended(&child(1, 1, 20));
-    assert!(decider.settle(ms(1009)).is_empty());
-    assert_eq!(verdicts(&decider.settle(ms(1010))), [(trace(1), Verdict::Keep)]);
+    assert!(decider.decide_due(ms(1009)).is_empty());
+    assert_eq!(
+        verdicts(&decider.decide_due(ms(1010))),
+        [(trace(1), Verdict::Keep)]
+    );
 }
 
 #[test]
 fn an_unremarkable_trace_is_dropped_when_the_wait_is_over() {
     let mut decider = TailDecider::new(TailRule::new().wait(ms(30)));
     decider.ended(&root(1, 0, 10));
-    assert!(decider.settle(ms(39)).is_empty());
-    assert_eq!(verdicts(&decider.settle(ms(40))), [(trace(1), Verdict::Drop)]);
+    assert!(decider.decide_due(ms(39)).is_empty());
+    assert_eq!(verdicts(&decider.decide_due(ms(40))), [(trace(1), Verdict::Drop)]);
     assert_eq!(
         decider.ended(&child(1, 1, 5)),
         Verdict::Drop,
@@ -158,11 +164,11 @@ fn a_root_that_ended_before_it_closed_is_decided_when_it_closes() {
     };
     let mut decider = TailDecider::new(TailRule::new());
     decider.ended(&held);
-    assert!(decider.settle_ended(ms(899)).is_empty());
+    assert!(decider.decide_due_and_ended(ms(899)).is_empty());
     assert_eq!(decider.ended(&failed(child(1, 1, 800))), Verdict::Keep);
     let mut decider = TailDecider::new(TailRule::new());
     decider.ended(&held);
-    let verdict = verdicts(&decider.settle_ended(ms(900)));
+    let verdict = verdicts(&decider.decide_due_and_ended(ms(900)));
     assert_eq!(verdict, [(trace(1), Verdict::Drop)], "it took 10 ms");
 }
 
@@ -170,7 +176,7 @@ fn a_root_that_ended_before_it_closed_is_decided_when_it_closes() {
 fn an_error_within_the_wait_is_in_time() {
     let mut decider = TailDecider::new(TailRule::new().wait(ms(30)));
     decider.ended(&root(1, 0, 10));
-    decider.settle(ms(20));
+    decider.decide_due(ms(20));
     assert_eq!(decider.ended(&failed(child(1, 1, 15))), Verdict::Keep);
 }
 
@@ -180,14 +186,20 @@ fn a_trace_with_several_local_roots_is_decided_when_all_have_ended() {
     decider.opened(ids(1, 0), true, ms(0));
     decider.opened(ids(1, 7), true, ms(500));
     decider.ended(&root(1, 0, 10));
-    assert!(decider.settle(ms(1100)).is_empty(), "the second has taken 600 ms");
+    assert!(
+        decider.decide_due(ms(1100)).is_empty(),
+        "the second has taken 600 ms"
+    );
     let second = EndedSpan {
         ids: ids(1, 7),
         ..root(1, 500, 1200)
     };
     decider.ended(&second);
-    assert!(decider.settle(ms(1204)).is_empty());
-    assert_eq!(verdicts(&decider.settle(ms(1205))), [(trace(1), Verdict::Drop)]);
+    assert!(decider.decide_due(ms(1204)).is_empty());
+    assert_eq!(
+        verdicts(&decider.decide_due(ms(1205))),
+        [(trace(1), Verdict::Drop)]
+    );
 }
 
 #[test]
@@ -201,8 +213,8 @@ fn a_trace_with_a_hidden_root_is_decided_by_its_visible_spans() {
     decider.event(trace(4), false, ms(0)); // its span never ended
     decider.ended(&child(5, 1, 0));
     decider.opened(ids(5, 2), false, ms(900));
-    assert!(decider.settle(ms(999)).is_empty());
-    let mut decided = verdicts(&decider.settle(ms(1000)));
+    assert!(decider.decide_due(ms(999)).is_empty());
+    let mut decided = verdicts(&decider.decide_due(ms(1000)));
     decided.sort_unstable_by_key(|(trace_id, _)| *trace_id);
     assert_eq!(
         decided,
@@ -213,7 +225,10 @@ fn a_trace_with_a_hidden_root_is_decided_by_its_visible_spans() {
             (trace(4), Verdict::Keep)
         ]
     );
-    assert_eq!(verdicts(&decider.settle(ms(1900))), [(trace(5), Verdict::Keep)]);
+    assert_eq!(
+        verdicts(&decider.decide_due(ms(1900))),
+        [(trace(5), Verdict::Keep)]
+    );
 }
 
 #[test]
@@ -224,14 +239,14 @@ fn a_flush_decides_ended_traces_and_finish_keeps_open_ones() {
     decider.ended(&child(3, 1, 0));
     decider.ended(&root(4, 0, 30));
     assert_eq!(
-        verdicts(&decider.settle_ended(ms(20))),
+        verdicts(&decider.decide_due_and_ended(ms(20))),
         [(trace(2), Verdict::Drop), (trace(3), Verdict::Drop)]
     );
     assert_eq!(
         verdicts(&decider.finish()),
         [(trace(4), Verdict::Drop), (trace(1), Verdict::Keep)]
     );
-    assert_eq!(decider.stats().watched, 0);
+    assert_eq!(decider.stats().undecided, 0);
 }
 
 #[test]
@@ -278,7 +293,7 @@ fn beyond_max_traces_the_oldest_trace_is_kept_and_counted() {
     assert_eq!(decider.verdict(trace(1)), Some(Verdict::Keep));
     assert_eq!(decider.stats().kept_early, 1);
     assert_eq!(
-        verdicts(&decider.settle(ms(10))),
+        verdicts(&decider.decide_due(ms(10))),
         [
             (trace(1), Verdict::Keep),
             (trace(2), Verdict::Drop),
@@ -293,10 +308,10 @@ fn the_oldest_decisions_are_forgotten_but_not_those_just_returned() {
     for number in 1..=4 {
         decider.ended(&failed(root(number, 0, 10)));
     }
-    decider.settle(ms(10));
+    decider.decide_due(ms(10));
     assert!((1..=4).all(|number| decider.verdict(trace(number)) == Some(Verdict::Keep)));
     decider.ended(&root(5, 0, 20));
-    decider.settle(ms(20));
+    decider.decide_due(ms(20));
     assert_eq!(decider.verdict(trace(3)), None);
     assert_eq!(decider.verdict(trace(4)), Some(Verdict::Keep));
     assert_eq!(decider.verdict(trace(5)), Some(Verdict::Drop));
@@ -376,9 +391,9 @@ fn in_any_order_exactly_the_traces_with_errors_and_the_slow_ones_are_kept() {
                 }
             }
             note(if random.bool() {
-                decider.settle(ms(now))
+                decider.decide_due(ms(now))
             } else {
-                decider.settle_ended(ms(now))
+                decider.decide_due_and_ended(ms(now))
             });
         }
         note(decider.finish());
@@ -399,7 +414,7 @@ fn in_any_order_exactly_the_traces_with_errors_and_the_slow_ones_are_kept() {
         let stats = decider.stats();
         assert_eq!(stats.kept + stats.dropped, stories.len() as u64, "seed {seed}");
         assert_eq!(
-            (stats.watched, stats.kept_early, stats.too_late),
+            (stats.undecided, stats.kept_early, stats.too_late),
             (0, 0, 0),
             "seed {seed}"
         );
@@ -426,8 +441,8 @@ fn memory_is_bounded_for_any_input() {
             })),
         }
         if step % 16 == 0 {
-            decider.settle(ms(step));
-            assert!(decider.stats().watched <= 50);
+            decider.decide_due(ms(step));
+            assert!(decider.stats().undecided <= 50);
             let (watched, due, arrived, decided, remembered) = decider.sizes();
             assert_eq!((watched, watched), (due, arrived));
             assert_eq!(decided, remembered);

@@ -159,7 +159,7 @@ async fn a_silent_or_unreachable_server_fails_the_call() {
     let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = silent.local_addr().unwrap();
     let client = ChatClient::new(&format!("http://{addr}/v1"), "some-model").unwrap();
-    let librarian = Librarian::new(client.patience(Duration::from_millis(50))).unwrap();
+    let librarian = Librarian::new(client.timeout(Duration::from_millis(50))).unwrap();
     let failure = librarian.answer(PLAIN_QUESTION).await.unwrap_err();
     assert_eq!(failure.to_string(), "the server was silent for 50ms");
 

@@ -13,7 +13,7 @@ use spanscope_model::{Severity, SpanId, SpanStatus, Timestamp, TraceId};
 
 use super::SpanDisplay;
 use super::decode::Shown;
-use super::limit::{Held as HeldBack, Limiter};
+use super::limit::{Held as RateLimited, Limiter};
 use super::links::Links;
 use super::render::{Entry, EntryKind, Outcome, Renderer, markup};
 use super::tree::{self, Trees};
@@ -205,7 +205,7 @@ impl Page {
         let late = Shown::read(
             &mut self.decoder,
             info,
-            fields.behind(open.as_ref().map_or(0, |open| open.shown)),
+            fields.skip_bytes(open.as_ref().map_or(0, |open| open.shown)),
             &texts,
         );
         let failed = span_outcome(whole.status, span.failed) == SpanStatus::Error;
@@ -362,8 +362,8 @@ impl Page {
         }
     }
 
-    fn held_back(&mut self, time: Timestamp, held: &HeldBack) {
-        let kind = EntryKind::HeldBack {
+    fn held_back(&mut self, time: Timestamp, held: &RateLimited) {
+        let kind = EntryKind::RateLimited {
             lines: held.lines,
             during: held.during(),
             message: &held.message,
@@ -438,7 +438,7 @@ fn show(
     (text, records): (&mut String, &mut u64),
 ) -> bool {
     if let Some(limiter) = limiter {
-        let describe = || HeldBack {
+        let describe = || RateLimited {
             lines: 0,
             first: 0,
             last: 0,
@@ -455,7 +455,7 @@ fn show(
                 EntryKind::Event { message, .. } => (*message).to_owned(),
                 EntryKind::SpanStart { name } => format!("[START] {name}"),
                 EntryKind::SpanEnd { name, .. } => format!("[END] {name}"),
-                EntryKind::HeldBack { .. } => String::new(),
+                EntryKind::RateLimited { .. } => String::new(),
             },
         };
         if !limiter.passes(key, nanos(entry.time), describe) {

@@ -141,7 +141,7 @@ impl Work {
         loop {
             let rest = lock(&self.work).max_sleep();
             queue.sleep(rest, GATHER);
-            let wanted = control.wanted();
+            let wanted = control.request();
             let _stream = self.stream.map(Stream::lock);
             if lock(&self.work).take_turn(wanted) {
                 return;

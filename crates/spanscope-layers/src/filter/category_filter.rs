@@ -14,7 +14,8 @@ use super::levels::Levels;
 use super::switch::{Decision, Switch};
 use super::warning::{LevelWarning, UnknownCategory};
 use spanscope_core::capture::{
-    HiddenFromAll, decide_by_value, decides_by_value, hide_from_next, is_log_record, note_callsite,
+    HiddenFromAll, enable_value_filtering, hide_from_next_sink, is_log_record, is_value_filtering_enabled,
+    note_callsite,
 };
 
 /// A filter of spans and events by the level of their category.
@@ -182,11 +183,11 @@ impl CategoryFilter {
     /// Notes whether it hides a span from the next sink that is called.
     pub(super) fn note_span(&self, attributes: &Attributes<'_>, id: &Id) {
         let is_hidden = !self.shows_span(attributes);
-        if is_hidden && !decides_by_value() {
-            decide_by_value();
+        if is_hidden && !is_value_filtering_enabled() {
+            enable_value_filtering();
         }
-        if decides_by_value() {
-            hide_from_next(attributes, id, is_hidden);
+        if is_value_filtering_enabled() {
+            hide_from_next_sink(attributes, id, is_hidden);
         }
     }
 
@@ -222,7 +223,7 @@ impl CategoryFilter {
     /// Returns whether an event passes that `enabled` passed, which already decides most.
     #[inline]
     fn passes_event(&self, event: &Event<'_>) -> bool {
-        !decides_by_value() || self.passes_event_by_value(event)
+        !is_value_filtering_enabled() || self.passes_event_by_value(event)
     }
 
     /// Cold, so that the check before it is inlined into `tracing-subscriber`'s functions and saves
@@ -295,7 +296,7 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if decides_by_value()
+        if is_value_filtering_enabled()
             && !self.passes_span(attributes)
             && let Some(span) = context.span(id)
         {

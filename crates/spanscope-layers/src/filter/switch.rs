@@ -21,7 +21,7 @@ use tracing_core::{Dispatch, Event, Field, LevelFilter as TracingFilter, Metadat
 use super::categories::{Categories, CategoryMatch};
 use super::level_filter::{LevelFilter, verbosity};
 use super::levels::Levels;
-use spanscope_core::capture::{decide_by_value, text_of};
+use spanscope_core::capture::{enable_value_filtering, text_of};
 use spanscope_core::sync::{lock, read, write};
 
 /// The decision about a callsite before its values are known.
@@ -213,7 +213,7 @@ impl Switch {
             Decision::Never => NEVER,
             Decision::Always => ALWAYS,
             Decision::ByValue => {
-                decide_by_value();
+                enable_value_filtering();
                 BY_VALUE
             }
         };

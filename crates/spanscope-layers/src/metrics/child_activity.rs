@@ -5,7 +5,7 @@
 //! span that ends before its descendants does not include them.
 
 use spanscope_core::capture::{FieldReader, SpanRecord, late_keys_were_set};
-use spanscope_model::semconv::{CallFacts, CallsBelow, OperationKind, SemanticAttribute};
+use spanscope_model::semconv::{CallFacts, NestedCalls, OperationKind, SemanticAttribute};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::plan::{plan_of, values_of};
@@ -15,7 +15,7 @@ use super::plan::{plan_of, values_of};
 pub(super) struct ChildActivity {
     owner: u32,
     /// The calls whose tokens were counted.
-    pub(super) calls: CallsBelow,
+    pub(super) calls: NestedCalls,
     /// Whether a call's duration was measured.
     pub(super) timed: bool,
     /// Whether a model was called, with no agent between.
@@ -159,7 +159,7 @@ fn classify(record: &SpanRecord) -> Classification {
     }
     // No user code runs here, so the values may be read under the lock.
     let fields = FieldReader::new(record.fields());
-    let values = values_of(fields.wanted(|key| plan.operation_row(key)));
+    let values = values_of(fields.select(|key| plan.operation_row(key)));
     let kind = OperationKind::of(&values).0;
     let is_tool_call = kind == OperationKind::Tool
         || (kind == OperationKind::Unknown

@@ -370,7 +370,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         let recorded = self
             .values
             .label(A::ErrorType)
-            .filter(|value| semconv::tells_failure(A::ErrorType.name(), *value));
+            .filter(|value| semconv::indicates_failure(A::ErrorType.name(), *value));
         let own = self.values.text(A::StatusCode);
         let own = own.and_then(|code| code.parse().ok());
         // A span that names its error has failed.

@@ -64,7 +64,7 @@ fn role_of(record: &SpanRecord) -> Role {
         return Role::Other;
     }
     let fields = FieldReader::new(record.fields());
-    let values = values_of(fields.wanted(|key| plan.operation_row(key)));
+    let values = values_of(fields.select(|key| plan.operation_row(key)));
     match OperationKind::of(&values) {
         (OperationKind::Inference, _) => Role::ModelCall,
         (_, Some(operation)) if is_model_operation(operation) => Role::ModelCall,

@@ -207,7 +207,7 @@ impl TokenMetricsLayer {
         fields.clear();
         let mut below = ChildActivity::default();
         if let Some(seen) = self.copy(span, plan, &mut fields, &mut below) {
-            let values = values_of(FieldReader::new(&fields).wanted(|key| plan.row(key)));
+            let values = values_of(FieldReader::new(&fields).select(|key| plan.row(key)));
             let parent = span.parent();
             let ended = EndedSpan::new(
                 &values,
@@ -251,15 +251,15 @@ impl TokenMetricsLayer {
         if self.capture.is_hidden(record) || !(plan.triggers || record.has_watched_key()) {
             return None;
         }
-        if record.to_be_asked().is_some() {
+        if record.pending_resolver().is_some() {
             drop(extensions);
-            self.capture.use_ids(span);
+            self.capture.fix_ids(span);
             extensions = span.extensions();
             record = extensions.get::<SpanRecord>()?;
         }
         match record.fields() {
             all if all.len() <= MAX_COPIED_WHOLE => fields.extend_from_slice(all),
-            all => FieldReader::new(all).copy_wanted(|key| plan.row(key).is_some(), fields),
+            all => FieldReader::new(all).copy_selected(|key| plan.row(key).is_some(), fields),
         }
         if let Some(known) = extensions
             .get::<SpanActivity>()
@@ -294,7 +294,7 @@ where
             return;
         }
         let seen = self.capture.on_new_span(attributes, id, &context);
-        if seen && !self.capture.makes_records() && !self.others_create_records.load(Ordering::Relaxed) {
+        if seen && !self.capture.creates_records() && !self.others_create_records.load(Ordering::Relaxed) {
             self.others_create_records.store(true, Ordering::Relaxed);
         }
     }
@@ -312,7 +312,7 @@ where
     // another Spanscope layer records if there is one.
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if self.capture.makes_records() && self.open.may_hold(id) {
+        if self.capture.creates_records() && self.open.may_hold(id) {
             self.capture.note_exit(id, &context);
         }
     }

@@ -35,7 +35,7 @@ const NO_ROW: u8 = u8::MAX;
 
 /// Returns the row of a measured name, or [`NO_ROW`].
 fn measured_row(name: &str) -> u8 {
-    semconv::row_of(name)
+    semconv::row_index(name)
         .filter(|row| AttributeValues::keeps(*row))
         .and_then(|row| u8::try_from(row).ok())
         .unwrap_or(NO_ROW)
@@ -80,7 +80,7 @@ impl Plan {
     pub(super) fn row(&self, key: Key<'_>) -> Option<u8> {
         let row = match key {
             Key::Declared(index) => self.rows.get(index).copied().unwrap_or(NO_ROW),
-            Key::Own(name) => measured_row(name),
+            Key::Undeclared(name) => measured_row(name),
         };
         (row != NO_ROW).then_some(row)
     }

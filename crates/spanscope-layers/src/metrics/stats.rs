@@ -19,11 +19,11 @@ pub struct TokenMetricsStats {
     /// Counts beyond 2^53.
     pub too_large: u64,
     /// Cached or reasoning tokens that exceed the tokens they are part of.
-    pub part_beyond_whole: u64,
+    pub part_exceeds_whole: u64,
     /// Reported totals that are not the sum of input and output. The reported total was kept.
     pub totals_differing: u64,
     /// Times to the first chunk that exceed their span's duration in every unit of their key.
-    pub first_chunk_beyond_span: u64,
+    pub first_chunk_after_span: u64,
     /// Spans with usage that did not count: an agent's or a workflow's, or one above a call that
     /// had counted already.
     pub repeated: u64,
@@ -40,9 +40,9 @@ pub(super) struct Counters {
     fractional: AtomicU64,
     not_a_number: AtomicU64,
     too_large: AtomicU64,
-    part_beyond_whole: AtomicU64,
+    part_exceeds_whole: AtomicU64,
     totals_differing: AtomicU64,
-    first_chunk_beyond_span: AtomicU64,
+    first_chunk_after_span: AtomicU64,
     repeated: AtomicU64,
     not_collected: AtomicU64,
     from_sinks: AtomicU64,
@@ -59,14 +59,14 @@ impl Counters {
             UsageProblem::Invalid(CountError::Fractional) => &self.fractional,
             UsageProblem::Invalid(CountError::NotANumber) => &self.not_a_number,
             UsageProblem::Invalid(CountError::TooLarge) => &self.too_large,
-            UsageProblem::PartBeyondWhole => &self.part_beyond_whole,
+            UsageProblem::PartExceedsWhole => &self.part_exceeds_whole,
             UsageProblem::DifferingTotal => &self.totals_differing,
         };
         add(counter, 1);
     }
 
     pub(super) fn note_first_chunk_beyond_span(&self) {
-        add(&self.first_chunk_beyond_span, 1);
+        add(&self.first_chunk_after_span, 1);
     }
 
     pub(super) fn note_repeated(&self) {
@@ -88,9 +88,9 @@ impl Counters {
             fractional: read(&self.fractional),
             not_a_number: read(&self.not_a_number),
             too_large: read(&self.too_large),
-            part_beyond_whole: read(&self.part_beyond_whole),
+            part_exceeds_whole: read(&self.part_exceeds_whole),
             totals_differing: read(&self.totals_differing),
-            first_chunk_beyond_span: read(&self.first_chunk_beyond_span),
+            first_chunk_after_span: read(&self.first_chunk_after_span),
             repeated: read(&self.repeated),
             not_collected: read(&self.not_collected),
             from_sinks: read(&self.from_sinks),

@@ -116,7 +116,7 @@ fn parts_that_are_more_than_the_whole_are_added_to_it() {
         let name = format!("gen_ai.client.inference.usage.{part}.input_tokens");
         assert_eq!(outcome.integers(&name), [tokens]);
     }
-    assert_eq!(outcome.stats, stats(|stats| stats.part_beyond_whole = 1));
+    assert_eq!(outcome.stats, stats(|stats| stats.part_exceeds_whole = 1));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_first_token_time_beyond_its_span_is_in_a_smaller_unit_or_counted_as_invalid
             "{written} of {length}"
         );
         assert_eq!(fits.is_some(), is_kept, "{written} of {length}");
-        assert_eq!(outcome.stats.first_chunk_beyond_span, u64::from(!is_kept));
+        assert_eq!(outcome.stats.first_chunk_after_span, u64::from(!is_kept));
     }
 }
 

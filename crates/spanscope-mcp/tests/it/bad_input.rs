@@ -17,7 +17,11 @@ const PARENT: &str = "00f067aa0ba902b7";
 /// Returns the only span of this name and kind.
 fn span(store: &TestStore, name: &str, kind: SpanKind) -> Span {
     let of_kind = |span: &Span| span.kind == kind;
-    store.spans().named(name).that("is of that kind", of_kind).one()
+    store
+        .spans()
+        .named(name)
+        .matching("is of that kind", of_kind)
+        .one()
 }
 
 /// Waits until the server has a span of this name.
@@ -28,7 +32,7 @@ async fn span_of_server(store: &TestStore, name: &str) -> Span {
             let spans = store
                 .spans()
                 .named(name)
-                .that("is the server's and over", of_server);
+                .matching("is the server's and over", of_server);
             if !spans.is_empty() {
                 return spans.one();
             }
@@ -94,7 +98,7 @@ async fn a_call_that_is_dropped_is_cancelled_on_both_sides() {
         let hanging = traced.call_tool(call("hang"));
         tokio::pin!(hanging);
         let has_begun = async {
-            while store.events().saying("hanging").is_empty() {
+            while store.events().with_message("hanging").is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -116,7 +120,7 @@ async fn a_server_that_disconnects_ends_the_call() {
     let (client, server) = connected_to_tools().await;
     let traced = client.traced();
     let (answer, _) = tokio::join!(within(traced.call_tool(call("never"))), async {
-        while store.events().saying("hanging").is_empty() {
+        while store.events().with_message("hanging").is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         server.cancel().await.unwrap()
@@ -162,7 +166,7 @@ async fn a_malformed_context_begins_a_trace() {
     let span = store
         .spans()
         .named("tools/call add")
-        .that("continues the trace", continues)
+        .matching("continues the trace", continues)
         .one();
     assert_eq!(span.parent_span_id.unwrap().to_string(), PARENT);
 }
@@ -219,7 +223,7 @@ async fn a_meta_that_is_not_an_object_is_ignored() {
     store
         .spans()
         .named("tools/call add")
-        .that("continues the trace", continues)
+        .matching("continues the trace", continues)
         .one();
     drop(server);
 }

@@ -77,10 +77,10 @@ async fn events_of_a_tool_are_in_the_servers_span() {
     within(client.traced().call_tool(call("add"))).await.unwrap();
     let by_server = store
         .spans()
-        .that("is the server's", |span| span.kind == SpanKind::Server)
+        .matching("is the server's", |span| span.kind == SpanKind::Server)
         .named("tools/call add")
         .one();
-    store.events().saying("adding").in_span(&by_server).one();
+    store.events().with_message("adding").in_span(&by_server).one();
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn other_requests_have_spans_by_their_method() {
     .unwrap();
     for by_client in store
         .spans()
-        .that("is the client's", |span| span.kind == SpanKind::Client)
+        .matching("is the client's", |span| span.kind == SpanKind::Client)
         .named("tools/list")
         .exactly(2)
     {
@@ -110,7 +110,7 @@ async fn other_requests_have_spans_by_their_method() {
     let by_server = store
         .spans()
         .named("prompts/get greeting")
-        .that("is the server's", |span| span.kind == SpanKind::Server)
+        .matching("is the server's", |span| span.kind == SpanKind::Server)
         .one();
     assert_eq!(text(&by_server, "gen_ai.prompt.name"), "greeting");
 }

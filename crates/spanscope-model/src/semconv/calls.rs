@@ -141,15 +141,15 @@ impl CallFacts {
     /// The usage of an agent or a workflow that names no model is a sum of calls, wherever their
     /// spans are: some frameworks open them in separate traces.
     #[must_use]
-    pub fn counts(&self, below: &CallsBelow) -> bool {
+    pub fn counts(&self, below: &NestedCalls) -> bool {
         let is_sum = self.kind == OperationKind::Aggregate || (self.kind.never_counts() && !self.names_model);
-        self.usage.is_any() && !is_sum && !below.cover(self)
+        self.usage.is_any() && !is_sum && !below.include(self)
     }
 }
 
 /// The sum of the counted calls below a span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CallsBelow {
+pub struct NestedCalls {
     count: u32,
     input: u64,
     output: u64,
@@ -158,7 +158,7 @@ pub struct CallsBelow {
     direct_count: u8,
 }
 
-impl CallsBelow {
+impl NestedCalls {
     /// Adds a call that counts; `is_direct` if no tool and no agent is between the span and it.
     pub fn add(&mut self, call: &CallFacts, is_direct: bool) {
         self.count = self.count.saturating_add(1);
@@ -180,7 +180,7 @@ impl CallsBelow {
 
     /// Returns whether these calls already include the usage of a span above.
     #[must_use]
-    pub fn cover(&self, outer: &CallFacts) -> bool {
+    pub fn include(&self, outer: &CallFacts) -> bool {
         if self.count == 0 {
             return false;
         }

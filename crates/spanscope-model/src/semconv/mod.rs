@@ -44,7 +44,7 @@ use foldhash::fast::FixedState;
 use crate::RawValue;
 
 pub use attribute::SemanticAttribute;
-pub use calls::{CallFacts, CallsBelow, SpanCall, separates_calls};
+pub use calls::{CallFacts, NestedCalls, SpanCall, separates_calls};
 pub use content_events::ContentEvent;
 pub use mask::{mask_raw, mask_text, mask_text_of, mask_value, masked};
 pub use operation::{OperationKind, is_model_operation, operation_of};
@@ -54,7 +54,7 @@ pub use secret_keys::{SecretKind, is_secret, secret_kind};
 pub use source::{Convention, Source};
 pub use table::{ATTRIBUTES, AttributeName, FLATTENED_LISTS, FlattenedList};
 pub use usage::{CountError, SpanTokens, TokenCounts, UsageProblem};
-pub use values::{AttributeValues, MEASURED};
+pub use values::{AttributeValues, MEASURED_ATTRIBUTES};
 
 /// OpenTelemetry's name for an event that is an error and nothing else.
 pub const EXCEPTION_EVENT: &str = "exception";
@@ -77,13 +77,13 @@ pub fn is_exception_event(name: &str) -> bool {
 /// Returns the row of a name; `None` if no convention defines it.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static AttributeName> {
-    row_of(name).map(|row| &ATTRIBUTES[row])
+    row_index(name).map(|row| &ATTRIBUTES[row])
 }
 
 /// Returns the index of a name's row in [`ATTRIBUTES`]. If a span uses several names of one
 /// meaning, the one with the lowest index counts.
 #[must_use]
-pub fn row_of(name: &str) -> Option<usize> {
+pub fn row_index(name: &str) -> Option<usize> {
     // Not the standard library's hash, which guards against keys chosen to collide: here all keys
     // are known, and stores look up each received attribute several times.
     static ROWS: LazyLock<HashMap<&'static str, usize, FixedState>> = LazyLock::new(|| {
@@ -113,12 +113,12 @@ pub fn is_number(name: &str) -> bool {
 /// ```
 /// use spanscope_model::{RawValue, semconv};
 ///
-/// assert!(semconv::tells_failure("error.type", RawValue::Text("timeout", None)));
-/// assert!(!semconv::tells_failure("error.type", RawValue::Text("", None)));
-/// assert!(!semconv::tells_failure("exception.type", RawValue::Text("timeout", None)));
+/// assert!(semconv::indicates_failure("error.type", RawValue::Text("timeout", None)));
+/// assert!(!semconv::indicates_failure("error.type", RawValue::Text("", None)));
+/// assert!(!semconv::indicates_failure("exception.type", RawValue::Text("timeout", None)));
 /// ```
 #[must_use]
-pub fn tells_failure(name: &str, value: RawValue<'_>) -> bool {
+pub fn indicates_failure(name: &str, value: RawValue<'_>) -> bool {
     match find(name).map(|attribute| attribute.meaning) {
         // Values that programs write without an error: the `Debug` of an `Option`, empty strings.
         Some(SemanticAttribute::ErrorType) => !matches!(

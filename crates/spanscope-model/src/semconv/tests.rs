@@ -12,9 +12,9 @@ fn every_name_has_one_row_and_is_found() {
     let names: HashSet<_> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
     assert_eq!(names.len(), ATTRIBUTES.len());
     for (row, attribute) in ATTRIBUTES.iter().enumerate() {
-        assert_eq!(row_of(attribute.name), Some(row));
+        assert_eq!(row_index(attribute.name), Some(row));
     }
-    assert_eq!(row_of("gen_ai.aggregated_usage.input_tokens"), None);
+    assert_eq!(row_index("gen_ai.aggregated_usage.input_tokens"), None);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn rows_are_ordered_by_meaning_and_measured_meanings_come_first() {
     for (row, attribute) in ATTRIBUTES.iter().enumerate() {
         assert_eq!(
             AttributeValues::keeps(row),
-            (attribute.meaning as usize) < MEASURED
+            (attribute.meaning as usize) < MEASURED_ATTRIBUTES
         );
         assert!(attribute.meaning.names().contains(attribute));
     }
@@ -39,7 +39,7 @@ fn names_of_a_meaning_are_in_the_order_of_conventions_except_plain_names() {
     let mut last: HashMap<A, Convention> = HashMap::new();
     for attribute in &ATTRIBUTES {
         if attribute.convention == Convention::Plain {
-            let is_measured = (attribute.meaning as usize) < MEASURED;
+            let is_measured = (attribute.meaning as usize) < MEASURED_ATTRIBUTES;
             let before = last.get(&attribute.meaning);
             assert!(!is_measured || before.is_none_or(|before| *before < Convention::Plain));
             continue;
@@ -192,7 +192,7 @@ fn the_first_of_several_names_counts_and_the_last_value_of_one_name() {
 fn a_span_may_use_a_name_of_every_meaning() {
     let values = AttributeValues::of(ATTRIBUTES.iter().map(|name| (name.name, RawValue::Bool(true))));
     for attribute in &ATTRIBUTES {
-        let is_measured = (attribute.meaning as usize) < MEASURED;
+        let is_measured = (attribute.meaning as usize) < MEASURED_ATTRIBUTES;
         assert_eq!(values.has(attribute.meaning), is_measured, "{}", attribute.name);
     }
 }

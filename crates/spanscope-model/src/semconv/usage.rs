@@ -29,7 +29,7 @@ pub enum UsageProblem {
     Invalid(CountError),
     /// The parts (cache, reasoning) are larger than their whole, or the total shows that the whole
     /// was reported without them: they were added to it.
-    PartBeyondWhole,
+    PartExceedsWhole,
     /// The reported total is not the sum of input and output; the reported total was kept.
     DifferingTotal,
 }
@@ -114,7 +114,7 @@ impl TokenCounts {
             // An inclusive count can't be smaller than its parts, so this one excludes them.
             let is_beyond = whole.is_some_and(|whole| are_left_out || parts > whole);
             if is_beyond {
-                report(UsageProblem::PartBeyondWhole);
+                report(UsageProblem::PartExceedsWhole);
             }
             whole.map(|whole| match is_beyond {
                 true => whole.saturating_add(parts),

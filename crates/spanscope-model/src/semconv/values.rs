@@ -9,10 +9,10 @@ use crate::RawValue;
 use crate::text::cut;
 
 /// The number of meanings that measurements use; they come first in [`SemanticAttribute`].
-pub const MEASURED: usize = SemanticAttribute::RpcStatus as usize + 1;
+pub const MEASURED_ATTRIBUTES: usize = SemanticAttribute::RpcStatus as usize + 1;
 
 /// The number of rows of those meanings; they come first in [`ATTRIBUTES`].
-const MEASURED_ROWS: usize = RANGES[MEASURED - 1].1;
+const MEASURED_ROWS: usize = RANGES[MEASURED_ATTRIBUTES - 1].1;
 
 /// Maximum length of a label in bytes; longer strings are truncated.
 const MAX_LABEL_LEN: usize = 256;
@@ -22,14 +22,14 @@ const NONE: u8 = u8::MAX;
 
 const _: () = assert!(MEASURED_ROWS < NONE as usize, "a measured row fits into a byte");
 
-/// The values of one span, by meaning. Only the first [`MEASURED`] meanings are kept.
+/// The values of one span, by meaning. Only the first [`MEASURED_ATTRIBUTES`] meanings are kept.
 #[derive(Debug, Clone)]
 pub struct AttributeValues<'a> {
     /// For each meaning the row under which its value was found.
-    rows: [u8; MEASURED],
+    rows: [u8; MEASURED_ATTRIBUTES],
     /// For each meaning the index of its value. A table of the values themselves would be a
     /// kilobyte, and clearing it would cost more than everything else.
-    places: [u8; MEASURED],
+    places: [u8; MEASURED_ATTRIBUTES],
     values: SmallVec<[RawValue<'a>; 8]>,
 }
 
@@ -37,8 +37,8 @@ impl Default for AttributeValues<'_> {
     #[inline]
     fn default() -> Self {
         Self {
-            rows: [NONE; MEASURED],
-            places: [NONE; MEASURED],
+            rows: [NONE; MEASURED_ATTRIBUTES],
+            places: [NONE; MEASURED_ATTRIBUTES],
             values: SmallVec::new(),
         }
     }
@@ -61,7 +61,7 @@ impl<'a> AttributeValues<'a> {
     pub fn of(attributes: impl IntoIterator<Item = (&'a str, RawValue<'a>)>) -> Self {
         let mut values = Self::default();
         for (name, value) in attributes {
-            if let Some(row) = super::row_of(name) {
+            if let Some(row) = super::row_index(name) {
                 values.offer(row, value);
             }
         }

@@ -56,7 +56,7 @@ impl Instruments {
         let mut read = Read::default();
         self.labels.clear();
         for (key, value) in fields {
-            let FieldKey::Own(key) = key else { continue };
+            let FieldKey::Undeclared(key) = key else { continue };
             match (key, value.as_text()) {
                 ("metric", Some(text)) => read.name = text,
                 ("value", _) => read.value = Number::of(&value),

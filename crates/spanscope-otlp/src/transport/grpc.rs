@@ -16,9 +16,9 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Channe
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::answer::one_line;
 use super::attempt::Attempt;
 use super::http_client::TlsFiles;
+use super::response::one_line;
 use crate::error::OtlpError;
 use crate::settings::{Compression, Endpoint, Signal};
 

@@ -8,8 +8,8 @@ use opentelemetry_http::{Bytes, Request};
 use ureq::RequestExt as _;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
-use super::answer::one_line;
 use super::attempt::Attempt;
+use super::response::one_line;
 use crate::error::OtlpError;
 use crate::settings::{Endpoint, ExporterConfig, SettingError};
 

@@ -8,11 +8,11 @@
 //! This module must not create spans or events. Those of its dependencies are suppressed while a
 //! request is sent.
 
-mod answer;
 mod attempt;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http_client;
+mod response;
 
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
@@ -27,9 +27,9 @@ use spanscope_core::sync::lock;
 use crate::account::{Account, Outcome};
 use crate::error::OtlpError;
 use crate::settings::{Compression, DEFAULT_REQUEST_TIMEOUT, Endpoint, ExporterConfig, Headers, Protocol};
-use answer::read_answer;
 use attempt::Attempt;
 use http_client::HttpWire;
+use response::read_answer;
 
 /// The pause before the second attempt; each later pause is twice as long, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -275,7 +275,7 @@ pub(crate) fn has_failed(span: &Span) -> bool {
         None => span
             .attributes
             .raw()
-            .any(|(name, value)| spanscope_model::semconv::tells_failure(name, value)),
+            .any(|(name, value)| spanscope_model::semconv::indicates_failure(name, value)),
     }
 }
 

@@ -31,7 +31,7 @@ fn a_follower_queries_only_unread_records_page_by_page() {
     let mut page = records(vec![an_agent(1)]);
     page.more = true;
     assert!(!follower.read(&page, SECOND).is_empty());
-    assert_eq!(follower.step(&page, at(0), SECOND), FollowStep::ReadOn);
+    assert_eq!(follower.step(&page, at(0), SECOND), FollowStep::ReadMore);
     let range = follower.range(Some(Cursor::END));
     assert_eq!((range.after, range.upto), (page.upto, Some(Cursor::END)));
     follower.skip_to(Cursor::new([9, 9, 9]));
@@ -60,7 +60,7 @@ fn a_follower_waits_for_the_grace_period_after_the_last_new_event() {
         step(&follower, &nothing, 2 * SECOND),
         FollowStep::Wait(GRACE - SECOND)
     );
-    let over = FollowStep::Over(RunStatus::Completed);
+    let over = FollowStep::Finished(RunStatus::Completed);
     assert_eq!(step(&follower, &nothing, SECOND + GRACE), over);
 
     let mut hasty = Follower::new(SECOND, SECOND);
@@ -103,7 +103,7 @@ fn a_busy_store_is_retried_five_times_and_others_never() {
     for kind in [
         StoreErrorKind::NotFound,
         StoreErrorKind::InvalidInput,
-        StoreErrorKind::AnswerTooLarge,
+        StoreErrorKind::ResultTooLarge,
     ] {
         assert_eq!(follower.retry_after(&error(kind)), None, "{kind:?}");
     }
@@ -115,10 +115,13 @@ fn the_last_event_has_the_output_even_if_the_root_was_read_long_ago() {
     let mut follower = Follower::default();
     let events = follower.read(&stored, Duration::ZERO);
     assert_eq!(told(&events)[0], (EventType::WorkflowStarted, "ask"));
-    assert_eq!(follower.head_to_read(&stored), None, "it is among these");
+    assert_eq!(follower.output_span_to_read(&stored), None, "it is among these");
     let nothing = nothing_new(&stored);
     follower.read(&nothing, SECOND);
-    assert_eq!(follower.head_to_read(&nothing), Some((trace_id(), span_id(1))));
+    assert_eq!(
+        follower.output_span_to_read(&nothing),
+        Some((trace_id(), span_id(1)))
+    );
     let status = follower.status(&nothing);
     let bare = follower.clone().finish(nothing.clone(), status, None);
     assert_eq!(

@@ -11,8 +11,8 @@ use crate::{FollowState, GRACE, ROOTLESS_GRACE, RunProgress, RunReader, SENT_GRA
 fn state() -> FollowState {
     FollowState {
         now: at(1_100),
-        watched: Duration::from_millis(500),
-        since_news: None,
+        followed_for: Duration::from_millis(500),
+        since_last_event: None,
         grace: GRACE,
         sent_grace: SENT_GRACE,
         rootless_grace: ROOTLESS_GRACE,
@@ -35,14 +35,14 @@ fn a_run_is_over_after_the_grace_period_without_events() {
     let now = at(3_100);
     assert_eq!(
         progress(&stored, FollowState { now, ..state() }),
-        RunProgress::Over(RunStatus::Completed)
+        RunProgress::Finished(RunStatus::Completed)
     );
     // For events that arrive while the run is followed, the arrival counts: the sender's clock may
     // be wrong.
-    let since_news = Some(Duration::from_secs(1));
+    let since_last_event = Some(Duration::from_secs(1));
     let news = FollowState {
         now,
-        since_news,
+        since_last_event,
         ..state()
     };
     assert_eq!(
@@ -52,10 +52,13 @@ fn a_run_is_over_after_the_grace_period_without_events() {
     // A clock that runs ahead does not keep it open for ever.
     let ahead = FollowState {
         now: at(-3_600_000),
-        watched: GRACE,
+        followed_for: GRACE,
         ..state()
     };
-    assert_eq!(progress(&stored, ahead), RunProgress::Over(RunStatus::Completed));
+    assert_eq!(
+        progress(&stored, ahead),
+        RunProgress::Finished(RunStatus::Completed)
+    );
 }
 
 /// Later records and the number of services don't change it.
@@ -77,7 +80,7 @@ fn a_run_with_a_sent_span_waits_as_long_as_sdks_collect_a_batch() {
     let now = at(8_100);
     assert_eq!(
         progress(&stored, FollowState { now, ..state() }),
-        RunProgress::Over(RunStatus::Completed)
+        RunProgress::Finished(RunStatus::Completed)
     );
 }
 
@@ -92,7 +95,7 @@ fn a_run_without_a_stored_root_waits_longer() {
     let now = at(60_100);
     assert_eq!(
         progress(&stored, FollowState { now, ..state() }),
-        RunProgress::Over(RunStatus::Completed)
+        RunProgress::Finished(RunStatus::Completed)
     );
 }
 
@@ -113,6 +116,6 @@ fn an_open_span_keeps_a_run_open_as_long_as_its_program_lives() {
     stored.alive = false;
     assert_eq!(
         progress(&stored, state()),
-        RunProgress::Over(RunStatus::Abandoned)
+        RunProgress::Finished(RunStatus::Abandoned)
     );
 }

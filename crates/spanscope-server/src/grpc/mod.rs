@@ -7,9 +7,9 @@
 //! Other layers fail with an HTTP response, for example because of a missing token. [`translated`]
 //! converts it to a status of gRPC.
 
-mod answer;
 mod http_2;
 mod ports;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -22,14 +22,14 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 
-use self::answer::{failed, succeeded};
 pub(crate) use self::http_2::speaks_http_2;
 pub(crate) use self::ports::Ports;
+use self::response::{failed, succeeded};
 use crate::answer::ApiError;
 use crate::caller::ScopedStore;
+use crate::decompress::ContentCoding;
 use crate::otlp::{Encoding, Signal};
 use crate::receive::{Receiver, SentBody, count, read, store_body, stored_in};
-use crate::unpack::ContentCoding;
 
 /// The bytes before a message: whether it is compressed, and its length.
 const FRAME: usize = 5;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use prost::Message as _;
 
-use super::answer::{DetailedStatus, RetryInfo, escaped, failed};
+use super::response::{DetailedStatus, RetryInfo, escaped, failed};
 use super::*;
 
 #[test]

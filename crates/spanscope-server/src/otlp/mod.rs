@@ -11,7 +11,6 @@
 //! [`RequestTally::copy`] bounds memory: data that a request contains once for many records is
 //! copied to each record, up to a limit.
 
-mod answer;
 mod attributes;
 mod coding_agents;
 mod detail;
@@ -21,6 +20,7 @@ mod json;
 mod logs;
 mod metrics;
 mod repair;
+mod response;
 mod signal;
 mod sources;
 mod span_events;
@@ -42,11 +42,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use spanscope_model::{NewRecords, SourceRecords};
 
-#[cfg(feature = "schema")]
-pub(crate) use answer::Status;
-#[cfg(feature = "http")]
-pub(crate) use answer::{answer, failure};
 use repair::Repaired;
+#[cfg(feature = "schema")]
+pub(crate) use response::Status;
+#[cfg(feature = "http")]
+pub(crate) use response::{answer, failure};
 pub(crate) use signal::{Encoding, Signal};
 use tally::RequestTally;
 #[cfg(feature = "http")]

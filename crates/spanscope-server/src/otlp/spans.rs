@@ -145,7 +145,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
         attributes.set(wire::KIND, i64::from(span.kind));
     }
     let names = events.iter().map(|new| new.event.name.as_str());
-    let names_failure = received::names_failure(&attributes, names);
+    let implies_failure = received::implies_failure(&attributes, names);
     let status_message = span.status.as_ref().map(|status| status.message.clone());
     let span = Span::new(frame.trace_id, frame.span_id, span.name, start)
         .parent_span_id(frame.parent)
@@ -154,7 +154,7 @@ fn new_span(span: sent::Span, frame: Frame, source: &Source) -> NewSpan {
         .status(received::span_status(
             sent_status(span.status.as_ref()),
             end.is_some(),
-            names_failure,
+            implies_failure,
         ))
         .status_message(status_message.filter(|message| !message.is_empty()))
         .kind(kind.unwrap_or(SpanKind::Internal))

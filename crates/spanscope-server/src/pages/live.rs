@@ -27,9 +27,9 @@ use super::shape::{id_of, kind, state_letter, step};
 use crate::answer::ApiError;
 use crate::api::{Parameter, Takes};
 use crate::caller::{Caller, ScopedStore};
-use crate::ends::Ends;
 use crate::permits::Permit;
 use crate::runs::QueryParams;
+use crate::stream_shutdown::Ends;
 
 /// The time between two events of a stream: pages request new data at each.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -14,8 +14,8 @@ use super::assets::Assets;
 use super::session::{self, Sessions, SignIn};
 use super::stats::StatsCache;
 use super::{
-    PageSettings, around, assets, complete, filter, headers, live, logs, packed, shape, shell, span, spans,
-    stats, status, traces,
+    PageSettings, around, assets, complete, compression, filter, headers, live, logs, shape, shell, span,
+    spans, stats, status, traces,
 };
 use crate::answer::ApiError;
 use crate::api::{Api, Content, Parameter, Route};
@@ -133,7 +133,7 @@ pub(crate) fn served(
     let pages = Pages::new(store, settings);
     let queries = query_routes()
         .into_router()
-        .layer(from_fn(packed::compress))
+        .layer(from_fn(compression::compress))
         .with_state(pages.clone());
     let streams = stream_routes().into_router().with_state(pages.clone());
     let id = Router::new()

@@ -207,12 +207,12 @@ fn columns(
     let length = |nanos: i64| if is_long { nanos / NANOS_OF_MILLI } else { nanos };
     let since = |time: Timestamp| length(time.as_nanos().saturating_sub(base));
     let spans = || waterfall.spans.iter().map(|index| &shape.spans[*index]);
-    let row_of = |row: Option<usize>| row.and_then(|row| i64::try_from(row).ok()).unwrap_or(-1);
+    let row_index = |row: Option<usize>| row.and_then(|row| i64::try_from(row).ok()).unwrap_or(-1);
     let (tokens, models) = tokens(&shape, waterfall, prices);
     let critical: Vec<_> = waterfall
         .critical
         .iter()
-        .map(|segment| (row_of(segment.row), since(segment.from), since(segment.to)))
+        .map(|segment| (row_index(segment.row), since(segment.from), since(segment.to)))
         .collect();
     let has_cost = tokens.cost.iter().any(Option::is_some);
     let state = match waterfall.spans.iter().map(|index| shape.spans[*index].state) {
@@ -235,7 +235,11 @@ fn columns(
         newer: None,
         n: waterfall.spans.len(),
         ids: spans().map(|span| span.span_id.to_string()).collect(),
-        parent: waterfall.parents.iter().map(|parent| row_of(*parent)).collect(),
+        parent: waterfall
+            .parents
+            .iter()
+            .map(|parent| row_index(*parent))
+            .collect(),
         missing: waterfall.missing.clone(),
         start_at: spans().map(|span| since(span.start)).collect(),
         dur: spans().map(|span| span.duration_nanos.map(length)).collect(),
@@ -259,7 +263,7 @@ fn columns(
         folded: waterfall
             .folded
             .iter()
-            .map(|folded| (row_of(folded.row), folded.spans, length(folded.longest_nanos)))
+            .map(|folded| (row_index(folded.row), folded.spans, length(folded.longest_nanos)))
             .collect(),
         names: shape.names,
         services: shape.services,

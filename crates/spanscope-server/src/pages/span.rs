@@ -428,7 +428,7 @@ pub(super) async fn export(
         .is_some_and(|summary| summary.span_count > MAX_EXPORTED)
     {
         return Err(StoreError::new(
-            spanscope_model::StoreErrorKind::AnswerTooLarge,
+            spanscope_model::StoreErrorKind::ResultTooLarge,
             format!("the trace has more than {MAX_EXPORTED} spans: run `spanscope export --to otlp-json {trace_id}`"),
         )
         .into());

@@ -219,14 +219,14 @@ impl RunningAgent {
         // Created before the first poll: a future that is never awaited is cancelled too.
         let unfinished = Unfinished(Some(self.run));
         async move {
-            let answer = agent.0.run(work).await;
+            let output = agent.0.run(work).await;
             unfinished.finish();
-            if let Err(error) = &answer {
+            if let Err(error) = &output {
                 agent.failed(error);
             }
             Traced {
-                ended: RunEnd::now(answer.is_err()),
-                answer,
+                ended: RunEnd::now(output.is_err()),
+                output,
                 task_id: self.task_id,
                 span_id: self.span_id,
             }
@@ -277,7 +277,7 @@ impl Drop for Unfinished {
 #[derive(Debug)]
 pub struct Traced<T> {
     /// The result.
-    pub answer: T,
+    pub output: T,
     /// The id by which the run is found; empty if no Spanscope layer recorded it and no task was
     /// named.
     pub task_id: String,

@@ -210,7 +210,8 @@ impl Followed {
         state.pages.push_back(Arc::new(page));
         // The last one is kept at any size; otherwise no watcher would ever get it.
         while state.pages.len() > 1
-            && (state.bytes > self.settings.kept_bytes || self.kept.load(Ordering::Relaxed) > KEPT_OF_ALL)
+            && (state.bytes > self.settings.event_buffer_bytes
+                || self.kept.load(Ordering::Relaxed) > KEPT_OF_ALL)
         {
             if let Some(page) = state.pages.pop_front() {
                 state.bytes -= page.bytes;
@@ -270,14 +271,14 @@ async fn read_on(run: Weak<Followed>, mut replay: Replay, store: Arc<dyn TraceSt
             followed.push(page);
         }
         let wait = match replay.step(&records) {
-            FollowStep::ReadOn => {
+            FollowStep::ReadMore => {
                 reads_on = true;
                 continue;
             }
             FollowStep::Wait(wait) => wait,
-            FollowStep::Over(status) => {
+            FollowStep::Finished(status) => {
                 drop(followed);
-                let head = match replay.follower.head_to_read(&records) {
+                let head = match replay.follower.output_span_to_read(&records) {
                     Some((trace, span)) => store.get_span(trace, span).await.ok(),
                     None => None,
                 };

@@ -18,7 +18,7 @@ mod agent_trace;
 mod followed;
 mod handlers;
 mod page;
-mod place;
+mod position;
 mod query_params;
 mod replay;
 mod router;
@@ -61,7 +61,7 @@ pub struct RunSettings {
     pub tenant_streams: usize,
     /// Approximate memory of the kept events of one followed run for slower readers, in bytes.
     /// Default: 8 MiB.
-    pub kept_bytes: usize,
+    pub event_buffer_bytes: usize,
 }
 
 setters!(RunSettings {
@@ -73,7 +73,7 @@ setters!(RunSettings {
     keep_alive: [Duration],
     streams: [usize],
     tenant_streams: [usize],
-    kept_bytes: [usize],
+    event_buffer_bytes: [usize],
 });
 
 impl Default for RunSettings {
@@ -88,7 +88,7 @@ impl Default for RunSettings {
             keep_alive: Duration::from_secs(15),
             streams: 512,
             tenant_streams: 384,
-            kept_bytes: 8 << 20,
+            event_buffer_bytes: 8 << 20,
         }
     }
 }

@@ -10,7 +10,7 @@ use spanscope_model::Cursor;
 use spanscope_runs::{DetailLevel, RunEvent, TraceFormat, format_event};
 use tokio::sync::OnceCell;
 
-use super::place::{StreamPosition, Within};
+use super::position::{StreamPosition, Within};
 
 /// The number of formats times the number of levels.
 const SHAPES: usize = 12;

@@ -67,7 +67,7 @@ impl Replay {
         let records = self.store.run_records(self.task_id.clone(), range).await?;
         if records.info.span_count > MAX_SPANS {
             return Err(StoreError::new(
-                StoreErrorKind::AnswerTooLarge,
+                StoreErrorKind::ResultTooLarge,
                 format!(
                     "the run has {} spans, and one of more than {MAX_SPANS} can't be followed: request its summary, or its spans in the telemetry API",
                     records.info.span_count

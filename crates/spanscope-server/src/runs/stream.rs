@@ -13,15 +13,15 @@ use spanscope_model::text::first_chars;
 
 use super::followed::Ending;
 use super::handlers::{Parameters, check_events, info_of};
-use super::place::{StreamPosition, Within};
+use super::position::{StreamPosition, Within};
 use super::query_params::QueryParams;
 use super::state::Runs;
 use super::watcher::{Watcher, Watching};
 use crate::answer::ApiError;
 use crate::api::{Parameter, Takes};
 use crate::caller::{Caller, ScopedStore};
-use crate::ends::Ends;
 use crate::store_log::StoreLog;
+use crate::stream_shutdown::Ends;
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// The header by which a client resumes a stream.

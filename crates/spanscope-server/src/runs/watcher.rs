@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::followed::{Ending, Followed, Next};
 use super::page::{done_text, end_text};
-use super::place::{StreamPosition, Within};
+use super::position::{StreamPosition, Within};
 use super::replay::Replay;
 use crate::answer::ApiError;
 use crate::permits::Permit;

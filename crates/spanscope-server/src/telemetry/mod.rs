@@ -1,6 +1,6 @@
 //! Llama Stack's telemetry API: queries of stored records over HTTP.
 
-mod questions;
+mod request_bodies;
 mod router;
 
 #[cfg(feature = "schema")]

@@ -15,7 +15,7 @@ use spanscope_model::{
     EvalTrace, MetricSeries, ParseIdError, Span, SpanNode, Trace, TraceFilter, TraceQuery, TraceStore,
 };
 
-use super::questions::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
+use super::request_bodies::{LogEvent, QueryMetrics, QuerySpans, SaveSpans, SpanTree, depth, ttl};
 use crate::answer::{ApiError, json};
 use crate::api::{Api, Content, Route};
 use crate::body::{JsonBody, MAX_BODY};

@@ -137,7 +137,7 @@ fn a_client_that_has_all_connections_makes_room_for_another_one() {
 fn a_refused_query_frees_its_connection() {
     let mut limits = Limits::default();
     limits.connections = 8;
-    limits.questions = 0;
+    limits.queries = 0;
     let open = open_with(Local, limits);
     let refused = traces_query().bytes();
     // Each would keep a slot until its head is late, and the next ones would wait for that.
@@ -159,7 +159,7 @@ fn a_refused_query_frees_its_connection() {
 #[test]
 fn queries_beyond_the_limit_are_asked_to_retry() {
     let mut limits = Limits::default();
-    limits.questions = 3;
+    limits.queries = 3;
     let held = Held::open(StoreErrorKind::Unavailable, limits);
     let mut waiting: Vec<Connection> = (0..3)
         .map(|_| {
@@ -190,7 +190,7 @@ fn queries_beyond_the_limit_are_asked_to_retry() {
 #[test]
 fn a_query_of_a_disconnected_client_frees_its_permit() {
     let mut limits = Limits::default();
-    limits.questions = 1;
+    limits.queries = 1;
     // No event tells when a half-closed client has left.
     limits.request_time = Duration::from_millis(500);
     let held = Held::open(StoreErrorKind::Unavailable, limits);
@@ -208,7 +208,7 @@ fn a_query_of_a_disconnected_client_frees_its_permit() {
 fn bodies_beyond_their_memory_are_asked_to_retry() {
     const MIB: usize = 1 << 20;
     let mut limits = Limits::default();
-    limits.held_bytes = MIB;
+    limits.buffered_bytes = MIB;
     let open = open_with(Local, limits);
     let large = |name: &str| {
         let mut span = span(name);
@@ -242,7 +242,7 @@ fn bodies_beyond_their_memory_are_asked_to_retry() {
 #[test]
 fn bodies_without_a_length_are_counted_as_they_arrive() {
     let mut limits = Limits::default();
-    limits.held_bytes = 256 * 1024;
+    limits.buffered_bytes = 256 * 1024;
     let open = open_with(Local, limits);
     let mut connection = Connection::open(open.address);
     connection.send(

@@ -212,7 +212,7 @@ fn tokens_determine_the_tenant_of_a_call_and_a_call_without_one_is_unauthenticat
 
 #[test]
 fn a_message_that_can_not_be_read_or_is_too_large_is_an_invalid_argument() {
-    let limits = Limits::default().body_bytes(100_000).unpacked_bytes(100_000);
+    let limits = Limits::default().body_bytes(100_000).decompressed_bytes(100_000);
     let open = open_with(Local, limits);
     let mut client = Client::of(open.server.grpc);
     let status = client.refused(EXPORT, b"no protobuf");
@@ -291,7 +291,7 @@ fn a_store_that_only_reads_refuses_every_call_for_good() {
 
 #[test]
 fn calls_and_requests_share_one_memory_limit() {
-    let limits = Limits::default().held_bytes(300_000);
+    let limits = Limits::default().buffered_bytes(300_000);
     let held = Held::open(StoreErrorKind::Unavailable, limits);
     let large = traces_of(vec![text("filler", &"x".repeat(200_000))], vec![span("a")]);
     let mut by_http = Connection::open(held.address);
@@ -364,7 +364,7 @@ fn an_http_2_client_that_sends_no_request_is_disconnected() {
 /// A stream that its client resets, and a connection that it closes.
 #[test]
 fn a_call_of_a_disconnected_client_frees_its_memory_before_the_store_responds() {
-    let limits = Limits::default().held_bytes(300_000);
+    let limits = Limits::default().buffered_bytes(300_000);
     let large = traces_of(vec![text("filler", &"x".repeat(200_000))], vec![span("a")]).encode_to_vec();
     for closes_connection in [false, true] {
         let held = Held::open(StoreErrorKind::Unavailable, limits);

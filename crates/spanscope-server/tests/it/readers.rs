@@ -112,7 +112,7 @@ fn a_scan_in_pieces_returns_what_one_statement_returns() {
 
 #[test]
 fn concurrent_queries_of_a_tenant_are_limited() {
-    let limits = Limits::default().questions(4).tenant_questions(0);
+    let limits = Limits::default().queries(4).tenant_queries(0);
     let open = open_with(tokens(), limits);
     let ask = |token: &str| Ask::json(TRACES, &json!({})).token(token).to(open.address);
     let refused = ask(ACME);

@@ -142,7 +142,7 @@ fn a_body_in_many_pieces_is_accepted_if_it_is_complete_in_time() {
 fn a_client_that_reads_nothing_of_its_response_loses_its_permit() {
     let mut limits = Limits::default();
     limits.write_time = SOON;
-    limits.questions = 1;
+    limits.queries = 1;
     let open = open_with(Local, limits);
     // More than the buffers of both ends hold, which are 4 and 6 MB at most.
     for batch in 0..2 {
@@ -190,7 +190,7 @@ fn a_client_that_reads_nothing_of_its_response_loses_its_permit() {
 #[test]
 fn unread_responses_share_a_budget_and_small_ones_continue() {
     let mut limits = Limits::default();
-    limits.answer_bytes = 40 << 20;
+    limits.response_bytes = 40 << 20;
     let open = open_with(Local, limits);
     for batch in 0..2 {
         let spans = (0..200).map(|number| {

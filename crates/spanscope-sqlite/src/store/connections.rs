@@ -28,7 +28,7 @@ const TRACES_AT_ONCE: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct QueryContext {
     pub(super) tenant: Option<Tenant>,
-    pub(super) max_answer_bytes: usize,
+    pub(super) max_result_bytes: usize,
 }
 
 /// The file and its idle connections.
@@ -211,7 +211,7 @@ impl File {
             let Some((trace, span)) = filter.before else {
                 return Ok((first, last));
             };
-            let before = spans::row_of(db, scope, trace, span)?.unwrap_or(i64::MIN);
+            let before = spans::row_index(db, scope, trace, span)?.unwrap_or(i64::MIN);
             Ok((first, last.min(before.saturating_sub(1))))
         })?;
         let mut found = Vec::new();
@@ -372,7 +372,7 @@ fn ask<T>(
     question: impl FnOnce(&Connection, Scope) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let transaction = db.unchecked_transaction()?;
-    let scope = Scope::of(&transaction, context.tenant.as_ref(), context.max_answer_bytes)?;
+    let scope = Scope::of(&transaction, context.tenant.as_ref(), context.max_result_bytes)?;
     let answer = question(&transaction, scope)?;
     transaction.finish()?;
     Ok(answer)

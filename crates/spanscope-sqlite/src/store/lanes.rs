@@ -23,7 +23,7 @@ use spanscope_core::threads;
 use spanscope_model::{StoreError, StoreErrorKind, StoreFuture, Tenant};
 
 use super::turn::{IsAbandoned, Turn};
-use crate::promise::{ResultSender, oneshot};
+use crate::oneshot::{ResultSender, oneshot};
 
 /// The time limits of queries, depending on how the store is shared.
 #[derive(Debug, Clone, Copy)]

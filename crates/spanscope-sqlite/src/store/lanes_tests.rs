@@ -154,7 +154,7 @@ fn a_read_transaction_has_a_time_limit() {
     opened.store.lanes = Arc::new(Lanes::new(SHORT));
     let begun = Arc::default();
     let stopped = block_on(ask_for_ever(&opened.store, &begun)).unwrap_err();
-    assert_eq!(stopped.kind(), StoreErrorKind::TooLong);
+    assert_eq!(stopped.kind(), StoreErrorKind::QueryTooLarge);
     assert!(stopped.to_string().contains("request less"), "{stopped}");
     assert_eq!(begun.load(Ordering::SeqCst), 2, "once in each lane");
     // Its connection still works.

@@ -264,11 +264,11 @@ impl Needle {
             return false;
         }
         let attributes = attributes(Some(json));
-        attributes.contain(&self.text)
+        attributes.contains_text(&self.text)
             || self
                 .stored
                 .as_ref()
-                .is_some_and(|stored| attributes.contain(stored))
+                .is_some_and(|stored| attributes.contains_text(stored))
     }
 }
 

@@ -12,8 +12,8 @@ mod cleanup;
 mod completions;
 mod conditions;
 mod connections;
+mod delete_runs;
 mod export;
-mod forget;
 mod histograms;
 mod lanes;
 #[cfg(test)]
@@ -63,7 +63,7 @@ use spanscope_model::{
 use self::connections::{File, QueryContext};
 pub use self::export::Records;
 use self::lanes::{LaneTimes, Lanes};
-pub use self::opening::{DEFAULT_INTAKE_BYTES, DEFAULT_MAX_ANSWER_BYTES, SqliteStoreBuilder};
+pub use self::opening::{DEFAULT_MAX_RESULT_BYTES, DEFAULT_STORE_QUEUE_BYTES, SqliteStoreBuilder};
 use self::scope::Scope;
 use self::turn::Turn;
 use self::watch::Watch;
@@ -114,7 +114,7 @@ impl SqliteStore {
             watch: Arc::default(),
             context: QueryContext {
                 tenant: None,
-                max_answer_bytes: usize::MAX,
+                max_result_bytes: usize::MAX,
             },
             intake: None,
             retention: None,
@@ -271,7 +271,7 @@ impl TraceStore for SqliteStore {
             .filter(filter);
         self.ask_file(move |file, turn, context| {
             let mut found = Vec::new();
-            let mut budget = scope::ResultBudget::new(context.max_answer_bytes);
+            let mut budget = scope::ResultBudget::new(context.max_result_bytes);
             file.chosen_spans(
                 turn,
                 context,
@@ -412,11 +412,11 @@ impl TraceStore for SqliteStore {
     }
 
     fn delete_run(&self, task_id: String) -> StoreFuture<'_, u64> {
-        self.change(move |file, context| forget::run(file, context, &task_id))
+        self.change(move |file, context| delete_runs::run(file, context, &task_id))
     }
 
     fn delete_runs_before(&self, before: Timestamp) -> StoreFuture<'_, u64> {
-        self.change(move |file, context| forget::before(file, context, before))
+        self.change(move |file, context| delete_runs::before(file, context, before))
     }
 
     fn check(&self) -> StoreFuture<'_, ()> {

@@ -14,9 +14,9 @@ use crate::ingest::remote::{Intake, Settings, StoredMetricSink};
 use crate::layer::{DEFAULT_INDEXED_KEYS, DEFAULT_MAX_BYTES, DEFAULT_MAX_SERIES, DEFAULT_RETENTION};
 
 /// Maximum size of records that wait to be written, in bytes; further records are refused.
-pub const DEFAULT_INTAKE_BYTES: usize = 64 * 1024 * 1024;
+pub const DEFAULT_STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Approximate maximum size of one result, in bytes.
-pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub const DEFAULT_MAX_RESULT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The settings of a [`SqliteStore`] that accepts records. Every setter names its default.
 ///
@@ -37,7 +37,7 @@ pub const DEFAULT_MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 #[must_use = "a builder does nothing until `open`"]
 pub struct SqliteStoreBuilder {
     settings: Settings,
-    max_answer_bytes: usize,
+    max_result_bytes: usize,
 }
 
 impl SqliteStoreBuilder {
@@ -48,12 +48,12 @@ impl SqliteStoreBuilder {
                 max_bytes: DEFAULT_MAX_BYTES,
                 max_series: DEFAULT_MAX_SERIES,
                 max_value_len: DEFAULT_MAX_VALUE_LEN,
-                queue_bytes: DEFAULT_INTAKE_BYTES,
+                queue_bytes: DEFAULT_STORE_QUEUE_BYTES,
                 indexed_keys: DEFAULT_INDEXED_KEYS.iter().map(ToString::to_string).collect(),
                 is_import: false,
                 stored_metrics: None,
             },
-            max_answer_bytes: DEFAULT_MAX_ANSWER_BYTES,
+            max_result_bytes: DEFAULT_MAX_RESULT_BYTES,
         }
     }
 
@@ -84,16 +84,16 @@ impl SqliteStoreBuilder {
     }
 
     /// Sets the maximum size of records that wait to be written, in bytes. Default:
-    /// [`DEFAULT_INTAKE_BYTES`].
+    /// [`DEFAULT_STORE_QUEUE_BYTES`].
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.settings.queue_bytes = bytes;
         self
     }
 
     /// Sets the approximate maximum size of one result, in bytes; a larger one is refused. Default:
-    /// [`DEFAULT_MAX_ANSWER_BYTES`].
-    pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
-        self.max_answer_bytes = bytes;
+    /// [`DEFAULT_MAX_RESULT_BYTES`].
+    pub fn max_result_bytes(mut self, bytes: usize) -> Self {
+        self.max_result_bytes = bytes;
         self
     }
 
@@ -134,7 +134,7 @@ impl SqliteStoreBuilder {
         }
         store.retention = Some(retention);
         store.intake = Some(Arc::new(intake));
-        store.context.max_answer_bytes = self.max_answer_bytes;
+        store.context.max_result_bytes = self.max_result_bytes;
         store.lanes = Arc::new(Lanes::new(LaneTimes::SERVED));
         Ok(store)
     }

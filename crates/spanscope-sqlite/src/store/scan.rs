@@ -114,7 +114,7 @@ fn next_length(length: i64, took: Duration) -> i64 {
 
 /// Returns a smaller length to try after a piece took too long, or the error if there is none.
 fn shorter(length: i64, error: StoreError) -> Result<i64, StoreError> {
-    if error.kind() == StoreErrorKind::TooLong && length > SMALLEST_PIECE {
+    if error.kind() == StoreErrorKind::QueryTooLarge && length > SMALLEST_PIECE {
         Ok((length / 8).max(SMALLEST_PIECE))
     } else {
         Err(error)
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_piece_that_takes_too_long_is_read_as_several() {
-        let too_long = || StoreError::new(StoreErrorKind::TooLong, "too long");
+        let too_long = || StoreError::new(StoreErrorKind::QueryTooLarge, "too long");
         let turn = Turn::of_reads(None, std::sync::Arc::new(|| false));
         let mut read = Vec::new();
         let mut one = |first: i64, last: i64| {
@@ -262,6 +262,6 @@ mod tests {
         }
         assert_eq!((forward, back), (9_001, 0));
         let never = pieces.each(&turn, |_, _| Err(too_long()));
-        assert!(never.is_err_and(|error| error.kind() == StoreErrorKind::TooLong));
+        assert!(never.is_err_and(|error| error.kind() == StoreErrorKind::QueryTooLarge));
     }
 }

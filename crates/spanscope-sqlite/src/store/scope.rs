@@ -12,7 +12,7 @@ use crate::file::schema;
 pub(super) struct Scope {
     /// The row of the tenant in `_tenant`; `None` means all tenants.
     only: Option<i64>,
-    max_answer_bytes: usize,
+    max_result_bytes: usize,
 }
 
 /// Stands for a tenant without stored records; no row has this id.
@@ -23,11 +23,11 @@ impl Scope {
     pub(super) fn of(
         db: &Connection,
         tenant: Option<&Tenant>,
-        max_answer_bytes: usize,
+        max_result_bytes: usize,
     ) -> rusqlite::Result<Self> {
         let all = Self {
             only: None,
-            max_answer_bytes,
+            max_result_bytes,
         };
         let Some(tenant) = tenant else {
             return Ok(all);
@@ -94,7 +94,7 @@ impl Scope {
 
     /// Returns the size limit of one result.
     pub(super) fn budget(self) -> ResultBudget {
-        ResultBudget::new(self.max_answer_bytes)
+        ResultBudget::new(self.max_result_bytes)
     }
 }
 
@@ -121,7 +121,7 @@ impl ResultBudget {
                 Ok(())
             }
             None => Err(StoreError::new(
-                StoreErrorKind::AnswerTooLarge,
+                StoreErrorKind::ResultTooLarge,
                 format!(
                     "the result would be larger than {} MiB: request less, with conditions, a limit, a depth or a shorter time",
                     self.max >> 20

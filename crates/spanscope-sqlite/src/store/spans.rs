@@ -84,7 +84,7 @@ fn list_with(
     sql = sql.add(&scan::began_between(filter));
     if let Some((trace, span)) = filter.before {
         // No page follows a span that is not stored.
-        let before = row_of(db, scope, trace, span)?.unwrap_or(i64::MIN);
+        let before = row_index(db, scope, trace, span)?.unwrap_or(i64::MIN);
         sql = sql.push(" AND s.id < ").bind(before);
     }
     if filter.errors {
@@ -109,7 +109,7 @@ fn list_with(
 }
 
 /// Returns the row id of a span; of the first row if the span is stored twice.
-pub(super) fn row_of(
+pub(super) fn row_index(
     db: &Connection,
     scope: Scope,
     trace_id: TraceId,

@@ -202,7 +202,7 @@ fn abandoned() -> StoreError {
 
 fn too_long() -> StoreError {
     StoreError::new(
-        StoreErrorKind::TooLong,
+        StoreErrorKind::QueryTooLarge,
         "the query has to read more than is allowed at once: request less, with conditions, a limit or a shorter time",
     )
 }

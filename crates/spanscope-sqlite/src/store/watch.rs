@@ -16,7 +16,7 @@ use spanscope_model::{StoreError, StoreErrorKind, StoreFuture};
 
 use super::connections::{FileId, file_id};
 use crate::file::open::open_read;
-use crate::promise::{ResultSender, oneshot};
+use crate::oneshot::{ResultSender, oneshot};
 
 /// The pause between two checks: with the writer's 200 ms, a change is seen within half a second.
 const PAUSE: Duration = Duration::from_millis(200);

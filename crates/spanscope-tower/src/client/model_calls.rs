@@ -12,7 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use spanscope_calls::{AnswerHead, CallReader, Endpoint, ReadSettings};
+use spanscope_calls::{CallReader, Endpoint, ReadSettings, ResponseHead};
 use spanscope_core::SpanExt as _;
 use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks};
 use spanscope_core::metrics::{Measurement, Number};
@@ -163,10 +163,10 @@ impl ModelCalls {
         let mut reader = CallReader::new(endpoint, self.settings);
         #[cfg(feature = "reqwest")]
         if let Some(body) = body.downcast_ref::<reqwest::Body>() {
-            reader.request(body.as_bytes()?);
+            reader.request_body(body.as_bytes()?);
             return Some(reader);
         }
-        reader.request(&self.bytes_of(body)?);
+        reader.request_body(&self.bytes_of(body)?);
         Some(reader)
     }
 
@@ -296,8 +296,8 @@ impl CallInProgress {
             let value = headers.get(name);
             value.and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
-        self.reader.answer_head(
-            AnswerHead::new(status.as_u16())
+        self.reader.response_head(
+            ResponseHead::new(status.as_u16())
                 .content_type(header(CONTENT_TYPE))
                 .content_encoding(header(CONTENT_ENCODING)),
         );
@@ -315,7 +315,7 @@ impl CallInProgress {
         }
         let now = Clock::global().now();
         let at = Duration::from_nanos(Clock::global().nanos_between(started, now));
-        let progress = self.reader.answer(data.chunk(), at);
+        let progress = self.reader.response_body(data.chunk(), at);
         for _ in 0..progress.chunks {
             let times = &mut self.chunk_times;
             if times.before.is_none() {
@@ -344,7 +344,7 @@ impl CallInProgress {
             // The request is parsed only here, so that parsing delays neither the request nor the
             // first chunk.
             let (operation, provider) = (self.reader.operation(), self.reader.provider().to_owned());
-            let model = self.reader.request_end().map(|request| request.model.clone());
+            let model = self.reader.finish_request().map(|request| request.model.clone());
             ChunkLabels {
                 span: span
                     .ids()
@@ -385,9 +385,9 @@ impl CallInProgress {
     pub(crate) fn finish(mut self, is_complete: bool, span: &Span) {
         self.record_chunks(span);
         let call = if is_complete {
-            self.reader.end()
+            self.reader.finish()
         } else {
-            self.reader.cut()
+            self.reader.finish_incomplete()
         };
         let Some(call) = call else {
             return;

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use axum::http::StatusCode;
 use axum::routing::get;
 use http_body_util::BodyExt;
-use spanscope_tower::{Builder, RequestMetricsLayer};
+use spanscope_tower::{RequestMetricsLayer, RequestMetricsLayerBuilder};
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
 
@@ -28,7 +28,7 @@ fn app() -> Router {
         .route("/docs", get(async || "the docs"))
 }
 
-fn settings() -> Builder {
+fn settings() -> RequestMetricsLayerBuilder {
     RequestMetricsLayer::builder()
         .route_of(|extensions| Some(extensions.get::<MatchedPath>()?.as_str().to_owned()))
         .client_of(|extensions| Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0))

@@ -2,13 +2,13 @@
 
 use http::Request;
 use http_body_util::BodyExt;
-use spanscope_tower::{Builder, RequestMetricsLayer};
+use spanscope_tower::{RequestMetricsLayer, RequestMetricsLayerBuilder};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Recorder, answer};
 
 /// Returns the records of requests for these paths.
-fn recorded(builder: Builder, paths: &[&str]) -> std::sync::Arc<Recorder> {
+fn recorded(builder: RequestMetricsLayerBuilder, paths: &[&str]) -> std::sync::Arc<Recorder> {
     let layer = builder.build();
     Recorder::of(async {
         for path in paths {
@@ -82,7 +82,7 @@ fn the_route_is_a_label_and_names_the_span() {
 #[derive(Clone)]
 struct Route(&'static str);
 
-fn routed() -> Builder {
+fn routed() -> RequestMetricsLayerBuilder {
     RequestMetricsLayer::builder().route_of(|extensions| Some(extensions.get::<Route>()?.0.to_owned()))
 }
 

@@ -69,7 +69,7 @@ impl<T> Found<T> {
     /// Selects those for which `is_true` returns true. `described` completes a sentence that begins
     /// with the kind, such as "spans": "that took long".
     #[must_use]
-    pub fn that(mut self, described: &str, is_true: impl Fn(&T) -> bool) -> Self {
+    pub fn matching(mut self, described: &str, is_true: impl Fn(&T) -> bool) -> Self {
         self.records.retain(is_true);
         self.described = format!("{} {described}", self.described);
         self
@@ -188,7 +188,7 @@ impl Spans {
     /// Selects those with this name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
-        self.that(&format!("named {name:?}"), |span| span.name == name)
+        self.matching(&format!("named {name:?}"), |span| span.name == name)
     }
 
     /// Selects those with this value under this key. An integer matches whether it was signed or
@@ -196,7 +196,7 @@ impl Spans {
     #[must_use]
     pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
-        self.that(&format!("with {key} = {value}"), |span| {
+        self.matching(&format!("with {key} = {value}"), |span| {
             span.attributes
                 .get(key)
                 .is_some_and(|found| is_same(found, &value))
@@ -206,7 +206,7 @@ impl Spans {
     /// Selects the children of this span.
     #[must_use]
     pub fn children_of(self, parent: &Span) -> Self {
-        self.that(&format!("in {}", parent.name), |span| {
+        self.matching(&format!("in {}", parent.name), |span| {
             (span.trace_id, span.parent_span_id) == (parent.trace_id, Some(parent.span_id))
         })
     }
@@ -214,13 +214,13 @@ impl Spans {
     /// Selects those without a parent.
     #[must_use]
     pub fn roots(self) -> Self {
-        self.that("without a parent", |span| span.parent_span_id.is_none())
+        self.matching("without a parent", |span| span.parent_span_id.is_none())
     }
 
     /// Selects those that failed.
     #[must_use]
     pub fn failed(self) -> Self {
-        self.that("that failed", |span| span.status == Some(SpanStatus::Error))
+        self.matching("that failed", |span| span.status == Some(SpanStatus::Error))
     }
 }
 
@@ -233,8 +233,8 @@ impl Events {
 
     /// Selects those whose message contains this text.
     #[must_use]
-    pub fn saying(self, text: &str) -> Self {
-        self.that(&format!("saying {text:?}"), |event| event.message.contains(text))
+    pub fn with_message(self, text: &str) -> Self {
+        self.matching(&format!("saying {text:?}"), |event| event.message.contains(text))
     }
 
     /// Selects those with this value under this key. An integer matches whether it was signed or
@@ -242,7 +242,7 @@ impl Events {
     #[must_use]
     pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
-        self.that(&format!("with {key} = {value}"), |event| {
+        self.matching(&format!("with {key} = {value}"), |event| {
             event
                 .attributes
                 .get(key)
@@ -253,7 +253,7 @@ impl Events {
     /// Selects those in this span.
     #[must_use]
     pub fn in_span(self, span: &Span) -> Self {
-        self.that(&format!("in {}", span.name), |event| {
+        self.matching(&format!("in {}", span.name), |event| {
             (event.trace_id, event.span_id) == (Some(span.trace_id), Some(span.span_id))
         })
     }
@@ -261,7 +261,7 @@ impl Events {
     /// Selects those of at least this severity.
     #[must_use]
     pub fn at_least(self, severity: Severity) -> Self {
-        self.that(&format!("of severity {severity} or above"), |event| {
+        self.matching(&format!("of severity {severity} or above"), |event| {
             event.severity >= severity
         })
     }
@@ -285,13 +285,13 @@ impl Measurements {
     /// Selects those of the metric with this name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
-        self.that(&format!("named {name:?}"), |measured| measured.metric == name)
+        self.matching(&format!("named {name:?}"), |measured| measured.metric == name)
     }
 
     /// Selects those with this value under this label.
     #[must_use]
     pub fn with(self, label: &str, value: &str) -> Self {
-        self.that(&format!("with {label} = {value}"), |measured| {
+        self.matching(&format!("with {label} = {value}"), |measured| {
             measured.labels.get(label).is_some_and(|found| found == value)
         })
     }

@@ -20,7 +20,7 @@
 //!
 //! let call = store.spans().named("chat llama-3").one();
 //! assert_eq!(call.attributes.get("gen_ai.usage.output_tokens"), Some(&5_i64.into()));
-//! store.events().in_span(&call).saying("6 * 7?").one();
+//! store.events().in_span(&call).with_message("6 * 7?").one();
 //! store.spans().failed().none();
 //! let tokens = store.measurements().named("total_tokens").one();
 //! assert_eq!(tokens.value, 17_i64.into());
@@ -51,7 +51,7 @@
 //!     .join()
 //!     .unwrap();
 //! store.spans().named("work").one();
-//! store.events().saying("elsewhere").one();
+//! store.events().with_message("elsewhere").one();
 //! ```
 //!
 //! A test of a whole program, in a separate process, can make it the subscriber of all threads:

@@ -55,7 +55,7 @@ impl TestStore {
     ///
     /// let store = TestStore::printing();
     /// store.record(|| tracing::info!(steps = 3, "planned"));
-    /// store.events().saying("planned").one();
+    /// store.events().with_message("planned").one();
     /// ```
     ///
     /// # Panics

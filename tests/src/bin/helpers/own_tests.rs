@@ -82,7 +82,7 @@ fn in_tasks() {
         }
     });
     store.spans().named("work").exactly(20);
-    store.events().saying("done").exactly(20);
+    store.events().with_message("done").exactly(20);
 }
 
 fn with_the_levels_of_the_program() {

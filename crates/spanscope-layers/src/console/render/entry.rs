@@ -81,7 +81,7 @@ pub enum EntryKind<'a> {
         slow: bool,
     },
     /// Entries of a callsite were suppressed by its rate limit; shown as a warning.
-    HeldBack {
+    RateLimited {
         /// The number of suppressed entries.
         lines: u64,
         /// The time span.

@@ -61,7 +61,7 @@ impl<'a> Failure<'a> {
                 Outcome::Failed(Some(reason)) => Self::in_message(reason),
                 _ => None,
             }),
-            EntryKind::HeldBack { .. } => None,
+            EntryKind::RateLimited { .. } => None,
         }
     }
 

@@ -94,7 +94,7 @@ fn kind_of(kind: &EntryKind<'_>) -> &'static str {
         EntryKind::Event { .. } => "event",
         EntryKind::SpanStart { .. } => "span_start",
         EntryKind::SpanEnd { .. } => "span_end",
-        EntryKind::HeldBack { .. } => "held_back",
+        EntryKind::RateLimited { .. } => "held_back",
     }
 }
 
@@ -134,7 +134,7 @@ fn push_kind(out: &mut String, kind: &EntryKind<'_>) {
                 out.push_str(",\"slow\":true");
             }
         }
-        EntryKind::HeldBack {
+        EntryKind::RateLimited {
             lines,
             during,
             message,

@@ -89,7 +89,7 @@ impl Lines {
                 self.write_end(options, &entry.kind, failure.as_ref());
                 self.write_attributes(options, entry, failure.as_ref(), hang);
             }
-            EntryKind::HeldBack {
+            EntryKind::RateLimited {
                 lines,
                 during,
                 message,
@@ -119,7 +119,7 @@ impl Lines {
         let most = (options.width.saturating_sub(TEXT_COLUMN) / 3).min(MAX_TREE);
         let tree = entry.depth.saturating_mul(STEP).min(most);
         let severity = match entry.kind {
-            EntryKind::HeldBack { .. } => Severity::Warn,
+            EntryKind::RateLimited { .. } => Severity::Warn,
             _ => entry.severity,
         };
         let canvas = &mut self.canvas;

@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::common::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::base64::decoded;
+use super::invalid_value::InvalidValue;
 use super::node::Node;
 use super::object::{Object, float, unfit, whole};
-use super::wrong::InvalidValue;
 use crate::otlp::tally::{RequestTally, quoted};
 
 pub(super) fn resource(mut resource: Object<'_>, tally: &mut RequestTally) -> Resource {

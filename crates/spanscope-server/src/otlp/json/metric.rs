@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 use super::common::{self, or_left_out};
+use super::invalid_value::InvalidValue;
 use super::node::Node;
 use super::object::Object;
-use super::wrong::InvalidValue;
 use crate::otlp::tally::{RequestTally, quoted};
 
 /// The fields that hold data points; a metric has one of them.

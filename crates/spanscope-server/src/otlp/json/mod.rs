@@ -14,13 +14,13 @@
 
 mod base64;
 mod common;
+mod invalid_value;
 mod metric;
 mod node;
 mod object;
 mod records;
 mod surrogates;
 mod write;
-mod wrong;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -35,11 +35,11 @@ use super::repair::lossy;
 use super::signal::Signal;
 use super::tally::{RequestTally, quoted};
 use common::or_left_out;
+pub(super) use invalid_value::InvalidValue;
 pub(super) use node::Node;
 use object::Object;
 pub(super) use object::is_snake_case;
 pub(super) use write::{logs as write_logs, metrics as write_metrics, traces as write_traces};
-pub(super) use wrong::InvalidValue;
 
 /// Reads a body, which may be any JSON that is not nested deeper than 128 brackets.
 pub(super) fn read<T>(

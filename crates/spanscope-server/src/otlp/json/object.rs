@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::invalid_value::InvalidValue;
 use super::node::Node;
-use super::wrong::InvalidValue;
 use spanscope_model::{Timestamp, parse_non_finite};
 
 use super::base64::decoded;

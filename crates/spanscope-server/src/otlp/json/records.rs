@@ -6,9 +6,9 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use super::common::{any_value, attributes, dropped, or_left_out};
+use super::invalid_value::InvalidValue;
 use super::node::Node;
 use super::object::{Object, whole};
-use super::wrong::InvalidValue;
 use crate::otlp::ids::UNREADABLE;
 use crate::otlp::tally::RequestTally;
 

@@ -1,9 +1,9 @@
 //! The OTLP receiver over HTTP, with senders of every kind.
 
 mod bodies;
+mod compressed;
 mod crowds;
 mod failing;
-mod packed;
 mod records;
 mod repeats;
 mod swelling;

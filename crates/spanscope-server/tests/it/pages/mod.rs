@@ -2,9 +2,9 @@
 
 mod answers;
 mod around;
+mod compressed;
 mod files;
 mod live;
-mod packed;
 mod sessions;
 mod types;
 

@@ -47,7 +47,7 @@ fn a_result_has_its_trace() {
             })
             .await;
         assert_eq!(
-            (traced.answer.as_ref().ok(), traced.task_id.as_str()),
+            (traced.output.as_ref().ok(), traced.task_id.as_str()),
             (Some(&42), "t-1")
         );
         let trace = traced

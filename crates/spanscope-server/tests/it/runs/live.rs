@@ -250,7 +250,7 @@ fn runs_are_cleaned_up_and_watched_while_they_are_written() {
 #[test]
 fn a_client_that_reads_more_slowly_than_the_run_is_written_is_cut_off_and_can_resume() {
     let mut settings = runs();
-    settings.kept_bytes = 64 * 1024;
+    settings.event_buffer_bytes = 64 * 1024;
     let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 1000, 0).running()]);
     let mut slow = Stream::open(&open, ALL, None);
@@ -489,7 +489,7 @@ fn a_reader_of_earlier_records_is_never_cut_off() {
     const STEPS: u64 = 12_000;
     let mut settings = runs();
     // Less than a page: nothing that is read first is kept for long.
-    settings.kept_bytes = 64 * 1024;
+    settings.event_buffer_bytes = 64 * 1024;
     let open = open_runs(AuthMode::Local, Limits::default(), settings);
     store(&open.store, vec![agent(1, "t", 60_000, 0).running()]);
     for first in (0..STEPS).step_by(2_000) {

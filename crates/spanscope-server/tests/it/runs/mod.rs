@@ -3,8 +3,8 @@
 mod answers;
 mod helper;
 mod live;
-mod odd;
 mod refusals;
+mod unusual;
 
 use spanscope_model::{
     NewRecords, NewSpan, SourceRecords, Span, SpanId, SpanState, SpanStatus, Timestamp, TraceId, TraceStore,

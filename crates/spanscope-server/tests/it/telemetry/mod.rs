@@ -4,7 +4,7 @@ mod answers;
 mod datasets;
 mod events;
 mod failing;
-mod odd;
+mod hostile;
 mod refusals;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use spanscope_core::queue::{HoldsOpen, MAX_TIMEOUT, log_to_stderr};
+use spanscope_core::queue::{MAX_TIMEOUT, OpenResource, log_to_stderr};
 use spanscope_core::sync::{lock, wait_timeout_while};
 use spanscope_core::threads;
 use spanscope_model::{StoreError, StoreErrorKind};
@@ -83,10 +83,10 @@ struct Thread {
 impl Thread {
     fn run(&mut self) {
         let waker = Waker(Arc::clone(&self.shared));
-        let holds_open = HoldsOpen::new(move || waker.wake_prompt());
+        let holds_open = OpenResource::new(move || waker.wake_prompt());
         loop {
             let command = self.next_command();
-            holds_open.make_way(|| self.file.close_for_fork());
+            holds_open.release_before_fork(|| self.file.close_for_fork());
             match command {
                 // Retried at once, because the check of the log has already waited.
                 Some(command) if self.file.waits_for_readers() => {

@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
     /// Creates rows for the running spans of these chunks.
     pub(super) fn write_running(&mut self, chunks: &[Chunk], capture: &Capture) -> rusqlite::Result<()> {
         let mut result = Ok(());
-        capture.look_at_opened(chunks.iter().flat_map(Chunk::opened), |id, record| {
+        capture.visit_opened_spans(chunks.iter().flat_map(Chunk::opened), |id, record| {
             if let Some(record) = record
                 && result.is_ok()
             {

@@ -288,7 +288,7 @@ impl Database {
                 },
             ..
         } = self;
-        capture.look_at(ids.iter(), |id, record| {
+        capture.visit_spans(ids.iter(), |id, record| {
             let Some(key) = keys.get(&id.into_u64()) else {
                 return;
             };

@@ -60,7 +60,7 @@ impl<'a> Measurements<'a> {
         let texts = MaskedTexts::new();
         let fields: Vec<ResolvedField<'_>> = fields
             .filter_map(|(key, value)| match key {
-                Key::Own(name) => Some((name, texts.mask(secret_kind(name), value))),
+                Key::Undeclared(name) => Some((name, texts.mask(secret_kind(name), value))),
                 Key::Declared(_) => None,
             })
             .map(|(name, value)| ResolvedField {

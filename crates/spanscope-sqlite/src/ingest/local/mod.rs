@@ -20,7 +20,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spanscope_core::capture::{Capture, Ticks};
-use spanscope_core::queue::{Chunk, LayerStats, Queue, Restart, WorkerHandle, log_to_stderr, rested_at_fork};
+use spanscope_core::queue::{
+    Chunk, LayerStats, Queue, Restart, WorkerHandle, log_to_stderr, was_idle_at_fork,
+};
 use spanscope_core::sync::lock;
 use spanscope_core::tail::{DecisionScope, TailStats};
 use spanscope_model::StoreError;
@@ -51,7 +53,7 @@ pub(crate) fn start(
     let store_name = attach(&settings, &path, queue, &control, &capture, tail_stats)?;
     let tail_stats = tail_stats.cloned();
     let restart: Restart = Arc::new(move |queue, control| {
-        if !rested_at_fork() || is_open_here(&path) {
+        if !was_idle_at_fork() || is_open_here(&path) {
             return Err(format!(
                 "{} was open in the parent process when it forked, and SQLite can't go on with it; fork before \
                  Spanscope is set up, or while nothing else has the file open",
@@ -139,7 +141,7 @@ impl Client for Recorder {
     }
 
     fn turn(&mut self, file: &mut OpenFile, between: &mut dyn FnMut(&mut OpenFile)) -> Turn {
-        let wanted = self.control.wanted();
+        let wanted = self.control.request();
         let is_flushed = self.control.is_flushed(wanted.flush);
         let settle = if is_flushed {
             DecisionScope::Due
@@ -184,7 +186,7 @@ impl Client for Recorder {
         if self.failing_since.is_some() || file.write_error().is_some() {
             return;
         }
-        if self.capture.has_left_out() {
+        if self.capture.has_skipped_spans() {
             // Spans that were left out may have been entered since, without a notification.
             let result = self.database.write(file, &[], &self.capture, &self.account());
             if let Ok(written) = &result {

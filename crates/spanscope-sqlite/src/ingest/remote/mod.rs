@@ -12,18 +12,18 @@
 //! to ten seconds.
 
 mod batch;
-mod halves;
-mod maker;
+mod encode;
 mod prepared;
+mod receipt;
 mod responses;
 mod seen_events;
 mod seen_points;
 mod senders;
+mod shared_ids;
 mod spans;
 mod state;
 mod store_batch;
 mod stored_metrics;
-mod taken;
 mod tokens;
 mod totals;
 
@@ -42,17 +42,17 @@ use spanscope_model::{
 
 use self::batch::{Batch, Overflow};
 use self::prepared::PreparedRecords;
+pub(crate) use self::receipt::Taken;
 use self::state::State;
 pub(crate) use self::stored_metrics::StoredMetricSink;
 use self::stored_metrics::StoredMetrics;
-pub(crate) use self::taken::Taken;
 use crate::file::bounds::Limits;
 use crate::file::open;
 use crate::file::open_file::OpenFile;
 use crate::file::write_error::WriteError;
 use crate::file::writer::{Client, FileWriter, Turn, Waker};
 use crate::ingest::Overflows;
-use crate::promise::{ResultSender, oneshot};
+use crate::oneshot::{ResultSender, oneshot};
 
 /// How long dropping the intake waits for queued records.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);

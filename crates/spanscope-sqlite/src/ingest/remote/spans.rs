@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension, params};
 use spanscope_model::{Attributes, Severity, TraceId, UNCATEGORIZED, wire};
 
 use super::batch::Batch;
-use super::halves::{self, Half};
-use super::maker::merged;
+use super::encode::merged;
 use super::prepared::{Callsite, InEnd, InSpan};
+use super::shared_ids::{self, Half};
 use super::state::{Known, KnownState};
 use crate::file::rows::SpanRow;
 use crate::file::runs::Found;
@@ -139,8 +139,8 @@ impl Batch<'_> {
     /// `new` is changed to the half to store.
     fn known_half(&mut self, new: &mut Incoming<'_>) -> rusqlite::Result<Option<Known>> {
         let shared = new.key;
-        if self.is_import && halves::is_server_half(new.span) {
-            new.half = Some(halves::SERVER);
+        if self.is_import && shared_ids::is_server_half(new.span) {
+            new.half = Some(shared_ids::SERVER);
             return self.known(new.trace, new.stored_spans, shared, new.half);
         }
         let Some(known) = self.known(new.trace, new.stored_spans, shared, None)? else {
@@ -149,10 +149,10 @@ impl Batch<'_> {
         match Half::of(&known, new.span) {
             Half::Same => Ok(Some(known)),
             Half::Server => {
-                new.key = halves::server_key(shared);
+                new.key = shared_ids::server_key(shared);
                 new.parent = Some(shared);
-                new.half = Some(halves::SERVER);
-                new.attributes = halves::with_shared_id(&new.span.attributes, shared).into();
+                new.half = Some(shared_ids::SERVER);
+                new.attributes = shared_ids::with_shared_id(&new.span.attributes, shared).into();
                 self.known(new.trace, new.stored_spans, new.key, new.half)
             }
             Half::Client => {

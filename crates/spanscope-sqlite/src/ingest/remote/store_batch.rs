@@ -7,11 +7,11 @@ use spanscope_model::TraceId;
 
 use super::batch::{Batch, Overflow};
 use super::prepared::{PreparedRecords, Sender};
+use super::receipt::Taken;
 use super::responses::Origin;
 use super::seen_points::SeenPoints;
 use super::state::{Account, Call};
 use super::stored_metrics::Series;
-use super::taken::Taken;
 use super::totals;
 use crate::file::series::NewPoint;
 use crate::file::traces::Owner;

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, params};
-use spanscope_model::semconv::{CallsBelow, SemanticAttribute as A, SpanCall, separates_calls};
+use spanscope_model::semconv::{NestedCalls, SemanticAttribute as A, SpanCall, separates_calls};
 use spanscope_model::{Attributes, CACHE_METRICS, COST_METRIC, MetricKind, TOKEN_METRICS, TraceId};
 
 use super::batch::Batch;
@@ -228,7 +228,7 @@ impl<'b, 'd> Tree<'b, 'd> {
         let Some(call) = &self.nodes[index].call else {
             return (false, Vec::new());
         };
-        let mut with_usage = CallsBelow::default();
+        let mut with_usage = NestedCalls::default();
         let mut same_without = Vec::new();
         let mut has_same = false;
         for other in below.iter().filter(|other| counts[other.index()] == Some(true)) {

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, OptionalExtension, Statement};
 use serde::Deserialize;
 use spanscope_model::{
-    MetricDistribution, MetricKind, MetricQuery, Observations, ObservedBuckets, Value, parse_non_finite,
+    HistogramPoint, MetricDistribution, MetricKind, MetricQuery, Observations, Value, parse_non_finite,
     stored_metric_name,
 };
 
@@ -78,10 +78,10 @@ fn observations(
         let seen = seen.get_or_insert_default();
         let detail = row.get_ref(3)?.as_str_or_null()?;
         match detail.and_then(parse_detail) {
-            Some((delta, false)) => seen.add_buckets(&delta),
+            Some((delta, false)) => seen.add_histogram(&delta),
             Some((total, true)) => {
                 let grown = before.since((series, process), total)?;
-                seen.add_buckets(&grown);
+                seen.add_histogram(&grown);
             }
             None => seen.add(Value::from(row.get::<_, Amount>(2)?).as_f64().unwrap_or(f64::NAN)),
         }
@@ -91,14 +91,14 @@ fn observations(
 
 /// The last total of each program and series.
 struct Before<'db> {
-    totals: HashMap<(i64, i64), ObservedBuckets>,
+    totals: HashMap<(i64, i64), HistogramPoint>,
     find: Statement<'db>,
     start: i64,
 }
 
 impl Before<'_> {
     /// Returns the increase of a total.
-    fn since(&mut self, of: (i64, i64), total: ObservedBuckets) -> Result<ObservedBuckets, Failure> {
+    fn since(&mut self, of: (i64, i64), total: HistogramPoint) -> Result<HistogramPoint, Failure> {
         let grown = match self.totals.entry(of) {
             Entry::Occupied(mut entry) => {
                 let grown = total.since(entry.get());
@@ -177,7 +177,7 @@ impl JsonNumber {
 
 /// Returns the observations in a detail, and whether they are a total since the start of a stream;
 /// `None` if the point is one observation.
-fn parse_detail(detail: &str) -> Option<(ObservedBuckets, bool)> {
+fn parse_detail(detail: &str) -> Option<(HistogramPoint, bool)> {
     let detail: Detail = serde_json::from_str(detail).ok()?;
     let number = |value: &Option<JsonNumber>| value.as_ref().and_then(JsonNumber::number);
     let mut buckets = Vec::new();
@@ -204,7 +204,7 @@ fn parse_detail(detail: &str) -> Option<(ObservedBuckets, bool)> {
             }
         }
     }
-    let observed = ObservedBuckets {
+    let observed = HistogramPoint {
         count: detail.count,
         sum: number(&detail.sum),
         min: number(&detail.min),

@@ -29,7 +29,7 @@ fn a_program_that_writes_the_file_itself_is_not_stored_twice() {
 fn too_large_results_are_refused_and_queries_can_be_narrowed() {
     let folder = tempfile::tempdir().unwrap();
     let small = SqliteStore::builder()
-        .max_answer_bytes(64 * 1024)
+        .max_result_bytes(64 * 1024)
         .open(folder.path().join("trace_store.db"))
         .unwrap();
     let long = "x".repeat(1000);
@@ -43,7 +43,7 @@ fn too_large_results_are_refused_and_queries_can_be_narrowed() {
     store(&small, records(spans));
     let is_too_large = |result: Result<usize, spanscope_model::StoreError>| {
         result.is_err_and(|error| {
-            error.kind() == StoreErrorKind::AnswerTooLarge && error.to_string().contains("request less")
+            error.kind() == StoreErrorKind::ResultTooLarge && error.to_string().contains("request less")
         })
     };
     assert!(is_too_large(

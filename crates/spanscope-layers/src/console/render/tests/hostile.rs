@@ -44,7 +44,7 @@ fn no_part_of_an_entry_can_forge_a_line_or_restyle_the_terminal() {
                 outcome: Outcome::Failed(Some(attack)),
                 slow: true,
             },
-            EntryKind::HeldBack {
+            EntryKind::RateLimited {
                 lines: u64::MAX,
                 during: Duration::MAX,
                 message: attack,

@@ -51,7 +51,7 @@ fn spans_and_floods_have_their_times() {
         outcome: Outcome::Failed(Some("why")),
         slow: true,
     });
-    let held = entry(EntryKind::HeldBack {
+    let held = entry(EntryKind::RateLimited {
         lines: 149_900,
         during: Duration::from_secs(1),
         message: "cache miss",

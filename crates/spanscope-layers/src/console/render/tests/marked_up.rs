@@ -138,7 +138,7 @@ fn only_messages_of_the_application_carry_markup() {
         after_head(&plain(80, &foreign("[bold]x[/bold]"))),
         "[bold]x[/bold]"
     );
-    let held = entry(EntryKind::HeldBack {
+    let held = entry(EntryKind::RateLimited {
         lines: 1,
         during: Duration::ZERO,
         message: "[bold]x[/bold]",

@@ -226,7 +226,7 @@ fn an_error_is_a_box_below_its_event() {
 fn a_flood_is_one_line() {
     snapshot(
         "held_back",
-        &entry(EntryKind::HeldBack {
+        &entry(EntryKind::RateLimited {
             lines: 149_900,
             during: Duration::from_secs(1),
             message: "cache miss",

@@ -96,7 +96,8 @@ fn an_invalid_gzip_body_is_refused_and_not_stored() {
 
 /// Uses nearly all of the memory for bodies, so that a leak would show.
 fn all_memory_is_free(open: &Open, limits: Limits) {
-    let answer = Ask::post(TRACES, PROTOBUF, large("free", limits.held_bytes - 64 * 1024)).to(open.address);
+    let answer =
+        Ask::post(TRACES, PROTOBUF, large("free", limits.buffered_bytes - 64 * 1024)).to(open.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
@@ -109,8 +110,8 @@ fn zeros(mib: usize) -> Vec<u8> {
 fn a_decompression_bomb_is_refused_before_it_fills_the_memory() {
     let mut limits = Limits::default();
     limits.body_bytes = 8 * MIB;
-    limits.unpacked_bytes = 8 * MIB;
-    limits.held_bytes = 16 * MIB;
+    limits.decompressed_bytes = 8 * MIB;
+    limits.buffered_bytes = 16 * MIB;
     let open = open_with(Local, limits);
     let bomb = zeros(1024);
     assert!(bomb.len() < 8 * MIB);
@@ -127,14 +128,14 @@ fn a_decompression_bomb_is_refused_before_it_fills_the_memory() {
             status.message
         );
     }
-    limits.held_bytes = 8 * MIB; // for the largest body that is accepted
+    limits.buffered_bytes = 8 * MIB; // for the largest body that is accepted
     all_memory_is_free(&open, limits);
 }
 
 #[test]
 fn decompressed_bodies_count_in_the_memory_limit() {
     let mut limits = Limits::default();
-    limits.held_bytes = 4 * MIB;
+    limits.buffered_bytes = 4 * MIB;
     let open = open_with(Local, limits);
     // The limit of a body allows this length, but the memory for all bodies does not suffice.
     let bomb = zeros(60);
@@ -215,7 +216,7 @@ fn in_chunks(open: &Open, body: &[u8]) -> Answer {
 fn a_body_without_a_length_is_refused_at_the_limit() {
     let mut limits = Limits::default();
     limits.body_bytes = 4 * MIB;
-    limits.held_bytes = 8 * MIB;
+    limits.buffered_bytes = 8 * MIB;
     let open = open_with(Local, limits);
     too_large(&in_chunks(&open, &vec![0; 100 * MIB]), limits.body_bytes);
     let just_right = large("chunks", 4 * MIB - 200);
@@ -223,7 +224,7 @@ fn a_body_without_a_length_is_refused_at_the_limit() {
     assert_eq!(in_chunks(&open, &just_right).status, 200);
     too_large(&in_chunks(&open, &large("beyond", 4 * MIB)), limits.body_bytes);
     assert_eq!(open.span_names(), ["chunks"]);
-    limits.held_bytes = 4 * MIB;
+    limits.buffered_bytes = 4 * MIB;
     all_memory_is_free(&open, limits);
 }
 
@@ -297,7 +298,7 @@ fn zstd_is_read_and_invalid_zstd_is_refused() {
 
 #[test]
 fn the_decompressed_size_and_the_window_of_zstd_are_limited() {
-    let limits = Limits::default().unpacked_bytes(MIB);
+    let limits = Limits::default().decompressed_bytes(MIB);
     let open = open_with(Local, limits);
     assert_eq!(
         zstd(PROTOBUF, zstd_of(&large("fits", MIB / 2)))
@@ -321,7 +322,7 @@ fn the_decompressed_size_and_the_window_of_zstd_are_limited() {
 /// head of zlib (<https://github.com/mlflow/mlflow/pull/19024>).
 #[test]
 fn deflate_is_read_with_and_without_a_zlib_header_and_invalid_deflate_is_refused() {
-    let open = open_with(Local, Limits::default().unpacked_bytes(MIB));
+    let open = open_with(Local, Limits::default().decompressed_bytes(MIB));
     let deflate = |body: Vec<u8>| Ask::post(TRACES, PROTOBUF, body).header("Content-Encoding", "deflate");
     let of = |name: &str| traces(vec![span(name)]).encode_to_vec();
     let zlib_of = zlib(&of("with a head"));

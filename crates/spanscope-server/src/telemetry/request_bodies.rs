@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use spanscope_model::{
-    Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp, TraceQuery, whole,
-    whole_or_null,
+    Condition, Event, Granularity, LabelMatcher, MetricQuery, MetricQueryType, Timestamp, TraceQuery,
+    deserialize_integer, deserialize_optional_integer,
 };
 
 use crate::answer::ApiError;
@@ -17,7 +17,7 @@ use crate::body::MAX_CONDITIONS;
 pub(super) struct LogEvent {
     pub(super) event: Event,
     /// How long the event is kept, in seconds.
-    #[serde(default = "seven_days", deserialize_with = "whole")]
+    #[serde(default = "seven_days", deserialize_with = "deserialize_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub(super) ttl_seconds: i64,
 }
@@ -45,7 +45,7 @@ pub(super) struct SpanTree {
     #[serde(default)]
     pub(super) attributes_to_return: Option<Vec<String>>,
     /// How many levels, the span itself being the first; all by default.
-    #[serde(default, deserialize_with = "whole_or_null")]
+    #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
 }
@@ -69,7 +69,7 @@ pub(super) struct QuerySpans {
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_return: Vec<String>,
     /// How many levels, the span itself being the first; all by default.
-    #[serde(default, deserialize_with = "whole_or_null")]
+    #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
 }
@@ -93,7 +93,7 @@ pub(super) struct SaveSpans {
     )]
     pub(super) dataset_id: String,
     /// How many levels, the span itself being the first; all by default.
-    #[serde(default, deserialize_with = "whole_or_null")]
+    #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
 }
@@ -121,10 +121,10 @@ pub(super) fn depth(depth: Option<i64>) -> Result<Option<u32>, ApiError> {
 #[serde(deny_unknown_fields)]
 pub(super) struct QueryMetrics {
     /// Seconds since 1970.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "deserialize_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64)))]
     start_time: i64,
-    #[serde(default, deserialize_with = "whole_or_null")]
+    #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64)))]
     end_time: Option<i64>,
     /// `null` is every measurement by itself.
