@@ -13,7 +13,7 @@ use crate::{Attributes, Span, SpanId, Value};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct EvalTrace {
-    /// The session; the trace id where no span at or above the step names a session.
+    /// The session; the trace id if neither the step nor a span above it names a session.
     pub session_id: String,
     /// The step: the span's name.
     pub step: String,

@@ -65,7 +65,7 @@ pub enum EventKind {
     UnstructuredLog {
         /// The text.
         message: String,
-        /// How serious it is.
+        /// The severity.
         severity: Severity,
     },
     /// A measurement.
@@ -85,7 +85,7 @@ pub enum EventKind {
     },
 }
 
-/// The payload of a [`EventKind::StructuredLog`].
+/// The payload of a structured log: the start or the end of a span.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -118,7 +118,7 @@ pub struct LogEvent {
     pub span_id: Option<SpanId>,
     /// When it happened.
     pub timestamp: Timestamp,
-    /// How serious it is.
+    /// The severity.
     pub severity: Severity,
     /// The event's own name: `exception`, or the `name:` of the macro; else empty.
     #[serde(default)]

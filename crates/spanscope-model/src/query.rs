@@ -23,9 +23,9 @@ text_enum!(
 
 /// One condition on a span: the `QueryCondition` of Llama Stack's telemetry API.
 ///
-/// The key is literal: `gen_ai.request.model` is one key, not a path. Built-in fields have names,
-/// see [`SpanField`]; `attributes.KEY` selects the attribute. A span without the key matches no
-/// condition on it.
+/// The key is literal: `gen_ai.request.model` is one key, not a path. It names an attribute or a
+/// built-in field, such as `duration_ms`; `attributes.KEY` selects the attribute if both exist. A
+/// span without the key matches no condition on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "schema",
@@ -237,8 +237,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// The request of [`query_traces`](crate::TraceStore::query_traces) in Llama Stack's telemetry API.
-/// In JSON, an unknown field is an error.
+/// The query of traces in Llama Stack's telemetry API. In JSON, an unknown field is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]

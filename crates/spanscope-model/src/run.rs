@@ -93,7 +93,7 @@ pub struct RunInfo {
     pub user_id: String,
     /// The tenant.
     pub tenant_id: String,
-    /// The level of detail at which the program wants it shown; empty if it names none.
+    /// The level of detail that the program requests; empty if it requests none.
     pub trace_level: String,
     /// The first trace of the run.
     pub trace_id: TraceId,

@@ -22,10 +22,10 @@ macro_rules! schema {
 
 schema!(
     TraceId, "TraceId" => {
-        "type": "string", "pattern": "^(?!0{32}$)[0-9a-f]{32}$", "description": "Names a trace: 16 bytes in hexadecimal, not all zero."
+        "type": "string", "pattern": "^(?!0{32}$)[0-9a-f]{32}$", "description": "The id of a trace: 16 bytes in hexadecimal, not all zero."
     },
     SpanId, "SpanId" => {
-        "type": "string", "pattern": "^(?!0{16}$)[0-9a-f]{16}$", "description": "Names a span: 8 bytes in hexadecimal, not all zero."
+        "type": "string", "pattern": "^(?!0{16}$)[0-9a-f]{16}$", "description": "The id of a span: 8 bytes in hexadecimal, not all zero."
     },
     Timestamp, "Timestamp" => {
         "type": "string", "format": "date-time", "description": "A time between 1677 and 2262. Without an offset it is UTC."

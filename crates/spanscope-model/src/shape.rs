@@ -148,7 +148,7 @@ pub struct ShapeEvent {
     pub span_id: SpanId,
     /// When it happened.
     pub time: Timestamp,
-    /// How serious it is.
+    /// The severity.
     pub severity: Severity,
 }
 

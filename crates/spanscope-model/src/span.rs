@@ -44,9 +44,9 @@ text_enum!(
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Link {
-    /// The trace pointed to.
+    /// The id of the linked trace.
     pub trace_id: TraceId,
-    /// The span pointed to.
+    /// The id of the linked span.
     pub span_id: SpanId,
     /// The link's attributes.
     #[serde(default)]
@@ -113,7 +113,7 @@ pub struct Span {
     /// `tracing`'s level as a severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<crate::Severity>,
-    /// The part of the system it belongs to, see [`CATEGORIES`](crate::CATEGORIES).
+    /// The part of the system it belongs to, such as `inference`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// Spans that it follows from.
@@ -122,12 +122,11 @@ pub struct Span {
     /// The W3C `tracestate` that it was sent with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_state: Option<String>,
-    /// Attributes of the program that sent it, OpenTelemetry's resource. Only
-    /// [`get_span`](crate::TraceStore::get_span) returns it, because it is the same for all spans
-    /// of a program.
+    /// OpenTelemetry's resource: attributes of the program that sent it. Only the query of a single
+    /// span returns it, because it is the same for all spans of a program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Attributes>,
-    /// The library that made it; only [`get_span`](crate::TraceStore::get_span) returns it.
+    /// The library that made it. Only the query of a single span returns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<crate::Scope>,
 }
@@ -204,7 +203,7 @@ impl Span {
     }
 }
 
-/// A span in the result of [`get_span_tree`](crate::TraceStore::get_span_tree), with its depth.
+/// A span of a tree, with its depth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]

@@ -38,7 +38,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     /// For programs; never changes.
     code: &'static str,
-    /// For people.
+    /// The message, for people.
     message: String,
     what_to_do: &'static str,
     /// What may be meant in place of a value of the request.
@@ -74,19 +74,19 @@ pub(crate) struct Failure<'a> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Error"))]
 struct ErrorBody<'a> {
-    /// For programs; it never changes.
+    /// A code for programs; it never changes.
     code: &'a str,
-    /// For people.
+    /// The message, for people.
     message: &'a str,
     /// How to correct the request.
     what_to_do: &'a str,
-    /// Of a wrong filter: the byte where it is wrong.
+    /// For an invalid filter: the byte offset of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<usize>,
     /// For an invalid filter: the probable correction.
     #[serde(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<[&'a str; 1]>,
-    /// Of an id that is not stored: stored ones that begin like it, the most alike first.
+    /// For an unknown id: similar stored ids, the most similar first.
     #[serde(skip_serializing_if = "Option::is_none")]
     nearest: Option<&'a [String]>,
 }
@@ -133,7 +133,7 @@ impl ApiError {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "this path does not know this method",
+            "this path does not accept this method",
             "use a method that the header `allow` names; OTLP is sent with POST to /v1/traces, /v1/metrics or /v1/logs",
         )
     }
@@ -216,7 +216,7 @@ impl ApiError {
                 "send OTLP to /v1/traces, /v1/metrics or /v1/logs, and other formats (Zipkin, Jaeger, Loki, Prometheus) through a collector; /openapi.json lists the other paths",
             ),
             None => new(
-                "there is nothing under this path".to_owned(),
+                "this path does not exist".to_owned(),
                 "/openapi.json lists the paths",
             ),
         }

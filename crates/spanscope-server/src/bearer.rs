@@ -90,7 +90,7 @@ impl BearerTokens {
                 return Err(wrong("has characters that no header can carry"));
             }
             if tokens.iter().any(|(have, _)| have == token) {
-                return Err(wrong("is there twice"));
+                return Err(wrong("occurs twice"));
             }
             let caller = match tenant {
                 ALL_TENANTS => Caller::Administrator,
@@ -232,7 +232,7 @@ mod tests {
             ("ok-0123456789abcdef acme\nsecret acme", "token 2 is too short"),
             ("0123456789abcdéf acme", "no header can carry"),
             ("0123456789abcdef \u{7}", "no name of a tenant"),
-            ("0123456789abcdef a\n0123456789abcdef b", "token 2 is there twice"),
+            ("0123456789abcdef a\n0123456789abcdef b", "token 2 occurs twice"),
         ] {
             let error = BearerTokens::parse(text).unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");

@@ -57,7 +57,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for JsonBody<
             return Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "the body is not called JSON",
+                "the body is not declared as JSON",
                 "send JSON, with the header `content-type: application/json`",
             ));
         }

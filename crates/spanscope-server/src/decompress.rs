@@ -48,7 +48,7 @@ impl ContentCoding {
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     "unsupported_encoding",
                     format!(
-                        "the body is packed with {:?}, which is not known here",
+                        "the body has the content encoding {:?}, which is not supported",
                         String::from_utf8_lossy(names)
                     ),
                     "send it uncompressed, or compressed once with gzip, deflate or zstd: set OTEL_EXPORTER_OTLP_COMPRESSION to gzip or none",

@@ -91,12 +91,12 @@ const HEADERS: [Parameter; 2] = [
     Parameter::header(
         CONTENT_ENCODING_NAME,
         Takes::Word(|| ENCODINGS.to_vec()),
-        "How the body is packed; not at all by default.",
+        "Content encoding of the body; none by default.",
     ),
     Parameter::header(
         STORED_IN,
         Takes::AnyText,
-        "The store in which the sender stores these records itself: a server of that store does not store them again.",
+        "The store to which the sender itself writes these records; a server of that store does not store them again.",
     ),
 ];
 const CONTENT_ENCODING_NAME: &str = "content-encoding";
@@ -341,7 +341,7 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
         Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "the body is neither called protobuf nor JSON",
+            "the body is declared neither as protobuf nor as JSON",
             "send OTLP with the header `content-type: application/x-protobuf` or `application/json`",
         ))
     }

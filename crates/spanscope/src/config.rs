@@ -167,7 +167,7 @@ impl Reader<'_> {
             .map(|(name, node)| foreign.at_key(key, name.line, node));
         let first = found.next();
         match found.next() {
-            Some(second) => Err(self.wrong(&second, "this key is there a second time")),
+            Some(second) => Err(self.wrong(&second, "this key is repeated")),
             None => Ok(first),
         }
     }
@@ -378,7 +378,7 @@ impl Reader<'_> {
             };
             let setting = block.at_key(name, key.line, node);
             if !seen.insert(name) {
-                return Err(self.wrong(&setting, "this key is there a second time"));
+                return Err(self.wrong(&setting, "this key is repeated"));
             }
             entries.push((name.as_str(), setting));
         }

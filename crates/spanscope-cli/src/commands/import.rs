@@ -57,7 +57,7 @@ pub(super) fn run(location: &Location, args: &ImportArgs) -> Result<()> {
             lines => format!("; {} could not be read", count(lines, "line")),
         };
         format!(
-            "imported {}, {}, {} and {}; {} passed over{unreadable}\n",
+            "imported {}, {}, {} and {}; {} skipped{unreadable}\n",
             count(report.traces, "trace"),
             count(report.spans, "span"),
             count(report.events, "event"),

@@ -106,7 +106,10 @@ fn records(account: &Account) -> String {
         grouped(dropped)
     );
     if account.lost > 0 {
-        text.push_str(&format!(" + {} lost with their process", grouped(account.lost)));
+        text.push_str(&format!(
+            " + {} lost when their process died",
+            grouped(account.lost)
+        ));
     }
     if pending > 0 {
         text.push_str(&format!(" + {} on their way", grouped(pending)));

@@ -89,15 +89,15 @@ fn must_be_text(begin: &[u8], name: &str) -> Result<()> {
         return Ok(());
     }
     let is = if begin.starts_with(SQLITE) {
-        "is a database: unpack it first, with `gunzip`"
+        "is a compressed database: decompress it first, with `gunzip`"
     } else if begin.starts_with(ZSTD) {
-        "is packed with zstd: unpack it first, with `zstd -d`, or pack it with gzip"
+        "is compressed with zstd: decompress it first, with `zstd -d`, or compress it with gzip"
     } else if begin.starts_with(b"\xff\xfe") || begin.starts_with(b"\xfe\xff") {
         "is UTF-16: write it as UTF-8"
     } else if begin.first() == Some(&0) {
         "may be protobuf of the collector's file exporter: set its `format` to json"
     } else {
-        "is neither a trace_store.db nor JSON: import reads these, and JSON packed with gzip"
+        "is neither a trace_store.db nor JSON: import reads these, and JSON compressed with gzip"
     };
     Err(anyhow!("{name} {is}"))
 }

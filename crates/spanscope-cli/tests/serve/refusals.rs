@@ -117,7 +117,7 @@ fn invalid_tokens_are_refused_and_not_shown() {
         (SECRET, "token 1 has no tenant"),
         ("s3cret acme\n", "token 1 is too short"),
         ("s3cr\u{e9}t-0123456789 acme\n", "no header can carry"),
-        (twice.as_str(), "token 2 is there twice"),
+        (twice.as_str(), "token 2 occurs twice"),
         (control.as_str(), "no name of a tenant"),
     ] {
         let mut of_file = serve();

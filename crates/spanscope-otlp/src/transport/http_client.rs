@@ -42,7 +42,7 @@ impl TlsFiles {
             OtlpError::setting(SettingError {
                 place: place.clone(),
                 input: path.display().to_string(),
-                accepted: format!("it is of no use alone; {other} is missing"),
+                accepted: format!("it needs {other} as well"),
             })
         };
         let identity = match (certificate.transpose()?, key.transpose()?) {

@@ -221,10 +221,13 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, failure: &str) -> V
 }
 
 /// Changes a schema to what client generators understand: that of any value is `{}` instead of
-/// `true`, and a choice of constants is one enum.
+/// `true`, and a choice of constants is one enum. Descriptions say null, not `None`.
 fn write_for_generators(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
+            if let Some(Value::String(description)) = fields.get_mut("description") {
+                *description = description.replace("`None`", "null");
+            }
             if let Some((words, lines)) = fields.get("oneOf").and_then(described_words) {
                 let description = fields
                     .get("description")

@@ -35,7 +35,7 @@ pub(crate) fn api() -> Api<PrometheusSink> {
         reads: Content::None,
         answers: Content::Other(
             &["text/plain", "application/openmetrics-text"],
-            "Samples in the format of `accept`.",
+            "The metrics, in the format that `accept` requests.",
         ),
         needs: None,
     };

@@ -263,10 +263,10 @@ fn unreadable(signal: Signal, encoding: Encoding, error: &str) -> String {
     let (request, field) = (signal.request(), signal.field());
     match encoding {
         Encoding::Protobuf => format!(
-            "the body is no {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
+            "the body is not an {request} in protobuf: {error}: send one, or JSON with the header `content-type: application/json`"
         ),
         Encoding::Json => format!(
-            "the body is no {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
+            "the body is not an {request} in JSON: {error}: send {{\"{field}\": [...]}}, or protobuf with the header `content-type: application/x-protobuf`"
         ),
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Status {
     /// The status as gRPC numbers it.
     #[prost(int32, tag = "1")]
     code: i32,
-    /// For people.
+    /// The message, for people.
     #[prost(string, tag = "2")]
     message: String,
 }

@@ -23,9 +23,9 @@ pub(super) struct Around {
     /// The last call of a model that began before it.
     previous_call: Option<SpanId>,
     next_call: Option<SpanId>,
-    /// The spans that link to it, those that were stored last first.
+    /// The spans that link to it, the most recently stored first.
     linked_by: Vec<Linking>,
-    /// There are more of them.
+    /// Whether there are more.
     linked_by_more: bool,
 }
 

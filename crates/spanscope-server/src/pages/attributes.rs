@@ -27,14 +27,14 @@ pub(super) fn listed(attributes: &Attributes, max_len: usize) -> (Vec<Attribute>
     (list.collect(), cuts)
 }
 
-/// A value of which a part is shown.
+/// A truncated value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct CutValue {
     key: String,
     /// Bytes that are shown.
     shown: usize,
-    /// Bytes of the whole value.
+    /// Size of the full value, in bytes.
     whole: usize,
 }
 

@@ -14,17 +14,17 @@ use crate::runs::QueryParams;
 const OF: Parameter = Parameter::query(
     "of",
     Takes::Word(|| CompletionOf::ALL.iter().map(|of| of.as_str()).collect()),
-    "What is completed; `key` by default.",
+    "The kind of text to complete; `key` by default.",
 );
 const KEY: Parameter = Parameter::query(
     "key",
     Takes::Text(MAX_CHARS),
-    "Of values: the attribute or the field that they are compared with.",
+    "For values: the attribute or the field whose values are completed.",
 );
 const PREFIX: Parameter = Parameter::query(
     "prefix",
     Takes::Text(MAX_CHARS),
-    "What the text begins with or contains.",
+    "A prefix or a part of the text.",
 );
 pub(super) const PARAMETERS: [Parameter; 3] = [OF, KEY, PREFIX];
 
@@ -43,7 +43,7 @@ pub(super) struct Completions {
 #[cfg_attr(feature = "schema", schemars(rename = "Completion"))]
 struct Item {
     text: String,
-    /// How many of the spans that were stored last have it; null where that was not counted.
+    /// The number of recent spans that have it; null if it was not counted.
     count: Option<u64>,
     #[serde(rename = "type")]
     kind: char,

@@ -26,7 +26,7 @@ pub(super) struct Parsed {
     warnings: Vec<Warning>,
 }
 
-/// One term. Places count UTF-16 units, as texts of browsers do.
+/// One term. Positions count UTF-16 units, as in JavaScript.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "FilterTermText"))]
@@ -34,7 +34,7 @@ struct Term {
     text: String,
     from: usize,
     to: usize,
-    /// The key that it compares; null of a word alone.
+    /// The key that it compares; null for a bare word.
     key: Option<String>,
     negated: bool,
 }

@@ -44,14 +44,14 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const AFTER: Parameter = Parameter::query(
     "after",
     Takes::Pattern("^([0-9]{1,20}[.][0-9]{1,20}[.][0-9]{1,20})?$"),
-    "The cursor of the shape; by default the stream begins with what is stored from now on.",
+    "The cursor of the trace's shape; by default the stream begins with the next stored record.",
 );
 pub(super) const PARAMETERS: [Parameter; 2] = [
     AFTER,
     Parameter::header(
         "last-event-id",
         Takes::Pattern("^[0-9]{1,20}[.][0-9]{1,20}[.][0-9]{1,20}$"),
-        "The id of an event that was received: the stream goes on after it.",
+        "The id of the last received event: the stream continues after it.",
     ),
 ];
 

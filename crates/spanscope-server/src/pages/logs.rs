@@ -21,12 +21,12 @@ use crate::runs::QueryParams;
 const SEVERITY: Parameter = Parameter::query(
     "severity",
     Takes::Word(|| Severity::ALL.iter().map(|word| word.as_str()).collect()),
-    "Only events at least this serious.",
+    "Only events of this severity or a higher one.",
 );
 const CATEGORY: Parameter = Parameter::query(
     "category",
     Takes::Text(1000),
-    "Only events of this category, or of one within it.",
+    "Only events of this category or of one within it.",
 );
 const TRACE: Parameter = Parameter::query(
     "trace",
@@ -80,7 +80,7 @@ struct Row {
     name: String,
     message: String,
     attributes: Vec<Attribute>,
-    /// The message or a value is cut.
+    /// Whether the message or a value is truncated.
     cut: bool,
     trace_id: Option<TraceId>,
     span_id: Option<SpanId>,
@@ -195,7 +195,7 @@ pub(super) async fn histogram(
 pub(super) struct Context {
     /// Oldest first.
     logs: Vec<Row>,
-    /// The index of the event in the middle; null where it is not stored any more.
+    /// The index of the event in the middle; null if it is no longer stored.
     at: Option<usize>,
 }
 

@@ -18,37 +18,41 @@ pub(super) const Q: Parameter = Parameter {
     ..Parameter::query(
         "q",
         Takes::Text(MAX_LEN),
-        "A filter, as the parameter filter of the telemetry API. A wrong one is answered with 400 and error.at, the \
-         byte where it is wrong.",
+        "A filter, in the syntax of the telemetry API's parameter filter. An invalid one gets 400 with error.at, the byte offset of the error.",
     )
 };
 pub(super) const SINCE: Parameter = Parameter::query(
     "since",
     Takes::Pattern("^([1-9][0-9]{0,5}[smhdw])?$"),
-    "Only what began this long ago or later: 15m, 1h, 7d.",
+    "Only records that began at most this long ago: 15m, 1h, 7d.",
 );
 pub(super) const FROM: Parameter = Parameter::query(
     "from",
     Takes::Time,
-    "Only what began at this time or later; in place of since.",
+    "Only records that began at this time or later; an alternative to since.",
 );
-pub(super) const TO: Parameter = Parameter::query("to", Takes::Time, "Only what began before this time.");
+pub(super) const TO: Parameter =
+    Parameter::query("to", Takes::Time, "Only records that began before this time.");
 pub(super) const SERVICE: Parameter =
-    Parameter::query("service", Takes::Text(MAX_WORD), "Only what this service did.");
-pub(super) const ERRORS: Parameter = Parameter::query("errors", Takes::Word(flag), "1: only what failed.");
+    Parameter::query("service", Takes::Text(MAX_WORD), "Only records of this service.");
+pub(super) const ERRORS: Parameter =
+    Parameter::query("errors", Takes::Word(flag), "1: only failed traces or spans.");
 pub(super) const RUNNING: Parameter = Parameter::query(
     "running",
     Takes::Word(flag),
-    "1: only traces of which a span runs.",
+    "1: only traces with a running span.",
 );
 pub(super) const LIMIT: Parameter =
     Parameter::query("limit", Takes::Number(100, 1, 1000), "Maximum number of rows.");
-pub(super) const BEFORE: Parameter =
-    Parameter::query("before", Takes::Text(80), "The field next of the page before.");
+pub(super) const BEFORE: Parameter = Parameter::query(
+    "before",
+    Takes::Text(80),
+    "The cursor of the page: the field next of the previous page.",
+);
 pub(super) const BUCKETS: Parameter = Parameter::query(
     "buckets",
     Takes::Number(60, 1, HistogramRange::MAX_BUCKETS as u64),
-    "The number of parts of the time.",
+    "The number of buckets.",
 );
 
 fn flag() -> Vec<&'static str> {
@@ -160,7 +164,7 @@ pub(super) fn sorted(params: &QueryParams, sorts: &[(&str, Order)]) -> Result<Op
 /// Returns the error of a cursor that does not belong to this list.
 pub(super) fn no_cursor(cursor: &str) -> ApiError {
     ApiError::invalid(format!(
-        "before is {:?}, which is no cursor of this order: give the field next of the page before",
+        "before is {:?}, which is not a cursor of this order: give the field next of the previous page",
         first_chars(cursor, 80)
     ))
 }

@@ -192,7 +192,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/status",
-                "For the pages, may change in any release: what the server is and how much is stored.",
+                "For the pages, may change in any release: the server's version and settings, and the size of the store.",
                 &[],
                 Content::json::<status::Status>(),
             ),
@@ -201,7 +201,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/id/{prefix}",
-                "For the pages: the trace or span that an id begins.",
+                "For the pages: the trace or span whose id has this prefix.",
                 &[],
                 Content::json::<status::Found>(),
             ),
@@ -210,7 +210,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/filter",
-                "For the pages: a filter in its terms, and keys that no recent span has.",
+                "For the pages: the terms of a filter, and those of its keys that no recent span has.",
                 &filter::PARAMETERS,
                 Content::json::<filter::Parsed>(),
             ),
@@ -219,7 +219,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/complete",
-                "For the pages: texts that are stored, to complete what a user types.",
+                "For the pages: stored texts, to complete the user's input.",
                 &complete::PARAMETERS,
                 Content::json::<complete::Completions>(),
             )
@@ -239,7 +239,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/traces/histogram",
-                "For the pages: how many traces began when.",
+                "For the pages: the number of traces over time.",
                 &traces::HISTOGRAM,
                 Content::json::<traces::Histogram>(),
             )
@@ -249,7 +249,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/traces/without",
-                "For the pages: how many traces there would be without each term of a filter.",
+                "For the pages: for each term of a filter, the number of traces without that term.",
                 &traces::WITHOUT,
                 Content::json::<traces::Without>(),
             )
@@ -298,7 +298,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/traces/{trace_id}/spans/{span_id}/among",
-                "For the pages: how long the span took among those of its name.",
+                "For the pages: the span's duration, compared with spans of the same name.",
                 &[],
                 Content::json::<span::Among>(),
             )
@@ -354,7 +354,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/logs/histogram",
-                "For the pages: how many log events of each severity there were when.",
+                "For the pages: the number of log events over time, by severity.",
                 &logs::HISTOGRAM,
                 Content::json::<traces::Histogram>(),
             )
@@ -387,7 +387,7 @@ fn stream_routes() -> Api<Pages> {
         .route(
             route(
                 "/changes",
-                "For the pages: that something was stored, as server-sent events.",
+                "For the pages: notices of changes of the store, as server-sent events.",
                 &[],
                 stream(),
             ),
@@ -396,7 +396,7 @@ fn stream_routes() -> Api<Pages> {
         .route(
             route(
                 "/traces/{trace_id}/live",
-                "For the pages: what is stored of a trace from now on, as server-sent events.",
+                "For the pages: new records of a trace, as server-sent events.",
                 &live::PARAMETERS,
                 stream(),
             ),
@@ -414,7 +414,7 @@ fn session_routes() -> Api<Pages> {
         .route(
             session(
                 MethodFilter::POST,
-                "For the pages: begins the session of a browser with a token.",
+                "For the pages: starts a browser session with a token.",
                 Content::json::<SignIn>(),
             ),
             session::begin,
@@ -422,7 +422,7 @@ fn session_routes() -> Api<Pages> {
         .route(
             session(
                 MethodFilter::DELETE,
-                "For the pages: ends the session of a browser.",
+                "For the pages: ends the browser session.",
                 Content::None,
             ),
             session::end,

@@ -33,56 +33,57 @@ const NANOS_OF_MILLI: i64 = 1_000_000;
 const ROWS: Parameter = Parameter::query(
     "limit",
     Takes::Number(MAX_ROWS, 1, MAX_ROWS),
-    "Maximum number of spans; of a larger trace the highest levels, errors and calls of models are chosen.",
+    "Maximum number of spans; from a larger trace, the upper levels, errors and model calls are chosen.",
 );
 const BELOW: Parameter = Parameter::query(
     "below",
     Takes::Pattern("^((?!0{16}$)[0-9a-f]{16})?$"),
-    "Only this span and what is below it.",
+    "Only this span and its descendants.",
 );
 pub(super) const PARAMETERS: [Parameter; 2] = [ROWS, BELOW];
 pub(super) const FIND: [Parameter; 1] = [Q];
 
-/// Times count from `start`, in `unit`. Letters stand for words, one a row.
+/// Times are relative to `start`, in `unit`. Words are abbreviated to one letter a row.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "TraceShape"))]
 pub(super) struct Shape {
     trace_id: TraceId,
-    /// Where to follow the trace from.
+    /// The cursor from which to follow the trace.
     cursor: String,
-    /// `ns` or `ms`.
+    /// The unit of times: `ns` or `ms`.
     unit: &'static str,
     start: Timestamp,
     duration: i64,
     state: SpanState,
-    /// Spans that are stored.
+    /// The number of stored spans.
     stored: usize,
-    /// The trace that began right before this one; null where only a part is shown.
+    /// The previous trace by start; null if only a part is shown.
     older: Option<TraceId>,
-    /// The trace that began right after it.
+    /// The next trace by start.
     newer: Option<TraceId>,
-    /// Rows of this answer.
+    /// The number of rows in this response.
     n: usize,
-    /// 16 digits for each row.
+    /// The span ids: 16 digits for each row.
     ids: String,
-    /// The row of the parent; -1 where it has none.
+    /// The row of the parent; -1 if there is none.
     parent: Vec<i64>,
-    /// Rows whose parents are not stored, and the ids of these.
+    /// Rows whose parents are not stored, and the ids of those parents.
     missing: Vec<(usize, SpanId)>,
     start_at: Vec<i64>,
     dur: Vec<Option<i64>>,
-    /// Tells rows apart, also where an id came twice.
+    /// A unique number for each row: span ids can repeat.
     number: Vec<u64>,
     names: Vec<String>,
     name: Vec<u32>,
     services: Vec<String>,
     service: Vec<u32>,
-    /// Internal, server, client, producer, o: consumer.
+    /// The kind: i(nternal), s(erver), c(lient), p(roducer), or o for consumer.
     kind: String,
-    /// Ended, running, abandoned.
+    /// The state: e(nded), r(unning), a(bandoned).
     state_of: String,
-    /// Agent, workflow, llm, retrieval, tool, h: thinking, message, node.
+    /// The step: a(gent), w(orkflow), l(lm), r(etrieval), t(ool), m(essage), n(ode), or h for
+    /// thinking.
     step: String,
     /// Rows that failed.
     errors: Vec<usize>,
@@ -90,10 +91,11 @@ pub(super) struct Shape {
     models: Vec<String>,
     currency: Option<String>,
     dots: Dots,
-    /// Row (-1: none), from, to.
+    /// The critical path: row (-1: none), from, to.
     critical: Vec<(i64, i64, i64)>,
     critical_sum: CriticalSum,
-    /// Row (-1: whole trees), spans that were left out below it, the longest of them.
+    /// Omitted spans: row (-1: whole trees), number of omitted spans below it, duration of the
+    /// longest.
     folded: Vec<(i64, u64, i64)>,
     command: String,
 }
@@ -116,9 +118,9 @@ struct Tokens {
 struct Dots {
     at: Vec<usize>,
     ns: Vec<i64>,
-    /// Verbose, debug, info, warn, error, critical.
+    /// The severity: v(erbose), d(ebug), i(nfo), w(arn), e(rror), c(ritical).
     severity: String,
-    /// Events that are left out.
+    /// The number of omitted events.
     more: u64,
 }
 
@@ -413,7 +415,7 @@ fn critical_sum(tokens: &Tokens, critical: &[(i64, i64, i64)]) -> CriticalSum {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "FoundSpans"))]
 pub(super) struct Found {
-    /// The numbers of the shape's rows, by start.
+    /// The numbers of the matching rows of the trace's shape, ordered by start.
     numbers: Vec<u64>,
     total: u64,
 }

@@ -60,15 +60,16 @@ pub(super) struct Details {
     category: Option<String>,
     level: Option<Severity>,
     attributes: Vec<Attribute>,
-    /// Values that are cut here, and those that were cut when they were recorded.
+    /// Values that are truncated in this response, and those that were truncated when they were
+    /// recorded.
     cut: Vec<CutValue>,
-    /// Values that were cut when they were recorded: key, bytes that were there.
+    /// Values that were truncated when they were recorded: key, original size in bytes.
     recorded_cut: Vec<(String, u64)>,
     resource: Vec<Attribute>,
     scope: Option<Scope>,
     trace_state: Option<String>,
     links: Vec<Link>,
-    /// Links that are left out.
+    /// The number of omitted links.
     links_more: usize,
     events: Vec<Event>,
     /// Whether there are more events.
@@ -92,7 +93,7 @@ struct Scope {
 struct Link {
     trace_id: TraceId,
     span_id: SpanId,
-    /// The name of that trace's root; null where it is not stored.
+    /// The name of that trace's root; null if it is not stored.
     root: Option<String>,
     attributes: Vec<Attribute>,
 }
@@ -118,7 +119,7 @@ struct Failure {
     #[serde(rename = "type")]
     kind: Option<String>,
     message: String,
-    /// From the outer to the inner cause.
+    /// The causes, from the outermost to the innermost.
     causes: Vec<String>,
     stack: Option<String>,
 }
@@ -347,12 +348,12 @@ async fn usage(store: &dyn TraceStore, pages: &Pages, span: &Span) -> Result<Opt
 #[cfg_attr(feature = "schema", schemars(rename = "SpanAmong"))]
 pub(super) struct Among {
     name: String,
-    /// The time of the spans that it is compared with.
+    /// The time range of the spans that it is compared with, up to now: `24h`.
     since: &'static str,
     count: u64,
     p50_ns: u64,
     p95_ns: u64,
-    /// The part of them that took less time; null where there is none.
+    /// The share of them that took less time; null if there are none.
     slower_than: Option<f64>,
 }
 

@@ -19,7 +19,7 @@ use crate::runs::QueryParams;
 const SORT: Parameter = Parameter::query(
     "sort",
     Takes::Word(|| SORTS.iter().map(|(word, _)| *word).collect()),
-    "The order; - is the largest first. By default those that were stored last come first.",
+    "The sort key; - sorts in descending order. By default the most recently stored spans come first.",
 );
 const SORTS: [(&str, Order); 4] = [
     ("-start", order(OrderKey::StartTime, true)),

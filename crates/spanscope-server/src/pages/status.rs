@@ -18,11 +18,11 @@ pub(super) struct Status {
     version: &'static str,
     /// The name of the store.
     store: Option<String>,
-    /// Callers bring a token.
+    /// Whether requests need a token.
     tokens: bool,
-    /// The caller's tenant; null where the caller sees everything.
+    /// The caller's tenant; null if the caller sees all tenants.
     tenant: Option<String>,
-    /// There is a table of prices.
+    /// Whether the server has a price table.
     prices: bool,
     currency: Option<String>,
     /// How long records are kept.
@@ -33,9 +33,9 @@ pub(super) struct Status {
     traces: u64,
     spans: u64,
     bytes: Option<u64>,
-    /// Records that were dropped or lost.
+    /// The number of records that were dropped or lost.
     lost: Option<u64>,
-    /// Options that a command needs to read this store.
+    /// The options with which the command reads this store.
     db: Option<String>,
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn get(
 #[cfg_attr(feature = "schema", schemars(rename = "IdMatch"))]
 pub(super) struct Found {
     trace_id: TraceId,
-    /// The span, where it is one's id.
+    /// The span's id, if the prefix is that of a span.
     span_id: Option<SpanId>,
 }
 

@@ -31,7 +31,7 @@ use crate::runs::QueryParams;
 const SORT: Parameter = Parameter::query(
     "sort",
     Takes::Word(|| SORTS.iter().map(|(word, _)| *word).collect()),
-    "The order; - is the largest first. `-start` by default.",
+    "The sort key; - sorts in descending order. `-start` by default.",
 );
 const SORTS: [(&str, Order); 6] = [
     ("-start", order(OrderKey::StartTime, true)),
@@ -55,14 +55,14 @@ const ETAG_SECONDS: i64 = 15;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "TracePage"))]
 pub(super) struct Page {
-    /// Grows with each change of the store.
+    /// A version that increases with each change of the store.
     version: u64,
     now: Timestamp,
     currency: Option<String>,
     traces: Vec<Row>,
     /// The cursor of the next page.
     next: Option<String>,
-    /// The command that prints these traces; null where none does.
+    /// The command that prints these traces; null if there is none.
     command: Option<String>,
 }
 
@@ -84,7 +84,7 @@ struct Row {
     input: u64,
     output: u64,
     cached: u64,
-    /// Null where there was no call, or the cost of one is not known.
+    /// The cost; null if there was no call, or if the cost of one is unknown.
     cost: Option<f64>,
     /// Models that used tokens and have no price.
     unpriced: Vec<String>,
@@ -325,9 +325,9 @@ pub(super) struct Histogram {
     to: Timestamp,
     /// Nanoseconds of a bucket.
     step_ns: i64,
-    /// Every k-th record was looked at, and the counts multiplied by k; 1 is exact.
+    /// Every k-th record was counted, and the counts were multiplied by k; 1 is exact.
     every: u64,
-    /// How many records there are in all.
+    /// The total number of records.
     total: Total,
     series: Vec<Series>,
 }
@@ -337,7 +337,7 @@ pub(super) struct Histogram {
 #[cfg_attr(feature = "schema", schemars(rename = "HistogramTotal"))]
 struct Total {
     count: u64,
-    /// Not a multiple of a part that was looked at.
+    /// Whether the number is exact, not extrapolated from a sample.
     exact: bool,
 }
 
@@ -390,7 +390,7 @@ pub(super) struct Without {
 struct WithoutTerm {
     /// A term of the filter, or the name of a parameter.
     term: String,
-    /// How many traces fit without it, up to 1,000.
+    /// The number of traces that match without it, up to 1,000.
     count: usize,
 }
 

@@ -35,9 +35,9 @@ pub(super) struct Page {
 pub(super) struct EventPage {
     /// The requested events.
     events: Vec<Value>,
-    /// How many these are.
+    /// The number of returned events.
     count: usize,
-    /// How many there are that fit.
+    /// The number of matching events.
     total: usize,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct EventPage {
 pub(super) struct DeletedRun {
     task_id: String,
     message: &'static str,
-    /// How many spans it had.
+    /// The number of its spans.
     spans: u64,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct DeletedRun {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cleanup {
-    /// How many days ago runs ended that are deleted, or longer.
+    /// Runs that ended at least this number of days ago are deleted.
     #[serde(default = "a_week")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = MAX_DAYS)))]
     days: f64,
@@ -73,7 +73,7 @@ fn a_week() -> f64 {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Cleaned {
-    /// How many runs.
+    /// The number of deleted runs.
     deleted: u64,
     message: String,
 }

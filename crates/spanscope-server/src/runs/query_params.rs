@@ -24,12 +24,12 @@ const FILTER: Parameter = Parameter {
     ..Parameter::query(
         "filter",
         Takes::Text(MAX_LEN),
-        "A filter: terms that must all hold on one same span, and on the conditions' span too. KEY=VALUE, !=, >, \
+        "A filter: terms that must all match the same span, which must also match the conditions. KEY=VALUE, !=, >, \
         >=, <, <=, ~ (contains) and !~ compare a field (name status kind duration start end_time service category trace \
         span parent level), a number of the trace (trace.duration trace.spans trace.errors trace.tokens), an attribute or \
-        resource.KEY; VALUE may have a unit (250ms), be several (a,b), begin a text (text*) or be * (is there). - before \
-        a term: it must not hold. A word alone is looked for in names, messages and texts. A wrong filter is answered \
-        with 400 and error.at, the byte where it is wrong.",
+        resource.KEY. VALUE is a text, a number with a unit (250ms), several values (a,b), a prefix (text*), or * for any \
+        value. - before a term negates it. A word alone is searched in names, messages and texts. An invalid filter gets \
+        400 with error.at, the byte offset of the error.",
     )
 };
 const FORMAT: Parameter = Parameter::query(

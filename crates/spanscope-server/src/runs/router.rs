@@ -108,7 +108,7 @@ fn query_routes() -> Api<Runs> {
         ..route(
             MethodFilter::POST,
             "/traces/cleanup",
-            "Deletes the runs that ended at least this number of days ago.",
+            "Deletes the runs that ended at least `days` days ago.",
             Content::json::<Cleaned>(),
         )
     };

@@ -25,9 +25,8 @@ use crate::store_log::StoreLog;
 /// Clients wait a second before they reconnect.
 const RETRY: &str = "retry: 1000\n\n";
 const KEEP_ALIVE: &str = ": nothing new\n\n";
-const TOO_SLOW: &str =
-    ": cut off, because you read more slowly than the run is recorded; come back with last-event-id\n\n";
-const SHUTTING_DOWN: &str = ": the server is being shut down; come back with last-event-id\n\n";
+const TOO_SLOW: &str = ": closed, because the client reads more slowly than the run is recorded; reconnect with last-event-id\n\n";
+const SHUTTING_DOWN: &str = ": the server is shutting down; reconnect with last-event-id\n\n";
 
 /// The state of a stream.
 pub(super) struct Watcher {

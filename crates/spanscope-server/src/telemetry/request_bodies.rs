@@ -44,7 +44,7 @@ pub(super) fn ttl(seconds: i64) -> Result<i64, ApiError> {
 pub(super) struct SpanTree {
     #[serde(default)]
     pub(super) attributes_to_return: Option<Vec<String>>,
-    /// How many levels, the span itself being the first; all by default.
+    /// Maximum number of levels, including that of the span itself; all by default.
     #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
@@ -68,7 +68,7 @@ pub(super) struct QuerySpans {
     #[cfg_attr(feature = "schema", schemars(length(max = MAX_CONDITIONS)))]
     pub(super) attribute_filters: Vec<Condition>,
     pub(super) attributes_to_return: Vec<String>,
-    /// How many levels, the span itself being the first; all by default.
+    /// Maximum number of levels, including that of the span itself; all by default.
     #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
@@ -92,7 +92,7 @@ pub(super) struct SaveSpans {
         schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"))
     )]
     pub(super) dataset_id: String,
-    /// How many levels, the span itself being the first; all by default.
+    /// Maximum number of levels, including that of the span itself; all by default.
     #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_i64)))]
     pub(super) max_depth: Option<i64>,
@@ -127,7 +127,7 @@ pub(super) struct QueryMetrics {
     #[serde(default, deserialize_with = "deserialize_optional_integer")]
     #[cfg_attr(feature = "schema", schemars(range(min = -9_223_372_036_i64, max = 9_223_372_036_i64)))]
     end_time: Option<i64>,
-    /// `null` is every measurement by itself.
+    /// The length of a step; `null` returns every measurement.
     #[serde(default = "a_day")]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = GRANULARITY)))]
     granularity: Option<String>,

@@ -208,7 +208,7 @@ pub(crate) fn api() -> Api<TelemetryState> {
         .route(
             filtered(post(
                 "/telemetry/spans/export",
-                "Appends such spans to a dataset.",
+                "Appends the matching spans to a dataset.",
                 Content::json::<SaveSpans>(),
                 Content::None,
             ))
@@ -218,7 +218,7 @@ pub(crate) fn api() -> Api<TelemetryState> {
         .route(
             post(
                 "/telemetry/spans/{span_id}/tree",
-                "A span and everything below it, by span id.",
+                "A span and its descendants, by span id.",
                 Content::json::<SpanTree>(),
                 Content::json::<Data<BTreeMap<String, SpanNode>>>(),
             ),

@@ -45,7 +45,7 @@ fn every_reference_resolves_and_every_operation_has_a_unique_name() {
             assert!(document.pointer(pointer).is_some(), "{at}: {to} is not there");
         }
         if let Some(name) = value.get("operationId").and_then(Value::as_str) {
-            assert!(names.insert(name.to_owned()), "{name} is there twice");
+            assert!(names.insert(name.to_owned()), "{name} occurs twice");
         }
     });
     assert!(
@@ -53,6 +53,22 @@ fn every_reference_resolves_and_every_operation_has_a_unique_name() {
         "{references} references, {} operations",
         names.len()
     );
+}
+
+#[test]
+fn texts_have_no_terms_or_links_of_rust() {
+    let mut texts = 0;
+    walk(&openapi(), "", &mut |at, value| {
+        for key in ["description", "summary"] {
+            if let Some(text) = value.get(key).and_then(Value::as_str) {
+                texts += 1;
+                for rust in ["](", "[`", "::", "`None`", "`Some`"] {
+                    assert!(!text.contains(rust), "{at}/{key}: {text}");
+                }
+            }
+        }
+    });
+    assert!(texts > 200, "{texts}");
 }
 
 #[test]

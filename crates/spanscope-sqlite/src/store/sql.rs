@@ -28,9 +28,7 @@ pub(super) fn run(db: &mut Connection, query: &str, limit: usize) -> Result<SqlR
         return Err(StoreError::invalid(format!("there is more than one statement: only {ACCEPTED}")).into());
     }
     if !statement.readonly() || statement.column_count() == 0 {
-        return Err(
-            StoreError::invalid(format!("this statement does not only read: only {ACCEPTED}")).into(),
-        );
+        return Err(StoreError::invalid(format!("this statement is not read-only: only {ACCEPTED}")).into());
     }
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut found = SqlResult::new(columns, Vec::new());

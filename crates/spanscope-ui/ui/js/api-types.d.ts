@@ -12,7 +12,7 @@ export interface Account {
 
 export interface Completion {
   text: string;
-  /** How many of the spans that were stored last have it; null where that was not counted. */
+  /** The number of recent spans that have it; null if it was not counted. */
   count: number | null;
   type: string;
 }
@@ -28,12 +28,12 @@ export interface CriticalSum {
   cost: number | null;
 }
 
-/** A value of which a part is shown. */
+/** A truncated value. */
 export interface CutValue {
   key: string;
   /** Bytes that are shown. */
   shown: number;
-  /** Bytes of the whole value. */
+  /** Size of the full value, in bytes. */
   whole: number;
 }
 
@@ -45,17 +45,17 @@ export interface Dropped {
 }
 
 export interface Error {
-  /** For programs; it never changes. */
+  /** A code for programs; it never changes. */
   code: string;
-  /** For people. */
+  /** The message, for people. */
   message: string;
   /** How to correct the request. */
   what_to_do: string;
-  /** Of a wrong filter: the byte where it is wrong. */
+  /** For an invalid filter: the byte offset of the error. */
   at: number | null;
   /** For an invalid filter: the probable correction. */
   did_you_mean: string[] | null;
-  /** Of an id that is not stored: stored ones that begin like it, the most alike first. */
+  /** For an unknown id: similar stored ids, the most similar first. */
   nearest: string[] | null;
 }
 
@@ -64,12 +64,12 @@ export interface Failure {
   error: Error;
 }
 
-/** One term. Places count UTF-16 units, as texts of browsers do. */
+/** One term. Positions count UTF-16 units, as in JavaScript. */
 export interface FilterTermText {
   text: string;
   from: number;
   to: number;
-  /** The key that it compares; null of a word alone. */
+  /** The key that it compares; null for a bare word. */
   key: string | null;
   negated: boolean;
 }
@@ -89,7 +89,7 @@ export interface FirstError {
 }
 
 export interface FoundSpans {
-  /** The numbers of the shape's rows, by start. */
+  /** The numbers of the matching rows of the trace's shape, ordered by start. */
   numbers: number[];
   total: number;
 }
@@ -99,9 +99,9 @@ export interface Histogram {
   to: Timestamp;
   /** Nanoseconds of a bucket. */
   step_ns: number;
-  /** Every k-th record was looked at, and the counts multiplied by k; 1 is exact. */
+  /** Every k-th record was counted, and the counts were multiplied by k; 1 is exact. */
   every: number;
-  /** How many records there are in all. */
+  /** The total number of records. */
   total: HistogramTotal;
   series: HistogramSeries[];
 }
@@ -113,13 +113,13 @@ export interface HistogramSeries {
 
 export interface HistogramTotal {
   count: number;
-  /** Not a multiple of a part that was looked at. */
+  /** Whether the number is exact, not extrapolated from a sample. */
   exact: boolean;
 }
 
 export interface IdMatch {
   trace_id: TraceId;
-  /** The span, where it is one's id. */
+  /** The span's id, if the prefix is that of a span. */
   span_id: SpanId | null;
 }
 
@@ -133,7 +133,7 @@ export interface LinkingSpan {
 export interface LogContext {
   /** Oldest first. */
   logs: LogRow[];
-  /** The index of the event in the middle; null where it is not stored any more. */
+  /** The index of the event in the middle; null if it is no longer stored. */
   at: number | null;
 }
 
@@ -154,7 +154,7 @@ export interface LogRow {
   name: string;
   message: string;
   attributes: [string, string, string][];
-  /** The message or a value is cut. */
+  /** Whether the message or a value is truncated. */
   cut: boolean;
   trace_id: TraceId | null;
   span_id: SpanId | null;
@@ -184,11 +184,11 @@ export interface ServerStatus {
   version: string;
   /** The name of the store. */
   store: string | null;
-  /** Callers bring a token. */
+  /** Whether requests need a token. */
   tokens: boolean;
-  /** The caller's tenant; null where the caller sees everything. */
+  /** The caller's tenant; null if the caller sees all tenants. */
   tenant: string | null;
-  /** There is a table of prices. */
+  /** Whether the server has a price table. */
   prices: boolean;
   currency: string | null;
   /** How long records are kept. */
@@ -199,9 +199,9 @@ export interface ServerStatus {
   traces: number;
   spans: number;
   bytes: number | null;
-  /** Records that were dropped or lost. */
+  /** The number of records that were dropped or lost. */
   lost: number | null;
-  /** Options that a command needs to read this store. */
+  /** The options with which the command reads this store. */
   db: string | null;
 }
 
@@ -226,9 +226,9 @@ export type Severity = "verbose" | "debug" | "info" | "warn" | "error" | "critic
 export interface ShapeDots {
   at: number[];
   ns: number[];
-  /** Verbose, debug, info, warn, error, critical. */
+  /** The severity: v(erbose), d(ebug), i(nfo), w(arn), e(rror), c(ritical). */
   severity: string;
-  /** Events that are left out. */
+  /** The number of omitted events. */
   more: number;
 }
 
@@ -243,12 +243,12 @@ export interface ShapeTokens {
 
 export interface SpanAmong {
   name: string;
-  /** The time of the spans that it is compared with. */
+  /** The time range of the spans that it is compared with, up to now: `24h`. */
   since: string;
   count: number;
   p50_ns: number;
   p95_ns: number;
-  /** The part of them that took less time; null where there is none. */
+  /** The share of them that took less time; null if there are none. */
   slower_than: number | null;
 }
 
@@ -259,9 +259,9 @@ export interface SpanAround {
   /** The last call of a model that began before it. */
   previous_call: SpanId | null;
   next_call: SpanId | null;
-  /** The spans that link to it, those that were stored last first. */
+  /** The spans that link to it, the most recently stored first. */
   linked_by: LinkingSpan[];
-  /** There are more of them. */
+  /** Whether there are more. */
   linked_by_more: boolean;
 }
 
@@ -282,15 +282,18 @@ export interface SpanDetails {
   category: string | null;
   level: Severity | null;
   attributes: [string, string, string][];
-  /** Values that are cut here, and those that were cut when they were recorded. */
+  /**
+   * Values that are truncated in this response, and those that were truncated when they were
+   * recorded.
+   */
   cut: CutValue[];
-  /** Values that were cut when they were recorded: key, bytes that were there. */
+  /** Values that were truncated when they were recorded: key, original size in bytes. */
   recorded_cut: [string, number][];
   resource: [string, string, string][];
   scope: SpanScope | null;
   trace_state: string | null;
   links: SpanLink[];
-  /** Links that are left out. */
+  /** The number of omitted links. */
   links_more: number;
   events: SpanEventRow[];
   /** Whether there are more events. */
@@ -314,12 +317,12 @@ export interface SpanEventRow {
 export interface SpanFailure {
   type: string | null;
   message: string;
-  /** From the outer to the inner cause. */
+  /** The causes, from the outermost to the innermost. */
   causes: string[];
   stack: string | null;
 }
 
-/** Names a span: 8 bytes in hexadecimal, not all zero. */
+/** The id of a span: 8 bytes in hexadecimal, not all zero. */
 export type SpanId = string;
 
 /**
@@ -336,7 +339,7 @@ export type SpanKind = "internal" | "server" | "client" | "producer" | "consumer
 export interface SpanLink {
   trace_id: TraceId;
   span_id: SpanId;
-  /** The name of that trace's root; null where it is not stored. */
+  /** The name of that trace's root; null if it is not stored. */
   root: string | null;
   attributes: [string, string, string][];
 }
@@ -427,18 +430,18 @@ export interface StoreFile {
 /** A time between 1677 and 2262. Without an offset it is UTC. */
 export type Timestamp = string;
 
-/** Names a trace: 16 bytes in hexadecimal, not all zero. */
+/** The id of a trace: 16 bytes in hexadecimal, not all zero. */
 export type TraceId = string;
 
 export interface TracePage {
-  /** Grows with each change of the store. */
+  /** A version that increases with each change of the store. */
   version: number;
   now: Timestamp;
   currency: string | null;
   traces: TraceRow[];
   /** The cursor of the next page. */
   next: string | null;
-  /** The command that prints these traces; null where none does. */
+  /** The command that prints these traces; null if there is none. */
   command: string | null;
 }
 
@@ -457,7 +460,7 @@ export interface TraceRow {
   input: number;
   output: number;
   cached: number;
-  /** Null where there was no call, or the cost of one is not known. */
+  /** The cost; null if there was no call, or if the cost of one is unknown. */
   cost: number | null;
   /** Models that used tokens and have no price. */
   unpriced: string[];
@@ -469,43 +472,46 @@ export interface TraceRow {
   error: FirstError | null;
 }
 
-/** Times count from `start`, in `unit`. Letters stand for words, one a row. */
+/** Times are relative to `start`, in `unit`. Words are abbreviated to one letter a row. */
 export interface TraceShape {
   trace_id: TraceId;
-  /** Where to follow the trace from. */
+  /** The cursor from which to follow the trace. */
   cursor: string;
-  /** `ns` or `ms`. */
+  /** The unit of times: `ns` or `ms`. */
   unit: string;
   start: Timestamp;
   duration: number;
   state: SpanState;
-  /** Spans that are stored. */
+  /** The number of stored spans. */
   stored: number;
-  /** The trace that began right before this one; null where only a part is shown. */
+  /** The previous trace by start; null if only a part is shown. */
   older: TraceId | null;
-  /** The trace that began right after it. */
+  /** The next trace by start. */
   newer: TraceId | null;
-  /** Rows of this answer. */
+  /** The number of rows in this response. */
   n: number;
-  /** 16 digits for each row. */
+  /** The span ids: 16 digits for each row. */
   ids: string;
-  /** The row of the parent; -1 where it has none. */
+  /** The row of the parent; -1 if there is none. */
   parent: number[];
-  /** Rows whose parents are not stored, and the ids of these. */
+  /** Rows whose parents are not stored, and the ids of those parents. */
   missing: [number, SpanId][];
   start_at: number[];
   dur: (number | null)[];
-  /** Tells rows apart, also where an id came twice. */
+  /** A unique number for each row: span ids can repeat. */
   number: number[];
   names: string[];
   name: number[];
   services: string[];
   service: number[];
-  /** Internal, server, client, producer, o: consumer. */
+  /** The kind: i(nternal), s(erver), c(lient), p(roducer), or o for consumer. */
   kind: string;
-  /** Ended, running, abandoned. */
+  /** The state: e(nded), r(unning), a(bandoned). */
   state_of: string;
-  /** Agent, workflow, llm, retrieval, tool, h: thinking, message, node. */
+  /**
+   * The step: a(gent), w(orkflow), l(lm), r(etrieval), t(ool), m(essage), n(ode), or h for
+   * thinking.
+   */
   step: string;
   /** Rows that failed. */
   errors: number[];
@@ -513,10 +519,13 @@ export interface TraceShape {
   models: string[];
   currency: string | null;
   dots: ShapeDots;
-  /** Row (-1: none), from, to. */
+  /** The critical path: row (-1: none), from, to. */
   critical: [number, number, number][];
   critical_sum: CriticalSum;
-  /** Row (-1: whole trees), spans that were left out below it, the longest of them. */
+  /**
+   * Omitted spans: row (-1: whole trees), number of omitted spans below it, duration of the
+   * longest.
+   */
   folded: [number, number, number][];
   command: string;
 }
@@ -528,6 +537,6 @@ export interface Without {
 export interface WithoutTerm {
   /** A term of the filter, or the name of a parameter. */
   term: string;
-  /** How many traces fit without it, up to 1,000. */
+  /** The number of traces that match without it, up to 1,000. */
   count: number;
 }

@@ -336,7 +336,7 @@ fn a_repeated_key_in_our_blocks_is_an_error() {
             "run.yaml:1: logging_config.category_levels.core: ",
         ),
     ] {
-        assert_eq!(problem(text), format!("{message}this key is there a second time"));
+        assert_eq!(problem(text), format!("{message}this key is repeated"));
     }
 }
 

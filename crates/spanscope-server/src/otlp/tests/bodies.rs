@@ -74,7 +74,7 @@ fn an_invalid_request_is_refused_with_the_position_and_the_accepted_form() {
         let message = refused(Signal::Traces, Encoding::Json, body.as_bytes());
         assert!(message.contains(what), "{body}: {message}");
         assert!(
-            message.starts_with("the body is no ExportTraceServiceRequest in JSON: "),
+            message.starts_with("the body is not an ExportTraceServiceRequest in JSON: "),
             "{message}"
         );
         assert!(
@@ -97,7 +97,7 @@ fn invalid_protobuf_is_refused() {
     ] {
         let message = refused(Signal::Traces, Encoding::Protobuf, body);
         assert!(
-            message.starts_with("the body is no ExportTraceServiceRequest in protobuf: "),
+            message.starts_with("the body is not an ExportTraceServiceRequest in protobuf: "),
             "{message}"
         );
         assert!(

@@ -89,7 +89,7 @@ function Facts({ facts }) {
             line(CAUSES.get(cause) ?? cause, n > 0 ? h("span", { class: "error-text" }, count(n)) : "0"),
           ),
           line(
-            "lost with a process that died",
+            "lost when a process died",
             account.lost > 0 ? h("span", { class: "error-text" }, count(account.lost)) : "0",
           ),
         )
