@@ -19,7 +19,7 @@ pub struct TraceShape {
     pub events: Vec<ShapeEvent>,
     /// The number of events beyond that limit.
     pub more_events: u64,
-    /// The cursor at or before which all of these records were stored.
+    /// The cursor at or before which all of these records were stored, except for ends of spans.
     pub upto: Cursor,
 }
 

@@ -8,13 +8,13 @@ use rusqlite::Connection;
 use spanscope_core::sync::lock;
 use spanscope_model::{
     DurationRank, Histogram, HistogramRange, LogEvent, LogFilter, NameStats, Span, SpanFilter, SpanId,
-    StoreError, StoreErrorKind, Tenant, Timestamp, TraceFilter, TraceId, TraceSummary,
+    StoreError, StoreErrorKind, Tenant, Timestamp, TraceFilter, TraceId, TraceShape, TraceSummary,
 };
 
 use super::scan::{self, Pieces};
 use super::scope::Scope;
 use super::turn::Turn;
-use super::{Failure, around, histograms, logs, matches, spans, stats, traces, tree};
+use super::{Failure, around, histograms, logs, matches, shape, spans, stats, traces, tree};
 use crate::file::identity::{self, LogId};
 use crate::file::open::{open_reader, sql_error};
 use crate::file::unwritable::Reader;
@@ -316,6 +316,22 @@ impl File {
         })?;
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// Reads the shape of a trace, its spans in pieces: on a busy machine 100,000 of them may take
+    /// longer than the limit of one transaction.
+    pub(super) fn trace_shape(
+        &self,
+        turn: &Turn,
+        context: &QueryContext,
+        trace_id: TraceId,
+        max_events: u64,
+    ) -> Result<TraceShape, StoreError> {
+        let mut shape = self.read(turn, context, |db, scope| shape::Spans::of(db, scope, trace_id))?;
+        shape.pieces().each(turn, |first, last| {
+            self.read(turn, context, |db, scope| shape.add(db, scope, (first, last)))
+        })?;
+        self.read(turn, context, |db, scope| shape.finish(db, scope, max_events))
     }
 
     /// Ranks a duration among those of the spans with one name, in pieces.

@@ -340,7 +340,7 @@ impl TraceStore for SqliteStore {
     }
 
     fn trace_shape(&self, trace_id: TraceId, max_events: u64) -> StoreFuture<'_, TraceShape> {
-        self.ask(move |db, scope| shape::of_trace(db, scope, trace_id, max_events))
+        self.ask_file(move |file, turn, context| file.trace_shape(turn, context, trace_id, max_events))
     }
 
     fn trace_usage(&self, trace_id: TraceId) -> StoreFuture<'_, Vec<SpanUsage>> {

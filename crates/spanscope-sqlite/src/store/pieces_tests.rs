@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use spanscope_model::filter::Filter;
 use spanscope_model::{Capabilities, TraceStore, block_on};
-use spanscope_store_tests::made::{records, span};
+use spanscope_store_tests::made::{records, span, trace_id};
 use spanscope_store_tests::{Fixture, conditions, filters, lists};
 
 use super::SqliteStore;
@@ -128,4 +128,24 @@ fn durations_by_name_are_the_same_in_pieces() {
     assert_eq!(in_pieces, block_on(at_once.name_statistics(None, None)).unwrap());
     let counts: Vec<u64> = in_pieces.iter().map(|name| name.count).collect();
     assert_eq!(counts, [60, 60, 60]);
+}
+
+#[test]
+fn the_shape_of_a_trace_is_the_same_in_pieces() {
+    let folder = InPieces::new();
+    let (store, _) = folder.open();
+    let names = ["chat", "search", "fetch"].into_iter().cycle();
+    let spans = (1..=180).zip(names).map(|(number, name)| {
+        // Spans of another trace are between them.
+        let trace = if number % 4 == 0 { 2 } else { 1 };
+        span(trace, number, number - 1, name)
+    });
+    block_on(store.store(records(spans.collect()))).unwrap();
+    let at_once = SqliteStore::open(folder.0.path().join("trace_store.db")).unwrap();
+    for (trace, spans) in [(1, 135), (2, 45)] {
+        let in_pieces = block_on(store.trace_shape(trace_id(trace), 10)).unwrap();
+        let whole = block_on(at_once.trace_shape(trace_id(trace), 10)).unwrap();
+        assert_eq!(in_pieces.spans.len(), spans);
+        assert_eq!(in_pieces, whole);
+    }
 }

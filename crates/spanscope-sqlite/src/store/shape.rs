@@ -14,8 +14,9 @@ use spanscope_runs::StepKind;
 use super::Failure;
 use super::builder::Sql;
 use super::conditions::{Conditions, Criteria, Table};
-use super::row_cursor::order_of;
+use super::row_cursor::{RowCursor, order_of};
 use super::rows::{Reader, span_id, status};
+use super::scan::Pieces;
 use super::scope::Scope;
 use super::{around, stored, traces, usage};
 use crate::file::rows::kind_of;
@@ -25,98 +26,160 @@ const SPAN_BYTES: usize = 96;
 /// Approximate size of an event in a result.
 const EVENT_BYTES: usize = 32;
 
-/// Returns the shape of one trace.
-pub(super) fn of_trace(
-    db: &Connection,
-    scope: Scope,
+/// The spans of one trace that were read so far.
+pub(super) struct Spans {
     trace_id: TraceId,
-    max_events: u64,
-) -> Result<TraceShape, Failure> {
-    let Some(trace) = traces::rowid(db, scope, trace_id)? else {
-        let nearest = around::nearest_traces(db, scope, &trace_id.to_string())?;
-        return Err(traces::no_trace(trace_id).with_nearest(nearest).into());
-    };
-    let mut reader = Reader::new(db, scope)?;
-    let mut names = Texts::default();
-    let mut services = Texts::default();
-    let mut by_callsite: HashMap<i64, u32> = HashMap::new();
-    let mut by_process: HashMap<i64, (u32, bool)> = HashMap::new();
-    let mut spans = Vec::new();
-    let sql = Sql::new(
-        "SELECT s.id, s.callsite, s.name, s.start, s.duration, s.status, s.process, s.kind, s.span_id, s.parent, \
-         s.attributes FROM _span s WHERE s.trace = ",
-    )
-    .bind(trace)
-    .push(" ORDER BY s.id");
-    sql.for_each(db, |row| {
-        reader.budget.take(SPAN_BYTES)?;
-        let Some(id) = span_id(row.get(8)?) else {
-            return Ok::<_, Failure>(());
+    trace: i64,
+    pieces: Pieces,
+    /// The last stored rows: later ones are not in the shape, except for ends of its spans.
+    upto: RowCursor,
+    names: Texts,
+    services: Texts,
+    by_callsite: HashMap<i64, u32>,
+    by_process: HashMap<i64, (u32, bool)>,
+    spans: Vec<ShapeSpan>,
+}
+
+impl Spans {
+    /// Finds the trace, and the row ids of its first and its last span.
+    pub(super) fn of(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<Self, Failure> {
+        let Some(trace) = traces::rowid(db, scope, trace_id)? else {
+            let nearest = around::nearest_traces(db, scope, &trace_id.to_string())?;
+            return Err(traces::no_trace(trace_id).with_nearest(nearest).into());
         };
-        let callsite: i64 = row.get(1)?;
-        let name = match (row.get_ref(2)?.as_str_or_null()?, by_callsite.get(&callsite)) {
-            (Some(name), _) => names.number(name),
-            (None, Some(name)) => *name,
-            (None, None) => {
-                let name = names.number(&reader.callsite(callsite)?.name);
-                *by_callsite.entry(callsite).or_insert(name)
-            }
+        let ends = |end: &'static str| {
+            let sql = Sql::new("SELECT ").push(end).push(" FROM _span WHERE trace = ");
+            sql.bind(trace).rows(db, |row| row.get::<_, Option<i64>>(0))
         };
-        let process: i64 = row.get(6)?;
-        let (service, is_alive) = match by_process.get(&process) {
-            Some(known) => *known,
-            None => {
-                let found = reader.process(process)?;
-                let known = (services.number(&found.service_name), found.is_alive);
-                *by_process.entry(process).or_insert(known)
-            }
+        let first = ends("min(id)")?.pop().flatten();
+        let last = ends("max(id)")?.pop().flatten();
+        let (Some(first), Some(last)) = (first, last) else {
+            return Err(traces::no_trace(trace_id).into());
         };
-        let duration_nanos: Option<i64> = row.get(4)?;
-        spans.push(
-            ShapeSpan::new(
-                order_of(row.get(0)?),
-                id,
-                Timestamp::from_nanos(row.get(3)?),
-                step_of(row.get_ref(10)?.as_str_or_null()?.unwrap_or_default()).as_str(),
-            )
-            .parent_span_id(row.get::<_, Option<i64>>(9)?.and_then(span_id))
-            .name(name)
-            .service(service)
-            .duration_nanos(duration_nanos)
-            .status(status(row.get(5)?))
-            .state(match (duration_nanos, is_alive) {
-                (Some(_), _) => SpanState::Ended,
-                (None, true) => SpanState::Running,
-                (None, false) => SpanState::Abandoned,
-            })
-            .kind(kind_of(row.get(7)?)),
-        );
-        Ok(())
-    })?;
-    if spans.is_empty() {
-        return Err(traces::no_trace(trace_id).into());
+        Ok(Self {
+            trace_id,
+            trace,
+            pieces: Pieces::new(first, last),
+            upto: stored::latest(db)?,
+            names: Texts::default(),
+            services: Texts::default(),
+            by_callsite: HashMap::new(),
+            by_process: HashMap::new(),
+            spans: Vec::new(),
+        })
     }
-    let (events, more_events) = events(db, &mut reader, trace, max_events)?;
-    Ok(TraceShape::default()
-        .names(names.all)
-        .services(services.all)
-        .spans(spans)
-        .usage(usage::of_spans(db, scope, trace_id)?)
-        .events(events)
-        .more_events(more_events)
-        .upto(stored::latest(db)?.into()))
+
+    pub(super) fn pieces(&self) -> Pieces {
+        self.pieces
+    }
+
+    /// Adds the spans of a piece, or none of them on an error.
+    pub(super) fn add(&mut self, db: &Connection, scope: Scope, piece: (i64, i64)) -> Result<(), Failure> {
+        let before = self.spans.len();
+        let added = self.add_some(db, scope, piece);
+        if added.is_err() {
+            self.spans.truncate(before);
+        }
+        added
+    }
+
+    fn add_some(&mut self, db: &Connection, scope: Scope, (first, last): (i64, i64)) -> Result<(), Failure> {
+        let mut reader = Reader::new(db, scope)?;
+        reader.budget.take(self.spans.len() * SPAN_BYTES)?;
+        let sql = Sql::new(
+            "SELECT s.id, s.callsite, s.name, s.start, s.duration, s.status, s.process, s.kind, s.span_id, s.parent, \
+             s.attributes FROM _span s INDEXED BY _span_trace WHERE s.trace = ",
+        )
+        .bind(self.trace)
+        .push(" AND s.id BETWEEN ")
+        .bind(first)
+        .push(" AND ")
+        .bind(last)
+        .push(" ORDER BY s.id");
+        sql.for_each(db, |row| {
+            reader.budget.take(SPAN_BYTES)?;
+            let Some(id) = span_id(row.get(8)?) else {
+                return Ok::<_, Failure>(());
+            };
+            let callsite: i64 = row.get(1)?;
+            let name = match (row.get_ref(2)?.as_str_or_null()?, self.by_callsite.get(&callsite)) {
+                (Some(name), _) => self.names.number(name),
+                (None, Some(name)) => *name,
+                (None, None) => {
+                    let name = self.names.number(&reader.callsite(callsite)?.name);
+                    *self.by_callsite.entry(callsite).or_insert(name)
+                }
+            };
+            let process: i64 = row.get(6)?;
+            let (service, is_alive) = match self.by_process.get(&process) {
+                Some(known) => *known,
+                None => {
+                    let found = reader.process(process)?;
+                    let known = (self.services.number(&found.service_name), found.is_alive);
+                    *self.by_process.entry(process).or_insert(known)
+                }
+            };
+            let duration_nanos: Option<i64> = row.get(4)?;
+            self.spans.push(
+                ShapeSpan::new(
+                    order_of(row.get(0)?),
+                    id,
+                    Timestamp::from_nanos(row.get(3)?),
+                    step_of(row.get_ref(10)?.as_str_or_null()?.unwrap_or_default()).as_str(),
+                )
+                .parent_span_id(row.get::<_, Option<i64>>(9)?.and_then(span_id))
+                .name(name)
+                .service(service)
+                .duration_nanos(duration_nanos)
+                .status(status(row.get(5)?))
+                .state(match (duration_nanos, is_alive) {
+                    (Some(_), _) => SpanState::Ended,
+                    (None, true) => SpanState::Running,
+                    (None, false) => SpanState::Abandoned,
+                })
+                .kind(kind_of(row.get(7)?)),
+            );
+            Ok(())
+        })
+    }
+
+    /// Adds events and usage.
+    pub(super) fn finish(
+        self,
+        db: &Connection,
+        scope: Scope,
+        max_events: u64,
+    ) -> Result<TraceShape, Failure> {
+        // The trace may have been deleted since it was found.
+        if self.spans.is_empty() {
+            return Err(traces::no_trace(self.trace_id).into());
+        }
+        let mut reader = Reader::new(db, scope)?;
+        reader.budget.take(self.spans.len() * SPAN_BYTES)?;
+        let (events, more_events) = events(db, &mut reader, (self.trace, self.upto.event), max_events)?;
+        Ok(TraceShape::default()
+            .names(self.names.all)
+            .services(self.services.all)
+            .spans(self.spans)
+            .usage(usage::of_spans(db, scope, self.trace_id)?)
+            .events(events)
+            .more_events(more_events)
+            .upto(self.upto.into()))
+    }
 }
 
 fn events(
     db: &Connection,
     reader: &mut Reader<'_>,
-    trace: i64,
+    (trace, last): (i64, i64),
     limit: u64,
 ) -> Result<(Vec<ShapeEvent>, u64), Failure> {
     let sql = Sql::new(
         "SELECT e.span_id, e.time, e.severity, e.callsite FROM _event e WHERE e.span_id IS NOT NULL AND e.trace = ",
     )
     .bind(trace)
+    .push(" AND e.id <= ")
+    .bind(last)
     .push(" ORDER BY e.id");
     let mut events = Vec::new();
     let mut more = 0;
