@@ -55,7 +55,7 @@
 //! | `gen_ai.operation.name` | `execute_tool` for `tools/call` |
 //! | `gen_ai.tool.name`, `gen_ai.prompt.name` | the tool, the prompt |
 //! | `mcp.resource.uri` | the resource that is read or subscribed to, without credentials |
-//! | `jsonrpc.request.id` | the id of the request; on the client with [`TracedTransport`] |
+//! | `jsonrpc.request.id` | the id of the request; on the client only with [`TracedTransport`] |
 //! | `mcp.session.id` | the header `Mcp-Session-Id` of streamable HTTP; on the client by [`TracedClient::session_id`] |
 //! | `mcp.protocol.version` | as negotiated |
 //! | `network.transport` | `tcp` on a server over HTTP |
@@ -74,13 +74,12 @@
 //!
 //! If the current span of a client is already an `execute_tool` span of the same tool (from
 //! `spanscope_layers::genai::ToolCall`, rig or genai), it gets the attributes of the protocol, and
-//! no second span is opened. A handler that is wrapped twice, or a call inside a traced call of the
-//! same request, has one span.
+//! no second span is opened. A request has only one span on each side, even if the handler is
+//! wrapped twice, or if a traced call is made inside another traced call of the same request.
 //!
-//! Requests of a server to its client (`sampling/createMessage`, `roots/list`,
-//! `elicitation/create`) have no span of this crate. A client's handler of `sampling/createMessage`
-//! that calls a model through a traced client has the span of that call. Notifications have no
-//! spans.
+//! This crate opens no spans for notifications, nor for requests of a server to its client
+//! (`sampling/createMessage`, `roots/list`, `elicitation/create`). If the client's handler of
+//! `sampling/createMessage` calls a model with a library that opens spans, that call has its span.
 
 #[cfg(feature = "client")]
 mod client;

@@ -1,4 +1,4 @@
-//! Anthropic's messages.
+//! Parses responses of Anthropic's Messages API, whole or streamed.
 
 use serde_json::{Map, Value};
 

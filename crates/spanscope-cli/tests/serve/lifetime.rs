@@ -110,7 +110,7 @@ fn a_kill_loses_no_acknowledged_record_and_the_next_server_continues() {
     assert_intact(&folder.db());
     let stored = stored_spans(&folder);
     let server = folder.serve();
-    // A client that got no response sends the same again.
+    // Clients that lost the response send the same spans again.
     for (number, _) in &acknowledged.spans {
         assert_eq!(server.post("/v1/traces", &one_span(*number)).status, 200);
     }
@@ -131,7 +131,8 @@ impl Ended {
 /// Clients that send without a pause until the server is gone.
 pub(crate) struct Clients {
     acknowledged: Arc<Mutex<Acknowledged>>,
-    /// Whether the server has ended: the server of another test may have its port then.
+    /// Whether the server has ended. The clients must stop then, because the server of another test
+    /// may listen on its port.
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -150,7 +151,7 @@ impl Clients {
         Self::start_at(server, 0)
     }
 
-    /// Sends records with numbers from this one on.
+    /// Starts clients that send records with ascending numbers, from `first` on.
     pub(crate) fn start_at(server: &Serve, first: u64) -> Self {
         let address = server.address();
         let acknowledged = Arc::<Mutex<Acknowledged>>::default();
@@ -187,7 +188,8 @@ impl Clients {
     }
 }
 
-/// Sends a span, a log record, a measurement or an event of the telemetry API, by the number.
+/// Sends a record with this number: a span, a log record, a measurement, and an event of Llama
+/// Stack's telemetry API in turn.
 fn send_one(address: SocketAddr, number: u64, acknowledged: &Mutex<Acknowledged>) -> std::io::Result<()> {
     let (trace_id, span_id) = ids(number);
     let text = format!("log {number}");
@@ -199,7 +201,7 @@ fn send_one(address: SocketAddr, number: u64, acknowledged: &Mutex<Acknowledged>
         _ => ("/v1/telemetry/events", event(&trace_id, &span_id, &text), 204),
     };
     let answer = send(address, "POST", path, None, Some(&body))?;
-    // Only a server that has ended does not respond; none of these is refused.
+    // A server that has ended sends no response. A running one accepts all of these requests.
     assert_eq!(answer.status, success, "{answer:?}");
     let mut acknowledged = acknowledged.lock().unwrap();
     acknowledged.requests += 1;
@@ -285,13 +287,13 @@ struct Unfinished {
 
 impl Unfinished {
     fn begin(address: SocketAddr) -> Self {
-        // Beyond the numbers of all others.
+        // The other clients never reach this number.
         let number = u64::MAX - 1;
         let body = one_span(number).to_string();
         let (first, rest) = body.split_at(body.len() / 2);
         let mut stream = connect(address);
-        // A server that sends this response reads the body: the request is open without waiting for
-        // a time.
+        // `100 Continue` shows that the server has begun to read the body, so the test needs no
+        // pause to make sure that the request is open.
         write!(
             stream,
             "POST /v1/traces HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\

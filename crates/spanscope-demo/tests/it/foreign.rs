@@ -1,4 +1,5 @@
-//! Other servers: what they leave out or send in a different form, and how they fail.
+//! Model servers other than the bundled one: the members that they omit or send in a different
+//! form, and their failures.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The console's style in one word.
+//! The console's style, as one word in an environment variable or a configuration file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,11 +12,11 @@ pub enum ConsoleStyle {
     /// A line for the start of a span, one for its end, and one for each event. The default.
     #[default]
     Lines,
-    /// As `Lines`, with each attribute of a span complete on a separate line below.
+    /// As `Lines`, with each attribute of a span in full on a separate line below.
     Verbose,
     /// Events without the lines of spans.
     Events,
-    /// Lines indented by depth, those of each root span together.
+    /// As `Lines`, indented by depth. The lines of each root span are printed together.
     Tree,
     /// One JSON object per line.
     Json,

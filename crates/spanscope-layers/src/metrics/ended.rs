@@ -1,4 +1,4 @@
-//! An ended span: whether it counts as a call, and what is measured of it.
+//! Decides whether an ended span counts as a call, and records its metrics.
 
 use spanscope_core::capture::{Clock, RawValue, SpanIds, Ticks, span_outcome};
 use spanscope_core::metrics::Number;
@@ -27,7 +27,7 @@ pub(super) struct Counting {
 const MODEL: &str = "model_id";
 const PROVIDER: &str = "provider_id";
 
-/// What was observed of an ended span, in addition to its fields.
+/// The ids, times and outcome of an ended span. Its fields are in [`AttributeValues`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ObservedSpan {
     pub(super) ids: SpanIds,
@@ -44,9 +44,9 @@ pub(super) struct EndedSpan<'v, 'f> {
     below: &'v ChildActivity,
     operation: Option<&'f str>,
     provider: Option<RawValue<'f>>,
-    /// What it is and what it used.
+    /// The span's kind of operation, token usage and cost.
     facts: CallFacts,
-    /// Whether its tokens are those of a call that no span below has counted.
+    /// Whether its tokens are counted: they belong to one call, and no other span has counted them.
     counts: bool,
     /// Whether another span of the trace reported the same response before.
     repeats: bool,
@@ -108,8 +108,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    /// Returns whether its duration is that of a model call; of two spans that describe one call,
-    /// the inner one's is.
+    /// Returns whether the span's duration counts as that of a model call. If two nested spans
+    /// describe one call, only the duration of the inner one counts.
     fn is_timed_call(&self) -> bool {
         let is_call = self.facts.kind == OperationKind::Inference && !self.repeats;
         is_call && !self.below.timed && !self.has_span_kind("server")
@@ -129,7 +129,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         if counting.names == GenAiNames::Off {
             return;
         }
-        // One buffer for the labels of all of them.
+        // The metrics below share one buffer for their labels.
         let labels = &mut Labels::default();
         let seconds = self.seconds();
         match self.facts.kind {
@@ -165,7 +165,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
     }
 
     fn measure_counters(&self, counting: &Counting, out: &SpanOutlet<'_>) {
-        // An array: two labels need no cleared buffer.
+        // There are at most two labels, so an array is enough.
         let none = ("", RawValue::Bool(false));
         let labels = match (self.values.model(), self.provider) {
             (Some(model), Some(provider)) => ([(MODEL, model), (PROVIDER, provider)], 2),
@@ -183,7 +183,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
                 out.count(name, count, labels);
             }
         }
-        // Parts of the input, from which the cost of a call is computed.
+        // Tokens read from or written to a cache are part of the input. They have their own prices,
+        // so the cost of a call depends on them.
         let [read, written] = CACHE_METRICS;
         for (name, count) in [
             (read, self.facts.usage.cache_read),
@@ -198,7 +199,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         }
     }
 
-    /// Returns whether its duration is that of a call by the conventions.
+    /// Returns whether the span's duration is recorded in the conventions' metric of calls.
     fn calls_a_service(&self) -> bool {
         match self.facts.kind {
             OperationKind::Inference => self.is_timed_call(),
@@ -283,7 +284,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         if !names.has_new() {
             return;
         }
-        // No provider distinguishes modalities in a way that all conventions know.
+        // Providers have no common way to report tokens by modality.
         labels.push_text(A::TokenModality.name(), Some("unknown"));
         for (name, count) in [
             (names::NEW_INPUT_TOKENS, usage.input),
@@ -326,7 +327,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             };
             out.send(name, MetricKind::Histogram, unit, i64::from(calls), labels);
         };
-        // If no call is known, no span describes the agent's calls: their number is not zero.
+        // Without spans of its calls, the number of an agent's calls is unknown rather than zero,
+        // so it is not sent.
         if below.inference_calls > 0 {
             send_calls(names::AGENT_INFERENCE_CALLS, below.inference_calls);
         }
@@ -358,7 +360,8 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         out.send(name, MetricKind::Histogram, "s", seconds, labels);
     }
 
-    /// Returns a name under its convention's key, or else under OpenLLMetry's common one.
+    /// Returns the value of this attribute, or else of `traceloop.entity.name`, under which
+    /// OpenLLMetry records the names of agents, tools and workflows.
     fn name(&self, meaning: A) -> Option<RawValue<'f>> {
         self.values
             .label(meaning)
@@ -382,10 +385,12 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         })
     }
 
-    /// Returns the seconds until the first chunk. OpenTelemetry's key is in seconds; vendors write
-    /// another key in seconds, milliseconds, microseconds or nanoseconds. No first chunk can arrive
-    /// after the end, so a value that exceeds the span's duration is in a smaller unit, or is left
-    /// out and counted.
+    /// Returns the seconds until the first chunk.
+    ///
+    /// OpenTelemetry's attribute is in seconds. Programs record milliseconds, microseconds or
+    /// nanoseconds as well under vendors' attributes for seconds, so for these the largest unit is
+    /// chosen in which the value does not exceed the span's duration. A value that exceeds it in
+    /// every unit is ignored, and counted in the layer's statistics.
     fn first_chunk(&self, counters: &Counters) -> Option<f64> {
         let seconds_of = |meaning, unit: f64| {
             let value = self.values.get(meaning)?;

@@ -1,8 +1,9 @@
-//! OTLP over gRPC: the three `Export` calls, received as OTLP over HTTP is.
+//! OTLP over gRPC: the three `Export` calls, which share the code of OTLP over HTTP.
 //!
-//! A call is one message after five bytes, so it needs no framework: tonic would read and decode a
-//! message before its memory could be counted, and would be a second path besides `receive`. This
-//! module only has the framing and the response; HTTP/2 is hyper's.
+//! The body of a call is one message after five bytes, so it needs no framework. tonic would read
+//! and decode a message before its memory could be counted, and its calls would need code separate
+//! from [`receive`](crate::receive). This module only has the framing and the response; HTTP/2 is
+//! hyper's.
 //!
 //! Other layers fail with an HTTP response, for example because of a missing token. [`translated`]
 //! converts it to a status of gRPC.
@@ -46,7 +47,8 @@ pub(crate) fn routes() -> Router<Receiver> {
     routes.method_not_allowed_fallback(async || ApiError::method_not_allowed())
 }
 
-/// Converts responses to requests of gRPC to gRPC, whichever layer of the router creates them.
+/// Replaces the HTTP error response of a gRPC call with a gRPC status, whichever layer of the
+/// router created it.
 pub(crate) fn translated(router: Router) -> Router {
     router.layer(from_fn(async |request: Request, next: Next| {
         let is_call = is_call(&request);
@@ -58,7 +60,8 @@ pub(crate) fn translated(router: Router) -> Router {
     }))
 }
 
-/// Returns whether a request is a call of gRPC, or an attempt over HTTP/1 at a known call.
+/// Returns whether a request has the content type of gRPC, and arrives over HTTP/2 or has the path
+/// of a known call. Some proxies send calls over HTTP/1.
 fn is_call(request: &Request) -> bool {
     let is_possible = request.version() == Version::HTTP_2
         || Signal::ALL
@@ -80,7 +83,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .any(|name| kind.eq_ignore_ascii_case(name))
 }
 
-/// Returns the error of a request to the path of a call that is not a call.
+/// Returns the error of a request that has the path of a call, but not the content type of gRPC.
 fn not_a_call() -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -29,7 +29,7 @@ pub(super) enum Shown<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Cut {
     Nothing,
-    /// An unknown part is missing.
+    /// The end is missing; the length of the whole text is not shown.
     Somewhere,
     /// The whole text has this number of characters.
     Characters(u64),
@@ -55,8 +55,8 @@ impl Cut {
 }
 
 impl<'a> Shown<'a> {
-    /// Returns what the options show of the value under this key; `None` if nothing, not even the
-    /// key. Strings longer than `max_chars` are truncated.
+    /// Returns the value in the form that the options select for this key; `None` if they hide both
+    /// the key and the value. Strings longer than `max_chars` are truncated.
     pub(super) fn of(
         key: &str,
         value: RawValue<'a>,

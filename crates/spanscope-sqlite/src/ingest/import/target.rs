@@ -1,4 +1,4 @@
-//! Stores the groups of an import, through the rows that every writer of a file shares.
+//! Stores the groups of an import with the `RowWriter` that every writer of a file uses.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -18,23 +18,26 @@ use crate::file::runs;
 use crate::file::traces::Owner;
 use crate::file::write_error::WriteError;
 
-/// Approximate number of records in a transaction: a trace is never split.
+/// Number of records after which a transaction is written. A transaction may be larger, because a
+/// trace is never split.
 pub(super) const BATCH: u64 = 5_000;
 
 /// The state of an import between transactions.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// The generation of the file that has the cached rows, and the time when the import began.
+    /// The file's generation when the import began, and that time. The cached row ids are valid
+    /// only in this generation.
     began: Option<(u64, i64)>,
     callsites: HashMap<Callsite, i64>,
-    /// The row of each program of the source, by tenant.
+    /// The row id in `_process` of each program of the source, by tenant.
     programs: HashMap<(i64, Program), i64>,
-    /// The latest start of all imported records.
+    /// The latest time of all imported records: the start of a span, or the time of an event.
     latest: i64,
     point: Option<RepeatedPoint>,
     /// The last event that was stored before the import.
     last_event: Option<i64>,
-    /// The number of equal stored events outside traces that the source has not matched yet.
+    /// For events outside traces: how many equal events were stored before the import and have not
+    /// been matched with an event of the source yet.
     loose_left: HashMap<LooseKey, i64>,
     pub(super) done: ImportReport,
 }
@@ -80,11 +83,12 @@ struct Target<'db> {
     db: &'db Connection,
     known: &'db mut Known,
     statements: Statements<'db>,
+    /// The time when the import began.
     now: i64,
     keys: HashMap<String, i64>,
     /// The tenant of the current records.
     tenant: i64,
-    /// The number of records of each process that are not in its account yet.
+    /// Stored records per process that the counts in its row of `_process` do not include yet.
     unaccounted: HashMap<i64, u64>,
     rows: RowWriter<'db>,
     /// Traces that got spans.
@@ -100,7 +104,8 @@ struct Statements<'db> {
     loose_events: Statement<'db>,
 }
 
-/// The identity of a span in a trace: its id and its half.
+/// The identity of a span in a trace: its id, and 1 if it is the server's half of a call whose
+/// halves share an id.
 type SpanKey = (i64, Option<i64>);
 /// The identity of an event outside traces: its time, name, message and attributes.
 type LooseKey = (i64, String, String, String);
@@ -150,9 +155,9 @@ impl<'db> Target<'db> {
     /// Writes the remaining rows, and returns the latest start of all imported records.
     fn finish(mut self) -> rusqlite::Result<i64> {
         self.rows.flush()?;
-        // Imported records may start in the future, and all records before a mark must start before
-        // its time. The latest start of the whole import counts, because the times of marks must
-        // not decrease.
+        // Imported records may start in the future, but records that are stored before a mark must
+        // start before the mark's time. The times of marks must not decrease either, so the latest
+        // start of the whole import counts.
         let latest = self.known.latest.max(self.rows.latest_time);
         self.known.latest = latest;
         if latest > self.now {
@@ -175,7 +180,8 @@ impl<'db> Target<'db> {
         if group.spans.is_empty() && group.events.is_empty() {
             return Ok(());
         }
-        // Two ids of a source can become one id of the target.
+        // Two trace ids of a source can become the same id here: they may differ only in leading
+        // zeros. So this transaction may have changed the trace already.
         let was_met = self.rows.touched(trace_id).is_some();
         let change = self.rows.change(trace_id)?;
         let trace = change.row;
@@ -230,7 +236,8 @@ impl<'db> Target<'db> {
             }
         };
         for event in events {
-            // Equal events are counted, like measurements (`points.rs`).
+            // Events have no id, so equal ones are counted, as equal measurements are in
+            // `points.rs`.
             let key: LooseKey = (
                 event.time,
                 event.name.clone().unwrap_or_else(|| event.callsite.name.clone()),

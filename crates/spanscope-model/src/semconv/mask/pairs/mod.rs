@@ -11,9 +11,9 @@
 //! | pair | `pwd=x`, `--pwd=x`, `?pwd=x&y=1` | every value |
 //! | literal | `pwd = "x"`, `'pwd': 'x'`, `pwd => "x"` | every value |
 //! | assignment | `pwd = x` | what looks random |
-//! | line | `pwd: x` and nothing else in the line, or in quotes | a word, or what looks random |
+//! | line | `pwd: x` as a whole line, or as a whole text in quotes | a word, or what looks random |
 //! | head | `Authorization: Bearer x`, `Cookie: a=b; c=d` | all but the name of the scheme |
-//! | prose | `the pwd: x` | what looks random, or one word at an end; of tokens what looks random |
+//! | prose | `the pwd: x` | what looks random; one word before the end of a sentence or item, but not after `token:` |
 //! | flag | `--pwd x` | all but words that explain the flag |
 //! | tag | `<pwd>x</pwd>` | every value |
 //! | named | `name: PWD`, and next to it `value: x` | every value |
@@ -21,7 +21,8 @@
 //! Numbers, booleans, types, calls, variables and placeholders are never secrets:
 //! `password=${PASSWORD}`, `token: String`, `auth=get_auth()`, `api_key=<your key>`.
 //!
-//! A text without any part of such a name costs one search for all parts, 15 at once.
+//! Names of secrets contain one of 15 parts, such as `passw`. A text without any of them costs only
+//! one search, which looks for all parts at once.
 
 mod commands;
 mod look;
@@ -47,9 +48,9 @@ pub(super) fn may_have_pair(text: &str) -> bool {
     text.len() >= MIN_TEXT && secret_parts::find(text.as_bytes(), 0).is_some()
 }
 
-/// Returns the text without the values of its pairs; `None` if it has none. In a structure, quoted
-/// texts and keys followed by a colon or an equals sign are skipped, because the scanner of
-/// structures has read them.
+/// Returns the text without the values of its pairs; `None` if it has none. In a structure (JSON,
+/// Rust's `Debug`, Python's `repr`), texts in double quotes and keys followed by a colon or an
+/// equals sign are skipped, because the scanner of structures has read them.
 pub(super) fn mask(text: &str, is_structure: bool) -> Option<String> {
     if text.len() < MIN_TEXT {
         return None;
@@ -141,8 +142,8 @@ impl<'t> Pairs<'t> {
         shown.finish()
     }
 
-    /// Reads the word that contains this part of a secret's name, and the pair of which it is the
-    /// key.
+    /// Reads the word that contains this part of a secret's name. If the word is the key of a pair,
+    /// reads the pair.
     fn part(&mut self, part: usize) {
         let (start, end) = self.text.word_around(part, self.at);
         self.at = end;
@@ -188,8 +189,8 @@ impl<'t> Pairs<'t> {
         }
     }
 
-    /// Returns what a word names, also in combination with the word before it: `API key`, but not
-    /// `next token`.
+    /// Returns the kind of secret that a word names, alone or with the word before it: `API key` is
+    /// a secret, `next token` is not.
     fn kind(&self, name: &str, start: usize, end: usize, is_flag: bool) -> Option<SecretKind> {
         let own = secret_kind(name);
         let before = if is_flag {
@@ -240,7 +241,8 @@ impl<'t> Pairs<'t> {
             b'=' => (Separator::Assign, separator + 1),
             b':' if next == Some(b'=') => (Separator::Assign, separator + 2),
             b':' if next == Some(b':') || text.bytes[separator + 1..].starts_with(b"//") => return None,
-            // A part of a path, of a name, or of an image: `secret:prod`, `img/auth:v1`.
+            // A part of a name with colons, of a path or of a container image: `arn:secret:prod`,
+            // `img/auth:v1`.
             b':' if matches!(text.byte_before(key.start), Some(b'/' | b':' | b'@' | b'$')) => return None,
             b':' => {
                 let after = separator + 1 + text.stars(separator + 1);
@@ -286,7 +288,7 @@ impl<'t> Pairs<'t> {
             self.replace(at, end);
             return;
         }
-        // `"Authorization: Bearer x"`: the open quote ends the value.
+        // `"Authorization: Bearer x"`: the value ends where the quote before the key is closed.
         let enclosing = key
             .quote
             .filter(|_| matches!(separator, Separator::Colon | Separator::TightColon));
@@ -366,7 +368,7 @@ impl<'t> Pairs<'t> {
     fn is_secret_literal(&self, key: &Key<'_>, separator: Separator, start: usize, end: usize) -> bool {
         let inside = &self.text.text[start..end];
         let is_code_span = self.text.byte_before(start) == Some(b'`');
-        // A quoted value of a flag or a pair is a value, and so is that of a quoted key.
+        // Only an unquoted key before a colon or a quote may be a word of a sentence.
         let is_prose = key.quote.is_none() && matches!(separator, Separator::Colon | Separator::Sql);
         let class = classify(inside, key.text);
         // Code in Markdown.
@@ -459,8 +461,8 @@ impl<'t> Pairs<'t> {
         true
     }
 
-    /// Masks the inside of a private key in PEM, if this is its header. `start` is where its last
-    /// word begins.
+    /// Masks the inside of a private key in PEM, if the word at `start` is the last one of a PEM
+    /// header. Returns whether it is.
     fn private_key(&mut self, start: usize) -> bool {
         let Some((start, end)) = self.text.private_key(start) else {
             return false;
