@@ -2,8 +2,8 @@
 //!
 //! A run is not a separate record: it is derived from spans. A store finds the runs among its
 //! traces ([`TraceStore::list_runs`]) and returns a run's records, all of them or those stored
-//! since a cursor ([`TraceStore::run_records`]). The crate `spanscope-runs` interprets them (steps,
-//! events, analysis) and knows no store.
+//! since a cursor ([`TraceStore::run_records`]). The crate `spanscope-runs` derives steps, events
+//! and an analysis from these records, and does not depend on a store.
 //!
 //! [`TraceStore::list_runs`]: crate::TraceStore::list_runs
 //! [`TraceStore::run_records`]: crate::TraceStore::run_records
@@ -37,10 +37,10 @@ pub struct RunFilter {
     pub user_id: Option<String>,
     /// Only runs with this status.
     pub status: Option<RunStatus>,
-    /// Only runs that started at this time or later. Of a task in several traces the one that
-    /// began last counts.
+    /// Only runs that started at this time or later. If a task has several traces, the start of
+    /// the newest one is compared.
     pub since: Option<Timestamp>,
-    /// Only runs that started before this time.
+    /// Only runs that started before this time, compared in the same way.
     pub until: Option<Timestamp>,
     /// Only runs that are still running, or whose last activity was at this time or later.
     pub alive_since: Option<Timestamp>,
@@ -114,8 +114,8 @@ pub struct RunInfo {
 }
 
 impl RunInfo {
-    /// Creates an entry of a run of the default tenant, without spans; its agent, session and user
-    /// are unknown.
+    /// Creates the list entry of a run without spans. Its tenant is the default tenant; its agent,
+    /// session and user are unknown.
     pub fn new(
         task_id: impl Into<String>,
         trace_id: TraceId,
@@ -210,8 +210,8 @@ impl RunRange {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RunSpan {
-    /// Increases with every span of the run that is stored. Spans may share a position; readers
-    /// then order them by id, so that all readers see the same order.
+    /// The position in the order of storing: never less than that of a span stored earlier. Spans
+    /// may share a position; readers then order them by id, so that all readers see the same order.
     pub order: u64,
     /// The span as of [`RunRecords::upto`]: it has no end if its end was stored later. Its name and
     /// attributes may be newer.
@@ -234,8 +234,8 @@ pub struct RunRecords {
     pub info: RunInfo,
     /// The traces of the run; usually one.
     pub traces: Vec<TraceId>,
-    /// Whether the traces hold other runs too: then only the spans below one with this `task_id`
-    /// belong to this run.
+    /// Whether the traces contain other runs too. If so, only spans with this run's `task_id` and
+    /// their descendants belong to this run.
     pub is_shared: bool,
     /// Spans stored in the range.
     pub spans: Vec<RunSpan>,
@@ -249,12 +249,13 @@ pub struct RunRecords {
     pub upto: Cursor,
     /// Whether there are more records after `upto`.
     pub more: bool,
-    /// The current number of spans in its traces that have no end.
+    /// The number of spans without an end in the run's traces at the time of the query, even if the
+    /// range stops earlier.
     pub open: u64,
     /// Whether the program of one of these spans is alive.
     pub alive: bool,
-    /// Whether a program sent a span of the range, rather than writing it to the file; such a
-    /// program may hold back further spans in a batch.
+    /// Whether a span of the range was sent to the store, rather than written by its program
+    /// directly to the store's file. More spans may then arrive late, because senders batch them.
     pub has_sent: bool,
 }
 

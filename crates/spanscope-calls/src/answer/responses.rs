@@ -7,8 +7,9 @@ use super::{Answer, ObjectKind};
 use crate::request::text;
 
 impl Answer {
-    /// Reads a whole response, or an event of a streamed one. The last event repeats the whole
-    /// response.
+    /// Parses a whole response, or an event of a streamed one. The last event repeats the whole
+    /// response, which replaces the parts of the earlier events. An object of another kind is
+    /// [`ObjectKind::Ignored`].
     pub(super) fn take_response(&mut self, kind: &str, object: &Map<String, Value>) -> ObjectKind {
         if text(object, "object") == Some("response") {
             self.take_whole(object);

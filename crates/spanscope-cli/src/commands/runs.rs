@@ -18,10 +18,10 @@ use crate::render::text::{count, fit, grouped, visible, width};
 use crate::render::time;
 use crate::resolve::range;
 
-/// The number of newest runs among which a prefix of a task id is searched.
+/// A prefix of a task id is looked up in this number of newest runs only.
 const RECENT: u64 = 5_000;
-/// Task ids are truncated to one of these lengths, the shortest that distinguishes them. Longer
-/// ones are shown completely.
+/// The lengths, in characters, to which task ids are truncated: the shortest at which they all
+/// differ. If they differ at none of these lengths, the complete ids are shown.
 const SHORT_IDS: [usize; 6] = [8, 12, 16, 20, 24, 32];
 /// Spaces between columns.
 const GAP: usize = 2;
@@ -178,7 +178,7 @@ fn short_ids(recent: &[String], runs: &[RunInfo]) -> Vec<String> {
     runs.iter().map(|run| cut(&run.task_id, characters)).collect()
 }
 
-/// Truncates an id to its end, because long ids often share their beginning.
+/// Cuts off the beginning of an id that is too wide, because long ids often share their beginning.
 fn end_of(id: &str, columns: usize) -> String {
     let id = visible(id);
     if width(&id) <= columns {
@@ -190,7 +190,8 @@ fn end_of(id: &str, columns: usize) -> String {
     format!("…{}", &id[begin..])
 }
 
-/// Returns the agent; if none is named, the name of the root.
+/// Returns the agent's id or name. If the run has neither, returns the name of its root span in
+/// parentheses.
 fn agent(run: &RunInfo) -> String {
     match run.agent_id.as_str() {
         "" => format!("({})", run.name),

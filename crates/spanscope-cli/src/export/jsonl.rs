@@ -7,7 +7,7 @@ use super::form::Form;
 use crate::jsonl;
 use crate::output::json_line;
 
-/// The format.
+/// The export format of one JSON object per line, which Spanscope can import again.
 pub(super) struct Jsonl;
 
 impl Form for Jsonl {

@@ -1,9 +1,10 @@
 //! Analysis of a run: where it spent its time, its errors, and recommendations.
 //!
 //! RAGFlow's agent trace API defines a bottleneck as a component that takes more than five seconds
-//! on average. That finds the root, which contains all steps, and misses ten short calls in a row.
-//! Here a component is measured by its time without nested steps, and by its share of the critical
-//! path: the chain of steps without which the run would have been shorter.
+//! on average. By that definition the root, which contains all steps, is a bottleneck, and ten
+//! short calls in a row are not. Here a component is measured by its time without nested steps, and
+//! by its share of the critical path: the chain of steps without which the run would have been
+//! shorter.
 
 mod advice;
 mod findings;
@@ -17,7 +18,7 @@ use crate::Run;
 use crate::format::{cut_text, rounded};
 use crate::step::seconds;
 
-/// A component that takes longer than this on average is a bottleneck.
+/// A component is a bottleneck if its average time without nested steps is longer than this.
 const SLOW_SECONDS: f64 = 5.0;
 /// A component with at least this share of the critical path is a bottleneck too.
 const LARGE_SHARE: f64 = 0.5;

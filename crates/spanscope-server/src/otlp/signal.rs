@@ -36,7 +36,7 @@ impl Signal {
         }
     }
 
-    /// Returns the name of a request's message.
+    /// Returns the name of the OTLP message that a request's body contains.
     pub(super) const fn request(self) -> &'static str {
         match self {
             Self::Traces => "ExportTraceServiceRequest",
@@ -45,7 +45,7 @@ impl Signal {
         }
     }
 
-    /// Returns the only field of a request in JSON.
+    /// Returns the name of the only field of a request in JSON.
     pub(super) const fn field(self) -> &'static str {
         match self {
             Self::Traces => "resourceSpans",

@@ -7,8 +7,9 @@ use spanscope_model::{NewEvent, Timestamp, wire};
 use super::attributes::{attributes, set_dropped};
 use super::ids;
 
-/// Returns the events, and how many have no valid time. Those count as dropped by the sender.
-/// Events that Spanscope's exporter also sends as log records are skipped.
+/// Returns the events of a span, without those with an invalid time, and the number of these, which
+/// the caller adds to the events that the sender dropped. If `logs_events` is set, events that
+/// Spanscope's exporter also sent as log records are skipped, and are not in the number.
 pub(super) fn of_span(
     mut events: Vec<Event>,
     span: &SpanOrigin<'_>,

@@ -1,11 +1,11 @@
-//! Reads a store that this user may not write: another user's file, or one on a read-only disk or
-//! in a folder without write permission.
+//! Reads a store that the user has no permission to write: another user's file, or one on a
+//! read-only disk or in a folder without write permission.
 //!
 //! A reader of a file with a write-ahead log needs the index of the log (`-shm`), and creates it if
-//! it is missing. If it may not, there are two ways. A file without a log can't change under a
-//! reader while no program writes it, so SQLite may treat it as immutable. A file with a log is
-//! copied together with the log, and the copy is read: without the log, the newest records would be
-//! missing unnoticed.
+//! it is missing. Without the permission to create it, there are two ways to read the file. A file
+//! without a log is opened as immutable, which is safe as long as no program writes it. A file with
+//! a log is copied together with the log, and the copy is read: without the log, the newest records
+//! would be missing, and SQLite would report no error.
 //!
 //! If the index exists and is readable, SQLite reads the file in place, also while another user's
 //! program writes it.
@@ -25,11 +25,12 @@ use super::open::{BUSY_TIMEOUT, io_error, sql_error};
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) db: Connection,
-    /// Whether it shows the file as it was when it was opened.
+    /// Whether the connection keeps reading the state in which it opened the file, without later
+    /// changes.
     pub(crate) is_frozen: bool,
 }
 
-/// Opens an existing file for reading, with any permissions.
+/// Opens an existing file for reading, even if its index is missing and can't be created.
 pub(super) fn open(path: &Path) -> Result<Reader, StoreError> {
     match connect(path.as_os_str(), OpenFlags::empty()) {
         Ok(db) => Ok(Reader { db, is_frozen: false }),
@@ -45,13 +46,13 @@ pub(super) fn open(path: &Path) -> Result<Reader, StoreError> {
     }
 }
 
-/// Opens the file and reads from it, because SQLite does not access it before.
+/// Opens the file and runs a query, because SQLite does not access a file before the first query.
 fn connect(name: &std::ffi::OsStr, how: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | how;
     let db = Connection::open_with_flags(name, flags)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     match db.query_row("PRAGMA schema_version", [], |_| Ok(())) {
-        // The caller meets other errors again and reports them.
+        // Other errors recur in the caller's first query, and the caller reports them.
         Err(error) if !needs_an_index(&error) => Ok(db),
         result => result.map(|()| db),
     }
@@ -85,7 +86,8 @@ pub(super) fn unchangeable(path: &Path) -> OsString {
     uri.into()
 }
 
-/// Opens a copy of the file and its log, which is deleted with the connection.
+/// Opens a copy of the file and its log. The copy's folder is removed on return; the connection
+/// still reads the open file.
 fn copied(path: &Path) -> Result<Connection, StoreError> {
     let folder = private_folder()?;
     let copy = folder.0.join("copy.db");
@@ -94,13 +96,13 @@ fn copied(path: &Path) -> Result<Connection, StoreError> {
         std::fs::copy(&from, sibling(&copy, suffix))
             .map_err(|error| io_error(&from, "copy, to read it with its log,", error))?;
     }
-    // The copy has the mode of the file, which may be read-only.
     let take_in = || {
         let db = Connection::open_with_flags(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         drop(db);
         connect(&unchangeable(&copy), OpenFlags::SQLITE_OPEN_URI)
     };
+    // The copies have the modes of the originals, which may be read-only.
     make_writable(&copy)?;
     take_in().map_err(|error| sql_error(path, error))
 }
@@ -152,7 +154,7 @@ fn private_folder() -> Result<PrivateFolder, StoreError> {
         let path = std::env::temp_dir().join(name);
         match builder.create(&path) {
             Ok(()) => return Ok(PrivateFolder(path)),
-            // Left behind by a process with the same number.
+            // An earlier process with the same process id left this folder behind.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {}
             Err(error) => return Err(io_error(&path, "make", error)),
         }

@@ -1,4 +1,4 @@
-//! Settings that change the wire: headers, protocols, TLS; and invalid ones.
+//! Settings that change the requests (headers, protocol, TLS), and invalid settings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ fn invalid_settings_are_refused_at_the_start() {
     );
 }
 
-/// Files signed by a private authority.
+/// A private certificate authority, the files that it issued, and the server's certificate.
 struct Pki {
     folder: tempfile::TempDir,
     roots: RootCertStore,

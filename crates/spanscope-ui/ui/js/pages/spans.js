@@ -1,4 +1,4 @@
-/** Spans across traces. */
+/** The list of spans of all traces. */
 import { h } from "../../vendor/preact.js";
 import { apiPath } from "../api.js";
 import { useRows } from "../rows.js";
