@@ -274,6 +274,7 @@ impl TraceStore for ClickHouseStore {
         capabilities.running_spans = false;
         capabilities.typed_attributes = false;
         capabilities.exact_measurements = false;
+        capabilities.neighbours = false;
         capabilities.ttl = false;
         capabilities.tenants = self.reader.tenant_key().is_some();
         capabilities.order = StoreOrder::Marked;

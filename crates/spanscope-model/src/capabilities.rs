@@ -33,6 +33,8 @@ pub struct Capabilities {
     pub tenants: bool,
     /// Conditions on the labels of a metric can be regular expressions.
     pub label_regex: bool,
+    /// `span_neighbours` and `spans_linking_to` are supported.
+    pub neighbours: bool,
     /// The order that a follower can rely on.
     pub order: StoreOrder,
     /// How far back a query without `since` looks; `None`: to the first record.
@@ -65,6 +67,7 @@ impl Capabilities {
             ttl: true,
             tenants: true,
             label_regex: true,
+            neighbours: true,
             order: StoreOrder::Exact,
             longest_without_since: None,
             retention: None,

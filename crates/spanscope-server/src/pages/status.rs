@@ -50,6 +50,8 @@ struct Can {
     run: bool,
     /// Values of attributes keep their types; otherwise they are texts.
     types: bool,
+    /// The neighbours of a span are found, and the spans that link to it.
+    around: bool,
 }
 
 pub(super) async fn get(
@@ -76,6 +78,7 @@ pub(super) async fn get(
             write: capabilities.writes,
             run: capabilities.running_spans,
             types: capabilities.typed_attributes,
+            around: capabilities.neighbours,
         },
         is_empty: stats.traces == 0,
         now: Timestamp::now(),

@@ -419,6 +419,8 @@ export interface StoreCan {
   run: boolean;
   /** Values of attributes keep their types; otherwise they are texts. */
   types: boolean;
+  /** The neighbours of a span are found, and the spans that link to it. */
+  around: boolean;
 }
 
 export interface StoreFile {

@@ -63,6 +63,7 @@ function Facts({ facts }) {
       can?.write === false ? line("written by", "a collector; this server only reads") : null,
       can?.run === false ? line("running spans", "not stored before they end") : null,
       can?.types === false ? line("attribute values", "texts") : null,
+      can?.around === false ? line("links to a span", "not found") : null,
     ),
     file
       ? h(

@@ -2,7 +2,7 @@
 import { h, useEffect, useRef } from "../../vendor/preact.js";
 import { get, useLoaded } from "../api.js";
 import { count, cut, duration, money, plain } from "../format.js";
-import { to } from "../page.js";
+import { status, to } from "../page.js";
 import { Tabs } from "../tabs.js";
 import { Copy, Problem, StateSign, Text, icon, severityClass } from "../ui.js";
 import { About } from "./about.js";
@@ -29,9 +29,10 @@ export function Details({ traceId, spanId, close }) {
     (signal) => get(["traces", traceId, "spans", spanId, "among"], {}, signal),
   );
   const among = /** @type {Among | null} */ (compared.stale ? null : compared.data);
-  // The spans that link to it are found by a scan too.
-  const near = useLoaded(span ? `around ${traceId}/${spanId}` : null, (signal) =>
-    get(["traces", traceId, "spans", spanId, "around"], {}, signal),
+  // The spans that link to it are found by a scan too, and not every store finds them.
+  const near = useLoaded(
+    span && status.value?.can.around ? `around ${traceId}/${spanId}` : null,
+    (signal) => get(["traces", traceId, "spans", spanId, "around"], {}, signal),
   );
   const around = /** @type {Around | null} */ (near.stale ? null : near.data);
   const tabs = span ? tabsOf(span, among, around) : [];
