@@ -20,6 +20,9 @@ const LATEST: i64 = HOUR;
 /// Spans that took longer than this are not shown to followers.
 const LONGEST: i64 = 24 * HOUR;
 
+/// A limit that no page reaches.
+const WHOLE_PAGE: u64 = u64::MAX - 1;
+
 /// A cursor of this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -117,47 +120,46 @@ impl Reader {
         let limit = limit.max(1);
         let everything = StoredFilter::default();
         let is_new = cursor.time <= 0;
-        let came_late = !is_new && {
-            let (spans, events) = self.counts_at(cursor.time, &everything)?;
-            (spans, events) != (cursor.spans, cursor.events)
-        };
-        let after = match came_late {
-            true => cursor.time.saturating_sub(LATEST),
-            false => cursor.time,
-        };
-        let limit_of_page = if came_late { u64::MAX - 1 } else { limit };
-        let mut spans = self.ended(after, newest, filter, limit_of_page.saturating_add(1))?;
-        let mut logs = self.logged(after, newest, filter, limit_of_page.saturating_add(1))?;
-        // A page ends with all records of one mark, so that none of them is passed over.
         let mut upto = newest;
-        let mut more = false;
-        let cut_at = |marks: &mut dyn Iterator<Item = i64>| -> Option<i64> {
-            let mut beyond = marks.skip(usize::try_from(limit_of_page).unwrap_or(usize::MAX));
-            beyond.next()
-        };
-        for beyond in [
-            cut_at(&mut spans.iter().map(StoredSpan::end)),
-            cut_at(&mut logs.iter().map(|event| event.timestamp.as_nanos())),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            more = true;
-            upto = upto.min(beyond.saturating_sub(1));
-        }
-        if more {
+        let mut limit_of_page = limit;
+        let (mut spans, mut logs);
+        let (count, events) = loop {
+            // Counted before it is read: a record that arrives in between is read, but not counted,
+            // so the next look finds it again. Counted afterwards, it could be missed forever.
+            let counts = self.counts_at(upto, &everything)?;
+            let came_late =
+                !is_new && self.counts_at(cursor.time, &everything)? != (cursor.spans, cursor.events);
+            let after = match came_late {
+                true => cursor.time.saturating_sub(LATEST),
+                false => cursor.time,
+            };
+            if came_late {
+                limit_of_page = WHOLE_PAGE;
+            }
+            spans = self.ended(after, upto, filter, limit_of_page.saturating_add(1))?;
+            logs = self.logged(after, upto, filter, limit_of_page.saturating_add(1))?;
+            // A page ends with all records of one mark, so that none of them is passed over.
+            let cut_at = |marks: &mut dyn Iterator<Item = i64>| -> Option<i64> {
+                let mut beyond = marks.skip(usize::try_from(limit_of_page).unwrap_or(usize::MAX));
+                beyond.next()
+            };
+            let beyond = [
+                cut_at(&mut spans.iter().map(StoredSpan::end)),
+                cut_at(&mut logs.iter().map(|event| event.timestamp.as_nanos())),
+            ];
+            let Some(beyond) = beyond.into_iter().flatten().min() else {
+                break counts;
+            };
             // Where more records than a page holds have one mark, all of them are read.
-            upto = match upto <= after {
+            upto = match beyond.saturating_sub(1) <= after {
                 true => after
                     .saturating_add(1)
                     .max(self.next_mark(after, newest, filter)?),
-                false => upto,
+                false => beyond.saturating_sub(1),
             };
-            spans = self.ended(after, upto, filter, u64::MAX)?;
-            logs = self.logged(after, upto, filter, u64::MAX)?;
-            more = upto < newest;
-        }
-        let (count, events) = self.counts_at(upto, &everything)?;
+            limit_of_page = WHOLE_PAGE;
+        };
+        let more = upto < newest;
         let is_serious = |event: &LogEvent| {
             filter
                 .min_severity
@@ -210,7 +212,7 @@ impl Reader {
             .push(" ORDER BY ")
             .push(END)
             .push(", SpanId");
-        if limit < u64::MAX - 1 {
+        if limit < WHOLE_PAGE {
             sql = sql.push(" LIMIT ").count(limit);
         }
         let mut spans = self.spans(&sql)?;
@@ -231,7 +233,7 @@ impl Reader {
             to: Some(upto.saturating_add(1)),
             trace_id: filter.trace_id,
             is_ascending: true,
-            limit: (limit < u64::MAX - 1).then_some(limit),
+            limit: (limit < WHOLE_PAGE).then_some(limit),
             ..LogQuery::default()
         };
         let found = self.log_records(&query)?;
