@@ -98,7 +98,7 @@ fn every_command_that_queries_answers_from_the_tables_of_a_collector() {
 }
 
 #[test]
-fn tail_shows_the_last_records_and_new_ones_each_once() {
+fn tail_shows_the_last_records_new_ones_and_late_ones_each_once() {
     let Some(database) = Database::with_a_run() else {
         return;
     };
@@ -129,12 +129,15 @@ fn tail_shows_the_last_records_and_new_ones_each_once() {
     };
     database.insert_span(other, &new("0011", "a step", 0));
     shown.push(next());
+    // It ended before the mark up to which the records were read.
+    database.insert_span(other, &new("0012", "a late step", 30));
+    shown.push(next());
     database.insert_span(other, &new("0013", "the end", 0));
     shown.push(next());
     process.kill().unwrap();
     process.wait().unwrap();
     reader.join().unwrap();
-    assert_eq!(shown[2..], ["a step", "the end"], "{shown:?}");
+    assert_eq!(shown[2..], ["a step", "a late step", "the end"], "{shown:?}");
 }
 
 #[test]
