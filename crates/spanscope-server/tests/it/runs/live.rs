@@ -274,7 +274,9 @@ fn a_client_that_reads_more_slowly_than_the_run_is_written_is_cut_off_and_can_re
         seen.push(sent);
     }
     assert!(
-        slow.comments.iter().any(|comment| comment.starts_with("cut off")),
+        slow.comments
+            .iter()
+            .any(|comment| comment.starts_with("closed, because")),
         "{:?}",
         slow.comments
     );
@@ -320,7 +322,7 @@ fn the_end_of_the_server_ends_its_streams() {
         stream
             .comments
             .iter()
-            .any(|comment| comment.contains("shut down")),
+            .any(|comment| comment.contains("shutting down")),
         "{:?}",
         stream.comments
     );
