@@ -73,8 +73,8 @@ pub struct RunReader {
     waiting: Vec<(usize, Span)>,
     /// Inputs and outputs of steps in events.
     contents: EventContents,
-    /// Hashes of the ids of the events that were read, because a store whose order is marked returns
-    /// records again after a late one.
+    /// Hashes of the ids of the events that were read, because a store whose order is marked
+    /// returns records again after a late one.
     known_events: HashSet<u64>,
     /// Hashes of the last messages from events, because ancestors repeat them in their outputs.
     logged_answers: VecDeque<(Key, u64)>,

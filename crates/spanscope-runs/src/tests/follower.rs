@@ -143,7 +143,7 @@ fn records_that_a_store_returns_again_after_a_late_one_have_no_events_again() {
     let mut follower = Follower::default();
     let told_first = follower.read(&first, Duration::ZERO);
     assert_eq!(told_first.len(), 3, "start, error and end");
-    // The store has no order of storing: it returns everything again, with what came late.
+    // The store has no order of storing: it returns everything again, with the late span.
     let late = span(2, 1, "search", 10..20, &[operation("execute_tool")]);
     let again = records(vec![an_agent(1), late]).events(vec![failure(1, 1), failure(2, 2)]);
     let mut ids: Vec<String> = told_first.into_iter().map(|event| event.event_id).collect();

@@ -536,7 +536,7 @@ fn each_found(db: &Connection, trace: i64, mut each: impl FnMut(Found)) -> rusql
             row: row.get(0)?,
             key: row.get(4)?,
             start: row.get(1)?,
-            // What was read from a log of a program is no root of its own.
+            // A span that was read from a program's log is no root.
             has_parent: has_parent || attributes.get(wire::READ_FROM).is_some(),
         });
     }

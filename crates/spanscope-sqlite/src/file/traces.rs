@@ -189,7 +189,8 @@ pub(super) fn write(
                  ELSE COALESCE(MAX(expires, ?10), expires, ?10) END,
              local = MAX(local, ?11), bytes = bytes + ?13 WHERE id = ?1",
         )?;
-    // A run that is named by its trace begins with the trace, also if its own spans are stored first.
+    // A run that is named by its trace begins with the trace, also if its own spans are stored
+    // first.
     let mut begin_runs =
         db.prepare_cached("UPDATE _run SET start = ?2 WHERE trace = ?1 AND said = 0 AND start > ?2")?;
     // If the new tenant already has a trace with this id, this row keeps its tenant.

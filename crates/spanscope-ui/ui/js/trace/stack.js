@@ -57,8 +57,8 @@ export function frames(stack) {
 function isOwn(line, next) {
   const frame = RUST_FRAME.exec(line);
   if (frame) {
-    const location = RUST_PLACE.exec(next)?.[1] ?? "";
-    return !RUST_LIBRARIES.test(frame[1] ?? "") && !FOREIGN.some((part) => location.includes(part));
+    const path = RUST_PLACE.exec(next)?.[1] ?? "";
+    return !RUST_LIBRARIES.test(frame[1] ?? "") && !FOREIGN.some((part) => path.includes(part));
   }
   return (
     (PYTHON_FRAME.test(line) || OTHER_FRAME.test(line)) && !FOREIGN.some((part) => line.includes(part))
