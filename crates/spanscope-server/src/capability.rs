@@ -19,6 +19,7 @@ pub(crate) enum Needs {
     /// A folder for datasets.
     Datasets,
     /// A store with the queries that only pages make.
+    #[cfg(feature = "pages")]
     PageQueries,
 }
 
@@ -30,6 +31,7 @@ impl Needs {
             Self::Writes => "This store only reads: it accepts no records, also if they are sent again.",
             Self::Deletes => "This store deletes no runs.",
             Self::Datasets => "This server has no folder for datasets.",
+            #[cfg(feature = "pages")]
             Self::PageQueries => "This store does not support the query.",
         }
     }
