@@ -482,7 +482,10 @@ fn the_store_is_counted_and_ids_resolve_to_their_traces() {
         to.header("location"),
         Some(&*format!("/ui/traces/{AGENT}?span=0000000000000003"))
     );
-    assert_eq!(status["can"], json!({"write": true, "run": true, "types": true}));
+    assert_eq!(
+        status["can"],
+        json!({"write": true, "run": true, "types": true, "around": true})
+    );
     assert_eq!(open.refused("/id/ffff"), "404 not_found");
     assert_eq!(open.refused("/id/xy"), "400 invalid_input");
 }
