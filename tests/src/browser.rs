@@ -53,13 +53,7 @@ impl Browser {
             return None;
         }
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let address = port_of(&mut driver);
+        let (driver, address) = started_driver();
         let mut browser = Self {
             driver,
             address,
@@ -306,19 +300,43 @@ impl Drop for Browser {
     }
 }
 
-/// Reads the address that the driver prints.
-fn port_of(driver: &mut Child) -> SocketAddr {
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        line.split_once("successfully on port ")?
-            .1
-            .trim_end_matches('.')
-            .parse()
-            .ok()
-    });
-    // Reads further lines, because the driver would block on a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    ([127, 0, 0, 1], port.expect("chromedriver names its port")).into()
+/// Starts the driver. Returns it with the address that it listens on.
+///
+/// The driver lets the system choose a port for IPv6, and exits if the same port is in use for IPv4,
+/// even by a connection that was closed within the last minute. The requests of earlier tests leave
+/// thousands of these, so an exit is followed by another start.
+///
+/// # Panics
+/// Panics with the output of the last driver if each of 20 exits.
+fn started_driver() -> (Child, SocketAddr) {
+    let mut output = String::new();
+    for _ in 0..20 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        output.clear();
+        for line in lines.by_ref().map_while(Result::ok) {
+            if let Some(port) = printed_port(&line) {
+                // Reads further lines, because the driver would block on a full pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return (driver, ([127, 0, 0, 1], port).into());
+            }
+            output.push_str(&line);
+            output.push('\n');
+        }
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver exits: {output}");
+}
+
+/// Returns the port that a line of the driver's output names.
+fn printed_port(line: &str) -> Option<u16> {
+    let (_, port) = line.split_once("successfully on port ")?;
+    port.trim_end_matches('.').parse().ok()
 }
 
 fn from_base64(text: &str) -> Vec<u8> {
