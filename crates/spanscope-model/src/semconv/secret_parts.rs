@@ -5,7 +5,7 @@
 //! always among them. A table of all pairs of letters holds the parts that contain each pair.
 
 /// Parts of the names of secrets, with the offset of three rare letters.
-const PARTS: [(&str, usize); 15] = [
+const PARTS: [(&str, usize); 16] = [
     ("auth", 0),
     ("bearer", 0),
     ("connection", 2),
@@ -13,6 +13,7 @@ const PARTS: [(&str, usize); 15] = [
     ("credential", 6),
     ("curl", 0),
     ("dsn", 0),
+    ("identified", 4),
     ("jwt", 0),
     ("key", 0),
     ("passphrase", 2),

@@ -17,11 +17,14 @@
 //! | flag | `--pwd x` | all but words that explain the flag |
 //! | tag | `<pwd>x</pwd>` | every value |
 //! | named | `name: PWD`, and next to it `value: x` | every value |
+//! | block | `pwd: \|`, and the indented lines below it, as YAML has it | every value |
+//! | form | `name="pwd"` in the head of a part of a form, and the part's body | every value |
+//! | SQL | `PASSWORD 'x'`, `IDENTIFIED BY 'x'` | every value |
 //!
 //! Numbers, booleans, types, calls, variables and placeholders are never secrets:
 //! `password=${PASSWORD}`, `token: String`, `auth=get_auth()`, `api_key=<your key>`.
 //!
-//! Names of secrets contain one of 15 parts, such as `passw`. A text without any of them costs only
+//! Names of secrets contain one of 16 parts, such as `passw`. A text without any of them costs only
 //! one search, which looks for all parts at once.
 
 mod commands;
@@ -163,6 +166,9 @@ impl<'t> Pairs<'t> {
         if matches!(name, "curl" | "curl.exe" | "sshpass") {
             return self.command(name, end);
         }
+        if name.eq_ignore_ascii_case("identified") {
+            return self.identified(end);
+        }
         if !is_flag && !self.text.may_be_key(start, end) {
             return;
         }
@@ -181,7 +187,7 @@ impl<'t> Pairs<'t> {
                 self.text.quote_before(start)
             },
         };
-        if self.tag(&key) || self.named(&key) {
+        if self.tag(&key) || self.named(&key) || self.part_of_form(&key) {
             return;
         }
         if let Some((separator, value)) = self.separator(&key) {
@@ -281,6 +287,12 @@ impl<'t> Pairs<'t> {
                 self.at = open;
             }
             return;
+        }
+        if separator == Separator::Colon
+            && self.text.begins_line(key.start)
+            && let Some((start, end)) = self.text.block_at(key.start, at)
+        {
+            return self.whole(key.text, start, end);
         }
         if !self.is_structure
             && let Some(end) = self.text.bracket_at(at)
@@ -459,6 +471,62 @@ impl<'t> Pairs<'t> {
         }
         self.value(&inner, Separator::Tight, at);
         true
+    }
+
+    /// Masks the body of the part of a form whose name is this key: `multipart/form-data`. Returns
+    /// whether it is one.
+    fn part_of_form(&mut self, key: &Key<'_>) -> bool {
+        if self.is_structure || !self.text.is_name_of_member(key.start) {
+            return false;
+        }
+        let Some((start, end)) = self.text.part_of_form(key.start, key.end) else {
+            return false;
+        };
+        self.whole(key.text, start, end);
+        true
+    }
+
+    /// Masks a value that is all of a notation's inside, unless it is masked or no secret.
+    fn whole(&mut self, key: &str, start: usize, end: usize) {
+        let inside = &self.text.text[start..end];
+        if self.text.mask_at(start) == Some(end) || inside.starts_with("-----BEGIN") {
+            return;
+        }
+        if classify(inside, key) != ValueClass::Nothing || look::is_number(inside) {
+            self.replace(start, end);
+        }
+    }
+
+    /// Masks the password in an SQL statement about a user: `IDENTIFIED BY 'x'`, or
+    /// `IDENTIFIED WITH kind BY 'x'`.
+    fn identified(&mut self, end: usize) {
+        let text = &self.text;
+        let after = |word: &str, at: usize| {
+            let start = at + text.spaces(at);
+            let (_, end) = text.word_around(start, start);
+            (start > at && text.text[start..end].eq_ignore_ascii_case(word)).then_some(end)
+        };
+        let mut at = end;
+        if let Some(with) = after("with", at) {
+            let kind = with + text.spaces(with);
+            at = match text.literal_at(kind) {
+                Some((_, _, _, close)) => close,
+                None => text.word_around(kind, kind).1,
+            };
+        }
+        let Some(by) = after("by", at).or_else(|| after("as", at)) else {
+            return;
+        };
+        let value = after("password", by).unwrap_or(by);
+        let value = value + text.spaces(value);
+        if let Some((_, start, end, close)) = text.literal_at(value) {
+            self.at = close;
+            self.whole("password", start, end);
+        } else if text.byte(value) == Some(b'\'') {
+            // A statement that was cut in its literal.
+            let end = text.line_end(value);
+            self.whole("password", value + 1, end);
+        }
     }
 
     /// Masks the inside of a private key in PEM, if the word at `start` is the last one of a PEM

@@ -422,6 +422,63 @@ impl<'t> Read<'t> {
         name.is_some_and(|name| name.eq_ignore_ascii_case("name") || name.eq_ignore_ascii_case("key"))
     }
 
+    /// Returns the inside of the block of YAML that is the value here: the lines below `|` or `>`
+    /// that are indented further than the key.
+    pub(super) fn block_at(&self, key: usize, at: usize) -> Option<(usize, usize)> {
+        let head_end = at + memchr::memchr(b'\n', &self.bytes[at..])?;
+        let head = self.text[at..head_end].split('#').next()?.trim_end();
+        let marks = head.strip_prefix(['|', '>'])?;
+        if !marks
+            .bytes()
+            .all(|byte| matches!(byte, b'-' | b'+' | b'0'..=b'9'))
+        {
+            return None;
+        }
+        let before = &self.bytes[key.saturating_sub(MAX_INDENT)..key];
+        let column = memchr::memrchr(b'\n', before).map_or(before.len(), |end| before.len() - end - 1);
+        let (mut line, mut end) = (head_end + 1, head_end + 1);
+        while line < self.bytes.len() {
+            let line_end = self.line_end(line);
+            let is_blank = line_end <= line;
+            if !is_blank && self.spaces(line) <= column {
+                break;
+            }
+            if !is_blank {
+                end = line_end;
+            }
+            line += memchr::memchr(b'\n', &self.bytes[line..]).map_or(self.bytes.len() - line, |at| at + 1);
+        }
+        let inside = &self.text[head_end..end];
+        let start = end - inside.trim_start().len();
+        (start < end).then_some((start, end))
+    }
+
+    /// Returns the body of the part of a form, if the word here is its name:
+    /// `Content-Disposition: form-data; name="word"`, further headers, an empty line, the body and a
+    /// line that begins with `--`.
+    pub(super) fn part_of_form(&self, start: usize, end: usize) -> Option<(usize, usize)> {
+        let from = self.boundary(start.saturating_sub(MAX_LOOK));
+        let line = self.text[from..start].rsplit('\n').next()?;
+        let has = |text: &str, part: &str| text.to_ascii_lowercase().contains(part);
+        if !has(line, "content-disposition") || !has(line, "form-data") {
+            return None;
+        }
+        let head = &self.text[end..self.boundary((end + MAX_LOOK).min(self.bytes.len()))];
+        let empty_line = |text: &str| memchr::memmem::find(head.as_bytes(), text.as_bytes());
+        let head_len = match (empty_line("\r\n\r\n"), empty_line("\n\n")) {
+            (Some(at), None) => at + 4,
+            (None, Some(at)) => at + 2,
+            (Some(one), Some(other)) => (one + 4).min(other + 2),
+            (None, None) => return None,
+        };
+        let body = &self.text[end + head_len..];
+        let len = memchr::memmem::find(body.as_bytes(), b"\n--").unwrap_or(body.len());
+        let body = body[..len].trim();
+        let start = end + head_len;
+        let start = start + self.text[start..].len() - self.text[start..].trim_start().len();
+        (!body.is_empty()).then_some((start, start + body.len()))
+    }
+
     fn boundary(&self, at: usize) -> usize {
         (at..self.bytes.len())
             .find(|at| self.text.is_char_boundary(*at))

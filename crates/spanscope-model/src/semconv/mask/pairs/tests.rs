@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::super::mask_text;
 
 /// In each text, `hunter2` is the secret.
-const SECRETS: [&str; 96] = [
+const SECRETS: [&str; 111] = [
     // Environments.
     "AWS_SECRET_ACCESS_KEY=hunter2",
     "export AWS_SECRET_ACCESS_KEY=hunter2",
@@ -92,6 +92,21 @@ const SECRETS: [&str; 96] = [
     "ALTER USER ann WITH PASSWORD 'hunter2'",
     "DATABASE_DSN=Server=db;Password=hunter2;User=a",
     "dsn: ann:hunter2@tcp(db:3306)/x",
+    "password: |\n  hunter2\n",
+    "password: >-\n  hunter2 hunter2\n\n  hunter2",
+    "db:\n  - password: |2+ # ours\n      hunter2\n    port: 5432",
+    "\"api_key\": |\n  hunter2",
+    "Content-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--x--\r\n",
+    "--x\ncontent-disposition: form-data; name=password\ncontent-type: text/plain\n\nhunter2\nhunter2\n--x--",
+    "Content-Disposition: form-data; name=\"api_key\"; filename=\"a\"\r\n\r\nhunter2",
+    "CREATE USER ann IDENTIFIED BY 'hunter2'",
+    "create user ann identified by \"hunter2\" settings x = 1",
+    "CREATE USER ann IDENTIFIED WITH plaintext_password BY 'hunter2' DEFAULT ROLE x",
+    "ALTER USER ann IDENTIFIED WITH 'mysql_native_password' BY 'hunter2'",
+    "GRANT ALL ON x.* TO ann IDENTIFIED BY PASSWORD '*hunter2'",
+    "CREATE USER ann IDENTIFIED WITH mysql_native_password AS 'hunter2'",
+    "{\"config\":\"password: |\\n  hunter2\\nuser: ann\"}",
+    "CREATE USER ann IDENTIFIED BY 'hunter",
     // Prose, with further text around.
     "login of ann failed, password: hunter2",
     "login of ann failed, password: hunter2, try 2",
@@ -168,6 +183,18 @@ fn the_text_around_a_secret_stays() {
             r#"{"command":"mytool --token \"[masked: 7 characters]\" -v","max_tokens":5}"#,
         ),
         (
+            "db:\n  password: |\n    hunter2\n\n  port: 5432\n",
+            "db:\n  password: |\n    [masked: 7 characters]\n\n  port: 5432\n",
+        ),
+        (
+            "form-data; name=\"user\"\r\n\r\nann1\r\n--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--x--",
+            "form-data; name=\"user\"\r\n\r\nann1\r\n--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n[masked: 7 characters]\r\n--x--",
+        ),
+        (
+            "CREATE USER ann IDENTIFIED BY 'hunter2' HOST LOCAL",
+            "CREATE USER ann IDENTIFIED BY '[masked: 7 characters]' HOST LOCAL",
+        ),
+        (
             "the password: hunter2. Then",
             "the password: [masked: 7 characters]. Then",
         ),
@@ -182,7 +209,7 @@ fn the_text_around_a_secret_stays() {
 }
 
 /// Texts without a secret.
-const HARMLESS: [&str; 91] = [
+const HARMLESS: [&str; 98] = [
     // Prose.
     "the password: is needed",
     "Password: must be at least 8 characters",
@@ -256,6 +283,13 @@ const HARMLESS: [&str; 91] = [
     "`insert_token = digest of the batch + table + day`",
     "POST / HTTP/1.1\\r\\nAuthorization: Bearer {ADMIN}\\r\\nContent-Type: x1",
     "- provider_id: ${env.API_KEY:+cerebras}",
+    "password: |\nuser: ann1",
+    "password: |",
+    "the password: | x1 | x2 |\n  x3",
+    "Content-Disposition: form-data; name=\"author\"\r\n\r\nx1\r\n--x--",
+    "Content-Disposition: form-data; name=\"password\"\r\n\r\n\r\n--x--",
+    "the user is identified by 5 letters, identified with 'x1'",
+    "CREATE USER ann IDENTIFIED BY 'null'",
     // Placeholders and locations of others.
     "password=${PASSWORD}",
     "password=$DB_PASSWORD",
@@ -307,7 +341,7 @@ impl Random {
     }
 }
 
-const PIECES: [&str; 60] = [
+const PIECES: [&str; 66] = [
     "password",
     "token",
     "api_key",
@@ -368,6 +402,12 @@ const PIECES: [&str; 60] = [
     "@",
     "-----BEGIN PRIVATE KEY-----",
     "-----END PRIVATE KEY-----",
+    "IDENTIFIED",
+    "BY",
+    "WITH",
+    "password: |\n  ",
+    "Content-Disposition: form-data; name=password\n\n",
+    "\n--",
 ];
 
 #[test]
@@ -440,6 +480,12 @@ fn texts_of_nothing_but_keys_do_not_take_long() {
         "sshpass -p'",
         "password: 'x ",
         "API key ",
+        "password: |\n  ",
+        "password: |\n  password: |\n    5\n",
+        "identified by '",
+        "identified with 'x' ",
+        "Content-Disposition: form-data; name=password\n\n",
+        "content-disposition: form-data; name=\"password\"\n\n5\n--x\n",
     ] {
         let text = piece.repeat(20_000 / piece.len());
         let masked = mask_text(&text);
