@@ -16,7 +16,7 @@ pub mod subject;
 pub mod table;
 
 /// The sections of the benchmark, by their names on the command line and in `docs/performance.md`.
-pub const SECTIONS: [&str; 14] = [
+pub const SECTIONS: [&str; 15] = [
     "caller",
     "client",
     "console",
@@ -29,6 +29,7 @@ pub const SECTIONS: [&str; 14] = [
     "receiving",
     "serving",
     "pages",
+    "clickhouse",
     "metrics",
     "runs",
 ];

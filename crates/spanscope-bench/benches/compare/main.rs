@@ -8,6 +8,7 @@
 
 mod bare;
 mod caller;
+mod clickhouse;
 mod client;
 mod console;
 mod filters;
@@ -123,6 +124,10 @@ fn main() -> Result<()> {
     if wants("pages") {
         table.begin("pages");
         pages::report(&mut table, folder.path(), &sizes)?;
+    }
+    if wants("clickhouse") {
+        table.begin("clickhouse");
+        clickhouse::report(&mut table, &sizes)?;
     }
     if wants("metrics") {
         table.begin("metrics");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use axum::http::Request;
 use http_body_util::{BodyExt as _, Full};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -45,18 +45,23 @@ const TRACE_SPANS: usize = 200;
 /// A server that runs until it is dropped.
 pub(crate) struct Running {
     address: SocketAddr,
-    grpc: SocketAddr,
+    /// `None` for a store that only reads.
+    grpc: Option<SocketAddr>,
     end: Option<oneshot::Sender<()>>,
     runtime: Option<Runtime>,
 }
 
 impl Running {
-    pub(crate) fn start(store: &SqliteStore) -> Result<Self> {
+    pub(crate) fn start(store: &(impl TraceStore + Clone + 'static)) -> Result<Self> {
         let runtime = Runtime::new()?;
+        let writes = store.capabilities().writes;
         let server = Server::builder(Arc::new(store.clone())).build();
         let any_port = "127.0.0.1:0".parse()?;
         let mut server = runtime.block_on(server.bind(any_port))?;
-        let grpc = runtime.block_on(server.listen_grpc(any_port))?;
+        let grpc = match writes {
+            true => Some(runtime.block_on(server.listen_grpc(any_port))?),
+            false => None,
+        };
         let address = server.address();
         let (end, ended) = oneshot::channel();
         runtime.spawn(async move {
@@ -187,7 +192,8 @@ fn by_grpc(server: &Running) -> Result<Send> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.grpc))?;
+    let address = server.grpc.context("the store only reads")?;
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
     let channel = runtime.block_on(endpoint.connect())?;
     Ok(Box::new(move |body| {
         runtime.block_on(async {

@@ -47,6 +47,10 @@ pub(crate) struct Sizes {
     pub(crate) page_rounds: usize,
     /// Steps in which the rows of a trace are scrolled to their end and back.
     pub(crate) page_steps: usize,
+    /// Spans in the tables of a collector.
+    pub(crate) collected_spans: u64,
+    /// How often each query about them is sent.
+    pub(crate) collected_questions: usize,
     /// Listed agent runs, of 20 spans each.
     pub(crate) listed_runs: usize,
     /// Clients that watch one run.
@@ -79,6 +83,8 @@ impl Sizes {
         page_spans: [10_000, 100_000],
         page_rounds: 9,
         page_steps: 240,
+        collected_spans: 10_000_000,
+        collected_questions: 100,
         listed_runs: 50_000,
         watchers: 500,
         watched_spans: 10_000,
@@ -108,6 +114,8 @@ impl Sizes {
         page_spans: [1_000, 5_000],
         page_rounds: 2,
         page_steps: 12,
+        collected_spans: 20_000,
+        collected_questions: 3,
         listed_runs: 500,
         watchers: 10,
         watched_spans: 500,
