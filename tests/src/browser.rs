@@ -302,9 +302,9 @@ impl Drop for Browser {
 
 /// Starts the driver. Returns it with the address that it listens on.
 ///
-/// The driver lets the system choose a port for IPv6, and exits if the same port is in use for IPv4,
-/// even by a connection that was closed within the last minute. The requests of earlier tests leave
-/// thousands of these, so an exit is followed by another start.
+/// The driver lets the system choose a port for IPv6, and exits if the same port is in use for
+/// IPv4, even by a connection that was closed within the last minute. The requests of earlier tests
+/// leave thousands of these, so an exit is followed by another start.
 ///
 /// # Panics
 /// Panics with the output of the last driver if each of 20 exits.
