@@ -83,19 +83,28 @@ class Engine:
         connection = self.connection()
         try:
             # A connection is a session: the settings of one request must not apply to the next.
-            for key, value in settings:
-                self.statement(connection, f"SET {key} = {quoted(value)}".encode())
+            if settings:
+                pairs = ", ".join(f"{key} = {quoted(value)}" for key, value in settings)
+                self.statement(connection, f"SET {pairs}".encode())
             self.statement(connection, b"USE `%s`" % database.replace("`", "``").encode())
             if rows is None:
                 return self.statement(connection, sql, form, parameters)
             return self.insert(connection, sql, form, rows)
         finally:
-            for key, _ in settings:
-                try:
-                    self.statement(connection, f"SET {key} = DEFAULT".encode())
-                except EngineError:
-                    pass  # unknown, so it was not set
+            self.reset(connection, [key for key, _ in settings])
             self.idle.put(connection)
+
+    def reset(self, connection, keys):
+        if not keys:
+            return
+        try:
+            pairs = ", ".join(f"{key} = DEFAULT" for key in keys)
+            self.statement(connection, f"SET {pairs}".encode())
+        except EngineError:
+            # One of them is unknown, so it was not set; the others may have been.
+            if len(keys) > 1:
+                for key in keys:
+                    self.reset(connection, [key])
 
     def statement(self, connection, sql, form=b"TabSeparated", parameters=()):
         names = [name.encode() for name, _ in parameters]
@@ -139,6 +148,8 @@ def quoted(text):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # The head and the body of an answer are two packets: the second must not wait for the client.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass

@@ -91,7 +91,7 @@ impl Reader {
             None => sql.push("''"),
         };
         sql = sql
-            .column(&format!(", {IS_RECEIVER}"))
+            .column(&format!(" AS tenant, {IS_RECEIVER}"))
             .push(" FROM otel_traces WHERE TraceId != ''")
             .add(&self.scope_of_spans())
             .add(chosen);
@@ -116,7 +116,8 @@ impl Reader {
             .push("))")
     }
 
-    /// Passes each chosen span to `each`, trace by trace and by start, without copies.
+    /// Passes each chosen span to `each`, trace by trace and by start, without copies. Two tenants
+    /// may use one trace id, which are two traces.
     pub(crate) fn each_light(
         &self,
         wanted: Wanted,
@@ -125,10 +126,10 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let sql = self
             .light(wanted, chosen)
-            .push(" ORDER BY TraceId, begun, SpanId");
+            .push(" ORDER BY TraceId, tenant, begun, SpanId");
         let mut last = None;
         self.client.for_each(&sql, |row: Row| {
-            let key = (row.0.0.clone(), row.0.1.clone(), row.7);
+            let key = (row.0.0.clone(), row.6.clone(), row.0.1.clone(), row.7);
             if last.as_ref() == Some(&key) {
                 return Ok(());
             }
@@ -145,14 +146,14 @@ impl Reader {
         mut each: impl FnMut(&[Span]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut trace: Vec<Span> = Vec::new();
+        let mut of_trace = None;
         self.each_light(wanted, chosen, |light| {
-            if trace
-                .last()
-                .is_some_and(|last| last.trace_id != light.span.trace_id)
-            {
+            let key = Some((light.span.trace_id, light.tenant));
+            if of_trace != key && !trace.is_empty() {
                 each(&trace)?;
                 trace.clear();
             }
+            of_trace = key;
             trace.push(light.span);
             Ok(())
         })?;

@@ -26,7 +26,7 @@ const BATCH: usize = 200;
 
 /// The columns of [`Reader::sums`].
 #[derive(Debug, Deserialize)]
-struct SumRow(String, i64, i64, u64, u64, (String, String, String));
+struct SumRow(String, i64, i64, u64, u64, (String, String, String), String);
 
 impl Reader {
     /// `SELECT ... FROM otel_traces WHERE 1` of the sums of traces, to be grouped by `TraceId`.
@@ -46,8 +46,14 @@ impl Reader {
     }
 
     fn summaries(&self, sql: &Sql) -> Result<Vec<TraceSummary>, StoreError> {
-        // The last column is for conditions and orders only.
-        let sql = Sql::new("SELECT TraceId, begun, ended, span_count, error_count, root FROM (")
+        let found = self.summaries_of_tenants(sql)?.into_iter();
+        Ok(found.map(|(_, summary)| summary).collect())
+    }
+
+    /// The sums, each with its tenant where the caller sees several.
+    fn summaries_of_tenants(&self, sql: &Sql) -> Result<Vec<(String, TraceSummary)>, StoreError> {
+        // The duration is for conditions and orders only.
+        let sql = Sql::new("SELECT TraceId, begun, ended, span_count, error_count, root, tenant FROM (")
             .add(sql)
             .push(")");
         let rows: Vec<SumRow> = self.client.rows(&sql)?;
@@ -311,9 +317,10 @@ impl Reader {
         self.summaries(&sql)
     }
 
-    /// Returns the sums of the traces whose spans are chosen.
-    pub(crate) fn sums_of(&self, chosen: &Sql) -> Result<Vec<TraceSummary>, StoreError> {
-        self.summaries(&self.sums().add(chosen).push(" GROUP BY TraceId, tenant"))
+    /// Returns the sums of the traces whose spans are chosen, with their tenants where the caller
+    /// sees several.
+    pub(crate) fn sums_of(&self, chosen: &Sql) -> Result<Vec<(String, TraceSummary)>, StoreError> {
+        self.summaries_of_tenants(&self.sums().add(chosen).push(" GROUP BY TraceId, tenant"))
     }
 
     pub(crate) fn summary_of(&self, id: TraceId) -> Result<TraceSummary, StoreError> {
@@ -406,23 +413,22 @@ fn order_of(orders: &[Order]) -> Sql {
     clippy::cast_precision_loss,
     reason = "the model shows milliseconds as a float"
 )]
-fn summary(row: SumRow) -> Option<TraceSummary> {
-    let SumRow(id, begun, ended, span_count, error_count, (root, root_name, service_name)) = row;
+fn summary(row: SumRow) -> Option<(String, TraceSummary)> {
+    let SumRow(id, begun, ended, span_count, error_count, (root, root_name, service_name), tenant) = row;
     let root_span_id: SpanId = root.parse().ok()?;
-    Some(
-        TraceSummary::new(
-            Trace::new(id.parse().ok()?, root_span_id, Timestamp::from_nanos(begun))
-                .end_time(Some(Timestamp::from_nanos(ended))),
-            root_name,
-            SpanState::Ended,
-        )
-        .service_name(service_name)
-        .duration_ms(Some(ended.saturating_sub(begun) as f64 / 1e6))
-        .status(Some(match error_count {
-            0 => SpanStatus::Ok,
-            _ => SpanStatus::Error,
-        }))
-        .span_count(span_count)
-        .error_count(error_count),
+    let summary = TraceSummary::new(
+        Trace::new(id.parse().ok()?, root_span_id, Timestamp::from_nanos(begun))
+            .end_time(Some(Timestamp::from_nanos(ended))),
+        root_name,
+        SpanState::Ended,
     )
+    .service_name(service_name)
+    .duration_ms(Some(ended.saturating_sub(begun) as f64 / 1e6))
+    .status(Some(match error_count {
+        0 => SpanStatus::Ok,
+        _ => SpanStatus::Error,
+    }))
+    .span_count(span_count)
+    .error_count(error_count);
+    Some((tenant, summary))
 }

@@ -3,11 +3,12 @@
 //! A collector's tables have no rows of runs, so runs are found among the spans that may say
 //! something about one. Windows go back in time until a page is full. The total of a list over more
 //! spans than [`MAX_EXACT`] is an estimate, because an exact one would read them all for each page.
+//! There a run shows what it did from an hour before the window on.
 
 mod parts;
 mod records;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use spanscope_model::semconv::{SemanticAttribute as A, names_of};
 use spanscope_model::text::first_chars;
@@ -50,7 +51,7 @@ impl Reader {
         };
         let mut page = RunPage::new(0, Vec::new());
         for window in windows {
-            let found = self.runs_in(*window, filter)?;
+            let found = self.runs_in(*window, filter, is_small)?;
             page.total = match window.is_last {
                 true => found.len() as u64,
                 false => self.estimated(*window, filter, found.len())?,
@@ -66,7 +67,13 @@ impl Reader {
     }
 
     /// The runs that began in a window and that the filter lets through, newest first.
-    fn runs_in(&self, window: Window, filter: &RunFilter) -> Result<Vec<RunInfo>, StoreError> {
+    /// Of a small store their spans and traces outside of it are read, too.
+    fn runs_in(
+        &self,
+        window: Window,
+        filter: &RunFilter,
+        is_small: bool,
+    ) -> Result<Vec<RunInfo>, StoreError> {
         let mut inner = Sql::new("SELECT TraceId FROM otel_traces WHERE TraceId != ''")
             .add(&self.scope_of_spans())
             .push(" AND ")
@@ -74,8 +81,10 @@ impl Reader {
         let mut outer = Sql::default();
         if let Some(from) = window.from {
             inner = inner.push(" AND Timestamp >= ").time(Timestamp::from_nanos(from));
-            let from = from.saturating_sub(MARGIN);
-            outer = outer.push(" AND Timestamp >= ").time(Timestamp::from_nanos(from));
+            if !is_small {
+                let from = from.saturating_sub(MARGIN);
+                outer = outer.push(" AND Timestamp >= ").time(Timestamp::from_nanos(from));
+            }
         }
         if let Some(until) = filter.until {
             let until = until.as_nanos().saturating_add(MARGIN);
@@ -83,7 +92,12 @@ impl Reader {
         }
         let chosen = outer.push(" AND TraceId GLOBAL IN (").add(&inner).push(")");
         let mut by_task: BTreeMap<(String, String), Vec<Part>> = BTreeMap::new();
-        for part in self.parts_of(&chosen)? {
+        let mut parts = self.parts_of(&chosen)?;
+        if is_small && (window.from.is_some() || filter.until.is_some()) {
+            let others = self.other_parts(&parts)?;
+            parts.extend(others);
+        }
+        for part in parts {
             if !part.is_hidden {
                 let key = (part.info.tenant_id.clone(), part.info.task_id.clone());
                 by_task.entry(key).or_default().push(part);
@@ -108,6 +122,32 @@ impl Reader {
         Ok(found.into_iter().map(|(_, info)| info).collect())
     }
 
+    /// The parts of the same tasks in other traces.
+    fn other_parts(&self, parts: &[Part]) -> Result<Vec<Part>, StoreError> {
+        let named = || parts.iter().filter(|part| part.is_named);
+        let tasks: BTreeSet<&str> = named().map(|part| part.info.task_id.as_str()).collect();
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attributes = &self.tables.traces.attributes;
+        let names: Vec<Sql> = names_of(&[A::TaskId])
+            .map(|name| attributes.value(name).push(" IN ").texts(&tasks))
+            .collect();
+        let sql = Sql::new("SELECT DISTINCT TraceId FROM otel_traces WHERE TraceId != '' AND ")
+            .add(&joined(&names, " OR "))
+            .add(&self.scope_of_spans());
+        let known: BTreeSet<TraceId> = parts.iter().map(|part| part.info.trace_id).collect();
+        let traces: Vec<(String,)> = self.client.rows(&sql)?;
+        let ids = traces.iter().filter_map(|(id,)| id.parse::<TraceId>().ok());
+        let ids: Vec<TraceId> = ids.filter(|id| !known.contains(id)).collect();
+        let mut others = Vec::new();
+        for ids in ids.chunks(BATCH) {
+            let found = self.parts_of(&self.of_traces(ids)?)?.into_iter();
+            others.extend(found.filter(|part| tasks.contains(part.info.task_id.as_str())));
+        }
+        Ok(others)
+    }
+
     /// The number of runs of the whole time, if there are as many of them as in the window.
     #[expect(
         clippy::cast_possible_truncation,
@@ -126,45 +166,51 @@ impl Reader {
         Ok(((found as f64 * whole / of_window) as u64).max(found as u64 + 1))
     }
 
-    /// The runs of the traces whose spans are chosen.
+    /// The runs of the traces whose spans are chosen. Two tenants may use one trace id, which are
+    /// two traces for a caller that sees both.
     fn parts_of(&self, chosen: &Sql) -> Result<Vec<Part>, StoreError> {
         let now = Timestamp::now();
-        let sums: HashMap<TraceId, TraceSummary> = self
+        let sums: HashMap<(TraceId, String), TraceSummary> = self
             .sums_of(chosen)?
             .into_iter()
-            .map(|summary| (summary.trace.trace_id, summary))
+            .map(|(tenant, summary)| ((summary.trace.trace_id, tenant), summary))
             .collect();
+        let key_of = |light: &LightSpan| {
+            let tenant = match self.tenant {
+                Some(_) => String::new(),
+                None => light.tenant.clone(),
+            };
+            (light.span.trace_id, tenant)
+        };
         let mut parts = Vec::new();
-        let mut incomplete: BTreeMap<TraceId, Vec<LightSpan>> = BTreeMap::new();
+        let mut incomplete: Vec<(&TraceSummary, Vec<LightSpan>)> = Vec::new();
         let mut trace: Vec<LightSpan> = Vec::new();
         let mut finish = |trace: &mut Vec<LightSpan>| {
-            let id = trace.first().map(|light| light.span.trace_id);
-            if let Some(summary) = id.and_then(|id| sums.get(&id)) {
+            if let Some(summary) = trace.first().and_then(|first| sums.get(&key_of(first))) {
                 match needs_ancestors(trace) {
-                    true => _ = incomplete.insert(summary.trace.trace_id, trace.clone()),
+                    true => incomplete.push((summary, trace.clone())),
                     false => parts.extend(of_trace(trace, &Ancestors::new(), summary, now)),
                 }
             }
             trace.clear();
         };
         self.each_light(Wanted::Runs, chosen, |light| {
-            if trace
-                .last()
-                .is_some_and(|last| last.span.trace_id != light.span.trace_id)
-            {
+            if trace.last().is_some_and(|last| key_of(last) != key_of(&light)) {
                 finish(&mut trace);
             }
             trace.push(light);
             Ok(())
         })?;
         finish(&mut trace);
-        let ids: Vec<TraceId> = incomplete.keys().copied().collect();
-        for ids in ids.chunks(BATCH) {
-            let ancestors = self.ancestors_in(ids)?;
-            for id in ids {
-                let Some(summary) = sums.get(id) else { continue };
-                let ancestors = ancestors.get(id).cloned().unwrap_or_default();
-                parts.extend(of_trace(&incomplete[id], &ancestors, summary, now));
+        for batch in incomplete.chunks(BATCH) {
+            let ids: BTreeSet<TraceId> = batch.iter().map(|(summary, _)| summary.trace.trace_id).collect();
+            let ancestors = self.ancestors_in(&Vec::from_iter(ids))?;
+            for (summary, spans) in batch {
+                let ancestors = ancestors
+                    .get(&summary.trace.trace_id)
+                    .cloned()
+                    .unwrap_or_default();
+                parts.extend(of_trace(spans, &ancestors, summary, now));
             }
         }
         Ok(parts)

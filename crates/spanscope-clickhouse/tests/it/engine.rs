@@ -35,6 +35,12 @@ pub(crate) fn is_available() -> bool {
     is_here
 }
 
+/// Returns the number that an environment variable sets, or the default.
+pub(crate) fn number_of(variable: &str, default: usize) -> usize {
+    let named = std::env::var(variable).ok();
+    named.and_then(|number| number.parse().ok()).unwrap_or(default)
+}
+
 fn start() -> Option<Engine> {
     if let Ok(url) = std::env::var("SPANSCOPE_CLICKHOUSE_URL") {
         let rest = url.strip_prefix("clickhouse://").unwrap();
