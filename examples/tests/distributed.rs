@@ -47,7 +47,7 @@ fn in_the_collector(receiver: &Receiver) -> Vec<(Seen, i64)> {
     let sent = receiver.spans().into_iter().map(|sent| {
         let pid = number_of(&sent.resource.attributes, "process.pid").unwrap();
         let service = sent.resource("service.name").unwrap();
-        let span = sent.it;
+        let span = sent.record;
         let seen = Seen {
             trace: hex(&span.trace_id),
             id: hex(&span.span_id),

@@ -24,7 +24,7 @@ use serde_json::{Value as Json, json};
 
 /// A received request.
 #[derive(Debug, Clone)]
-pub struct Came {
+pub struct ReceivedRequest {
     /// The path.
     pub path: String,
     /// The headers, by lower-case name.
@@ -33,13 +33,13 @@ pub struct Came {
     pub body: Vec<u8>,
 }
 
-/// What the receiver does with a request.
+/// How the receiver replies to a request.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum Reply {
     /// Responds 200 with an empty body, after this time.
-    Take(Duration),
+    Accept(Duration),
     /// Responds with this status, these additional headers and this body.
-    Say(u16, Vec<(&'static str, String)>, Vec<u8>),
+    Respond(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Sends these bytes in place of a response.
     Nonsense(&'static [u8]),
     /// Reads the request and never responds.
@@ -48,25 +48,25 @@ pub enum Answer {
     Close,
 }
 
-impl Answer {
+impl Reply {
     /// Accepts without a delay.
-    pub const OK: Self = Self::Take(Duration::ZERO);
+    pub const OK: Self = Self::Accept(Duration::ZERO);
 
     /// Responds with this status and an empty body.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::Say(status, Vec::new(), Vec::new())
+        Self::Respond(status, Vec::new(), Vec::new())
     }
 }
 
-type Behaviour = dyn Fn(&Came, usize) -> Answer + Send + Sync;
+type Behaviour = dyn Fn(&ReceivedRequest, usize) -> Reply + Send + Sync;
 
 /// A receiver, which listens until it is dropped.
 pub struct Receiver {
     scheme: &'static str,
     address: SocketAddr,
-    came: Arc<Mutex<Vec<Came>>>,
-    taken: Arc<Mutex<Vec<Came>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
+    accepted: Arc<Mutex<Vec<ReceivedRequest>>>,
     stop: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
     /// Counts connections: the thread of each has a clone.
@@ -77,12 +77,12 @@ impl Receiver {
     /// Starts a receiver that accepts everything.
     #[must_use]
     pub fn start() -> Self {
-        Self::with(|_, _| Answer::OK)
+        Self::with(|_, _| Reply::OK)
     }
 
     /// Starts a receiver whose behaviour depends on the request and on the number of earlier ones.
     #[must_use]
-    pub fn with(behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn with(behaviour: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0".parse().unwrap(), behaviour)
     }
 
@@ -90,7 +90,7 @@ impl Receiver {
     #[must_use]
     pub fn at(
         address: SocketAddr,
-        behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static,
+        behaviour: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         Self::listen(address, None, behaviour)
     }
@@ -98,7 +98,7 @@ impl Receiver {
     /// Starts a receiver that accepts everything over TLS, with this configuration.
     #[must_use]
     pub fn tls(tls: Arc<rustls::ServerConfig>) -> Self {
-        let mut receiver = Self::listen("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| Answer::OK);
+        let mut receiver = Self::listen("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| Reply::OK);
         receiver.scheme = "https";
         receiver
     }
@@ -106,20 +106,20 @@ impl Receiver {
     fn listen(
         address: SocketAddr,
         tls: Option<Arc<rustls::ServerConfig>>,
-        behaviour: impl Fn(&Came, usize) -> Answer + Send + Sync + 'static,
+        behaviour: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = crate::wait_for("the port", || TcpListener::bind(address).ok());
         let receiver = Self {
             scheme: "http",
             address: listener.local_addr().unwrap(),
-            came: Arc::default(),
-            taken: Arc::default(),
+            requests: Arc::default(),
+            accepted: Arc::default(),
             stop: Arc::default(),
             open: Arc::default(),
             connected: Arc::default(),
         };
         let connected = Arc::clone(&receiver.connected);
-        let (came, taken) = (Arc::clone(&receiver.came), Arc::clone(&receiver.taken));
+        let (requests, accepted) = (Arc::clone(&receiver.requests), Arc::clone(&receiver.accepted));
         let (stop, open) = (Arc::clone(&receiver.stop), Arc::clone(&receiver.open));
         let behaviour: Arc<Behaviour> = Arc::new(behaviour);
         std::thread::spawn(move || {
@@ -130,8 +130,11 @@ impl Receiver {
                 open.lock().unwrap().extend(connection.try_clone());
                 let tls = tls.clone();
                 let connected = Arc::clone(&connected);
-                let (came, taken, behaviour) =
-                    (Arc::clone(&came), Arc::clone(&taken), Arc::clone(&behaviour));
+                let (requests, accepted, behaviour) = (
+                    Arc::clone(&requests),
+                    Arc::clone(&accepted),
+                    Arc::clone(&behaviour),
+                );
                 std::thread::spawn(move || {
                     let stream = match tls {
                         Some(tls) => {
@@ -140,7 +143,7 @@ impl Receiver {
                         }
                         None => Stream::Plain(connection),
                     };
-                    let _ = serve(BufReader::new(stream), &came, &taken, &*behaviour);
+                    let _ = serve(BufReader::new(stream), &requests, &accepted, &*behaviour);
                     drop(connected);
                 });
             }
@@ -148,54 +151,54 @@ impl Receiver {
         receiver
     }
 
-    /// Its URL, without a path.
+    /// Returns its URL, without a path.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Waits until every connection was closed from the other side: then no request is under way.
-    pub fn wait_until_left(&self) {
+    pub fn wait_until_disconnected(&self) {
         // The receiver has one reference, the listener another.
         crate::wait_for("the connections to close", || {
             (Arc::strong_count(&self.connected) <= 2).then_some(())
         });
     }
 
-    /// All requests so far, accepted or not.
+    /// Returns all requests so far, accepted or not.
     #[must_use]
-    pub fn came(&self) -> Vec<Came> {
-        self.came.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
-    /// All accepted requests.
+    /// Returns all accepted requests.
     #[must_use]
-    pub fn taken(&self) -> Vec<Came> {
-        self.taken.lock().unwrap().clone()
+    pub fn accepted(&self) -> Vec<ReceivedRequest> {
+        self.accepted.lock().unwrap().clone()
     }
 
-    /// The spans of all accepted requests.
+    /// Returns the spans of all accepted requests.
     #[must_use]
     pub fn spans(&self) -> Vec<Sent<Span>> {
-        self.taken().iter().flat_map(spans_in).collect()
+        self.accepted().iter().flat_map(spans_in).collect()
     }
 
-    /// The log records of all accepted requests.
+    /// Returns the log records of all accepted requests.
     #[must_use]
     pub fn logs(&self) -> Vec<Sent<LogRecord>> {
-        self.taken().iter().flat_map(logs_in).collect()
+        self.accepted().iter().flat_map(logs_in).collect()
     }
 
-    /// The metrics of all accepted requests, each export separately.
+    /// Returns the metrics of all accepted requests, each export separately.
     #[must_use]
     pub fn metrics(&self) -> Vec<Sent<Metric>> {
-        self.taken().iter().flat_map(metrics_in).collect()
+        self.accepted().iter().flat_map(metrics_in).collect()
     }
 }
 
@@ -253,27 +256,27 @@ impl Write for Stream {
 
 fn serve(
     mut connection: BufReader<Stream>,
-    came: &Mutex<Vec<Came>>,
-    taken: &Mutex<Vec<Came>>,
+    requests: &Mutex<Vec<ReceivedRequest>>,
+    accepted: &Mutex<Vec<ReceivedRequest>>,
     behaviour: &Behaviour,
 ) -> std::io::Result<()> {
     while let Some(request) = read_request(&mut connection)? {
         let before = {
-            let mut came = came.lock().unwrap();
-            came.push(request.clone());
-            came.len() - 1
+            let mut requests = requests.lock().unwrap();
+            requests.push(request.clone());
+            requests.len() - 1
         };
         let (headers, body) = match behaviour(&request, before) {
-            Answer::Take(after) => {
+            Reply::Accept(after) => {
                 // Not a wait: the test requested a slow server.
                 std::thread::sleep(after);
-                taken.lock().unwrap().push(request);
+                accepted.lock().unwrap().push(request);
                 let kind = "content-type: application/x-protobuf\r\n";
                 (format!("HTTP/1.1 200 OK\r\n{kind}"), Vec::new())
             }
-            Answer::Say(status, headers, body) => {
+            Reply::Respond(status, headers, body) => {
                 if (200..300).contains(&status) {
-                    taken.lock().unwrap().push(request);
+                    accepted.lock().unwrap().push(request);
                 }
                 let headers: String = headers
                     .iter()
@@ -281,16 +284,16 @@ fn serve(
                     .collect();
                 (format!("HTTP/1.1 {status} x\r\n{headers}"), body)
             }
-            Answer::Nonsense(bytes) => {
+            Reply::Nonsense(bytes) => {
                 connection.get_mut().write_all(bytes)?;
                 return connection.get_ref().shutdown();
             }
             // Until the client gives up or the receiver is dropped.
-            Answer::Hang => {
+            Reply::Hang => {
                 let _ = connection.read(&mut [0])?;
                 return Ok(());
             }
-            Answer::Close => return connection.get_ref().shutdown(),
+            Reply::Close => return connection.get_ref().shutdown(),
         };
         let length = body.len();
         let mut answer = format!("{headers}content-length: {length}\r\n\r\n").into_bytes();
@@ -318,7 +321,7 @@ fn read_chunks(reader: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<Came>> {
+fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<ReceivedRequest>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -350,10 +353,10 @@ fn read_request(reader: &mut BufReader<Stream>) -> std::io::Result<Option<Came>>
         .get("content-encoding")
         .is_some_and(|encoding| encoding == "gzip")
     {
-        let packed = std::mem::take(&mut body);
-        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut body)?;
+        let compressed = std::mem::take(&mut body);
+        flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut body)?;
     }
-    Ok(Some(Came { path, headers, body }))
+    Ok(Some(ReceivedRequest { path, headers, body }))
 }
 
 /// A record that was sent, with its sender.
@@ -364,18 +367,18 @@ pub struct Sent<T> {
     /// The instrumentation scope.
     pub scope: String,
     /// The record.
-    pub it: T,
+    pub record: T,
 }
 
 impl<T> Sent<T> {
-    /// A text of the resource.
+    /// Returns a text attribute of the resource.
     #[must_use]
     pub fn resource(&self, key: &str) -> Option<String> {
         text_of(&self.resource.attributes, key)
     }
 }
 
-/// The text under a key.
+/// Returns the text attribute with this key.
 #[must_use]
 pub fn text_of(attributes: &[KeyValue], key: &str) -> Option<String> {
     match value_of(attributes, key)? {
@@ -384,7 +387,7 @@ pub fn text_of(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
-/// The whole number under a key.
+/// Returns the integer attribute with this key.
 #[must_use]
 pub fn number_of(attributes: &[KeyValue], key: &str) -> Option<i64> {
     match value_of(attributes, key)? {
@@ -398,92 +401,92 @@ fn value_of<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a any_value::
     attribute.value.as_ref()?.value.as_ref()
 }
 
-fn is_json(came: &Came) -> bool {
-    came.headers
+fn is_json(received: &ReceivedRequest) -> bool {
+    received
+        .headers
         .get("content-type")
         .is_some_and(|kind| kind == "application/json")
 }
 
-/// The spans of a request.
+/// Returns the spans of a request.
 #[must_use]
-pub fn spans_in(came: &Came) -> Vec<Sent<Span>> {
-    if came.path != "/v1/traces" {
+pub fn spans_in(received: &ReceivedRequest) -> Vec<Sent<Span>> {
+    if received.path != "/v1/traces" {
         return Vec::new();
     }
-    let request: ExportTraceServiceRequest = if is_json(came) {
-        serde_json::from_slice(&came.body).unwrap()
+    let request: ExportTraceServiceRequest = if is_json(received) {
+        serde_json::from_slice(&received.body).unwrap()
     } else {
-        ExportTraceServiceRequest::decode(&came.body[..]).unwrap()
+        ExportTraceServiceRequest::decode(&received.body[..]).unwrap()
     };
     let mut sent = Vec::new();
-    for of_resource in request.resource_spans {
-        let resource = of_resource.resource.unwrap_or_default();
-        for of_scope in of_resource.scope_spans {
-            let scope = of_scope.scope.unwrap_or_default().name;
-            sent.extend(of_scope.spans.into_iter().map(|it| Sent {
+    for per_resource in request.resource_spans {
+        let resource = per_resource.resource.unwrap_or_default();
+        for per_scope in per_resource.scope_spans {
+            let scope = per_scope.scope.unwrap_or_default().name;
+            sent.extend(per_scope.spans.into_iter().map(|record| Sent {
                 resource: resource.clone(),
                 scope: scope.clone(),
-                it,
+                record,
             }));
         }
     }
     sent
 }
 
-/// The log records of a request.
+/// Returns the log records of a request.
 #[must_use]
-pub fn logs_in(came: &Came) -> Vec<Sent<LogRecord>> {
-    if came.path != "/v1/logs" {
+pub fn logs_in(received: &ReceivedRequest) -> Vec<Sent<LogRecord>> {
+    if received.path != "/v1/logs" {
         return Vec::new();
     }
-    let request: ExportLogsServiceRequest = if is_json(came) {
-        serde_json::from_slice(&came.body).unwrap()
+    let request: ExportLogsServiceRequest = if is_json(received) {
+        serde_json::from_slice(&received.body).unwrap()
     } else {
-        ExportLogsServiceRequest::decode(&came.body[..]).unwrap()
+        ExportLogsServiceRequest::decode(&received.body[..]).unwrap()
     };
     let mut sent = Vec::new();
-    for of_resource in request.resource_logs {
-        let resource = of_resource.resource.unwrap_or_default();
-        for of_scope in of_resource.scope_logs {
-            let scope = of_scope.scope.unwrap_or_default().name;
-            sent.extend(of_scope.log_records.into_iter().map(|it| Sent {
+    for per_resource in request.resource_logs {
+        let resource = per_resource.resource.unwrap_or_default();
+        for per_scope in per_resource.scope_logs {
+            let scope = per_scope.scope.unwrap_or_default().name;
+            sent.extend(per_scope.log_records.into_iter().map(|record| Sent {
                 resource: resource.clone(),
                 scope: scope.clone(),
-                it,
+                record,
             }));
         }
     }
     sent
 }
 
-/// The metrics of a request.
+/// Returns the metrics of a request.
 #[must_use]
-pub fn metrics_in(came: &Came) -> Vec<Sent<Metric>> {
-    if came.path != "/v1/metrics" {
+pub fn metrics_in(received: &ReceivedRequest) -> Vec<Sent<Metric>> {
+    if received.path != "/v1/metrics" {
         return Vec::new();
     }
-    let request: ExportMetricsServiceRequest = if is_json(came) {
-        serde_json::from_slice(&came.body).unwrap()
+    let request: ExportMetricsServiceRequest = if is_json(received) {
+        serde_json::from_slice(&received.body).unwrap()
     } else {
-        ExportMetricsServiceRequest::decode(&came.body[..]).unwrap()
+        ExportMetricsServiceRequest::decode(&received.body[..]).unwrap()
     };
     let mut sent = Vec::new();
-    for of_resource in request.resource_metrics {
-        let resource = of_resource.resource.unwrap_or_default();
-        for of_scope in of_resource.scope_metrics {
-            let scope = of_scope.scope.unwrap_or_default().name;
-            sent.extend(of_scope.metrics.into_iter().map(|it| Sent {
+    for per_resource in request.resource_metrics {
+        let resource = per_resource.resource.unwrap_or_default();
+        for per_scope in per_resource.scope_metrics {
+            let scope = per_scope.scope.unwrap_or_default().name;
+            sent.extend(per_scope.metrics.into_iter().map(|record| Sent {
                 resource: resource.clone(),
                 scope: scope.clone(),
-                it,
+                record,
             }));
         }
     }
     sent
 }
 
-/// A span in the format of `spanscope export --to otlp-json`, with attributes in the order of their
-/// keys.
+/// Returns a span in the format of `spanscope export --to otlp-json`, its attributes sorted by key.
 #[must_use]
 pub fn span_as_json(span: &Span) -> Json {
     let mut object = json!({
@@ -553,12 +556,12 @@ fn value_as_json(value: Option<&AnyValue>) -> Json {
     }
 }
 
-/// Brings attributes into the order of their keys.
+/// Sorts attributes by key.
 pub fn sort_attributes(attributes: &mut [Json]) {
     attributes.sort_by_key(|attribute| attribute["key"].as_str().unwrap_or_default().to_owned());
 }
 
-/// Bytes as hexadecimal digits.
+/// Returns bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::receiver::{Answer, Receiver};
+use crate::receiver::{Receiver, Reply};
 
 /// A running collector; it is stopped when this is dropped.
 pub struct Rotel {
@@ -17,7 +17,7 @@ pub struct Rotel {
     /// Its address for OTLP over gRPC.
     pub grpc: SocketAddr,
     /// The receiver that it forwards to.
-    pub behind: Receiver,
+    pub receiver: Receiver,
 }
 
 const PROGRAM: &str = "rotel-agent";
@@ -32,7 +32,7 @@ impl Rotel {
     /// Starts one that forwards without a delay.
     #[must_use]
     pub fn start() -> Self {
-        let behind = Receiver::with(|_, _| Answer::OK);
+        let receiver = Receiver::with(|_, _| Reply::OK);
         let (child, http, grpc) = crate::wait_for("rotel to start", || {
             // It can't choose ports by itself, and another program may take one in between.
             let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -48,7 +48,7 @@ impl Rotel {
                 .args(["--otlp-http-endpoint", &http.to_string()])
                 .args(["--otlp-grpc-endpoint", &grpc.to_string()])
                 .args(["--exporter", "otlp", "--otlp-exporter-protocol", "http"])
-                .args(["--otlp-exporter-endpoint", &behind.url(), "--disable-batching"])
+                .args(["--otlp-exporter-endpoint", &receiver.url(), "--disable-batching"])
                 .args(["--otlp-exporter-retry-max-elapsed-time", "2s"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -66,7 +66,7 @@ impl Rotel {
             child,
             http,
             grpc,
-            behind,
+            receiver,
         }
     }
 }

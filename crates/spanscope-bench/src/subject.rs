@@ -25,7 +25,7 @@ impl Subject {
     /// Starts this same program again in the given role, with a folder to work in.
     ///
     /// # Errors
-    /// The program can't be started.
+    /// Fails if the program can't be started.
     pub fn start(role: &str, folder: &Path) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args([CHILD_ARGUMENT, role])
@@ -50,7 +50,7 @@ impl Subject {
     /// Measures one round.
     ///
     /// # Errors
-    /// The child failed; its own message is on stderr.
+    /// Fails if the child failed; its own message is on stderr.
     pub fn round(&mut self) -> Result<Vec<f64>> {
         let role = &self.role;
         let input = self.input.as_mut().with_context(|| format!("{role} has ended"))?;
@@ -61,7 +61,7 @@ impl Subject {
     /// Ends the child and returns its report on all of its rounds.
     ///
     /// # Errors
-    /// The child failed; its own message is on stderr.
+    /// Fails if the child failed; its own message is on stderr.
     pub fn finish(mut self) -> Result<Vec<f64>> {
         self.input = None;
         let answer = self.answer()?;
@@ -81,7 +81,7 @@ impl Subject {
             .map(|number| {
                 number
                     .parse()
-                    .with_context(|| format!("{} said {line:?}", self.role))
+                    .with_context(|| format!("{} printed {line:?}", self.role))
             })
             .collect()
     }
@@ -98,19 +98,19 @@ impl Drop for Subject {
 /// Runs as a child: measures a round for each line of the input, then finishes.
 ///
 /// # Errors
-/// Whatever a round, the end or the pipes fail with.
+/// Fails if a round, `finish` or a pipe fails.
 pub fn serve(
     mut round: impl FnMut() -> Result<Vec<f64>>,
     finish: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         line?;
-        say(&round()?)?;
+        print_line(&round()?)?;
     }
-    say(&finish()?)
+    print_line(&finish()?)
 }
 
-fn say(numbers: &[f64]) -> Result<()> {
+fn print_line(numbers: &[f64]) -> Result<()> {
     let line: Vec<String> = numbers.iter().map(f64::to_string).collect();
     let mut output = std::io::stdout().lock();
     writeln!(output, "{}", line.join(" "))?;

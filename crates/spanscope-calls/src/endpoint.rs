@@ -50,7 +50,7 @@ impl Api {
 pub struct Endpoint {
     pub(crate) api: Api,
     provider: Cow<'static, str>,
-    /// The name of the deployment in the path, which Azure has in place of a model in the body.
+    /// The name of the deployment in the path, which Azure uses instead of a model in the body.
     pub(crate) deployment: Option<String>,
 }
 

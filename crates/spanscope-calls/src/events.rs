@@ -1,6 +1,6 @@
 //! Server-sent events, as [the
-//! standard](https://html.spec.whatwg.org/multipage/server-sent-events.html) has them: lines that
-//! end in CR, LF or both, a byte order mark, comments, data of several lines.
+//! standard](https://html.spec.whatwg.org/multipage/server-sent-events.html) defines them: lines
+//! that end in CR, LF or both, a byte order mark, comments, data of several lines.
 //!
 //! The data of an event are parsed by a [`Document`], so an event of any size takes bounded memory.
 

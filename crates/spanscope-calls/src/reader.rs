@@ -102,20 +102,20 @@ enum RequestState {
 #[derive(Debug)]
 enum Decoder {
     Plain,
-    Gzip(Box<GzDecoder<Unpacked>>),
+    Gzip(Box<GzDecoder<DecompressedBody>>),
     /// The encoding is unknown, or the body is not in the encoding that its head names.
     Unreadable,
 }
 
 /// Passes the decompressed bytes that a decoder writes to the reader.
 #[derive(Debug)]
-struct Unpacked {
+struct DecompressedBody {
     answer: AnswerReader,
     at: Duration,
     progress: Progress,
 }
 
-impl Write for Unpacked {
+impl Write for DecompressedBody {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.progress.chunks += self.answer.push(bytes, self.at);
         Ok(bytes.len())
@@ -193,7 +193,7 @@ impl CallReader {
         let encoding = head.content_encoding.trim();
         if encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip") {
             let answer = std::mem::replace(&mut self.answer, AnswerReader::placeholder());
-            self.decoder = Decoder::Gzip(Box::new(GzDecoder::new(Unpacked {
+            self.decoder = Decoder::Gzip(Box::new(GzDecoder::new(DecompressedBody {
                 answer,
                 at: Duration::ZERO,
                 progress: Progress::default(),
@@ -212,9 +212,9 @@ impl CallReader {
             },
             Decoder::Gzip(decoder) => {
                 decoder.get_mut().at = at;
-                let is_good = decoder.write_all(bytes).and_then(|()| decoder.flush()).is_ok();
+                let is_valid = decoder.write_all(bytes).and_then(|()| decoder.flush()).is_ok();
                 let progress = std::mem::take(&mut decoder.get_mut().progress);
-                if !is_good {
+                if !is_valid {
                     decoder.get_mut().answer.documents.is_broken = true;
                 }
                 progress

@@ -4,7 +4,7 @@
 //!   the subscriber; [`SpanExt`] adds to spans what `tracing` alone can't. [`LogBridge`] captures
 //!   records of the `log` crate, with their key-values.
 //! - [`queue`]: carries the records from the calling threads to the thread of a sink.
-//! - [`metrics`]: measurements, and the interface of what receives them.
+//! - [`metrics`]: measurements, and the trait of their receivers.
 //! - [`tail`]: decides which traces a sink keeps once they are over.
 //! - [`sync`]: locks that ignore poisoning.
 //! - [`propagation`]: trace context and baggage in and out of headers, messages and environments.

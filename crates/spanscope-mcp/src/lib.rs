@@ -77,9 +77,10 @@
 //! no second span is opened. A request has only one span on each side, even if the handler is
 //! wrapped twice, or if a traced call is made inside another traced call of the same request.
 //!
-//! This crate opens no spans for notifications, nor for requests of a server to its client
-//! (`sampling/createMessage`, `roots/list`, `elicitation/create`). If the client's handler of
-//! `sampling/createMessage` calls a model with a library that opens spans, that call has its span.
+//! This crate opens no spans for notifications, for `subscriptions/listen`, or for requests of a
+//! server to its client (`sampling/createMessage`, `roots/list`, `elicitation/create`). If the
+//! client's handler of `sampling/createMessage` calls a model with a library that opens spans, the
+//! model call has a span of that library.
 
 #[cfg(feature = "client")]
 mod client;

@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::{Cursor, LogEvent, Span, Timestamp, TraceId, setters, text_enum};
 
 text_enum!(
-    /// The progress of a run.
+    /// The status of a run.
     RunStatus, "status of a run",
-    /// A span of the run is still running.
+    /// A span of the run has not ended yet.
     Running = "running",
-    /// Its root ended without an error.
+    /// The root span ended without an error.
     Completed = "completed",
-    /// Its root ended with an error.
+    /// The root span ended with an error.
     Failed = "failed",
-    /// A span never ended, and its program is gone.
+    /// A span of the run never ended, and its program no longer runs.
     Abandoned = "abandoned",
 );
 
@@ -97,7 +97,7 @@ pub struct RunInfo {
     pub trace_level: String,
     /// The first trace of the run.
     pub trace_id: TraceId,
-    /// The name of its root span.
+    /// The name of the run's root span.
     pub name: String,
     /// When its first span started.
     pub created_at: Timestamp,
@@ -105,11 +105,11 @@ pub struct RunInfo {
     pub completed_at: Option<Timestamp>,
     /// The last known activity: an end, or the start of a running span.
     pub updated_at: Timestamp,
-    /// The status.
+    /// The status of the run.
     pub status: RunStatus,
-    /// The number of stored spans of its trace.
+    /// The number of stored spans of the run.
     pub span_count: u64,
-    /// The number of failed spans.
+    /// The number of failed spans of the run.
     pub error_count: u64,
 }
 

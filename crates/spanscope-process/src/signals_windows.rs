@@ -17,23 +17,23 @@ use windows_sys::core::BOOL;
 /// A notification for the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caught {
-    /// Not on this system.
+    /// Never occurs on Windows.
     Unhandled(i32),
     /// The number of an event; another handler or the system decides about the process after the
     /// work.
     Handled(i32),
-    /// Not on this system.
+    /// Never occurs on Windows.
     Abort,
 }
 
 /// How events are watched.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Whether they are watched.
+    /// Whether the events are watched.
     pub ends: bool,
-    /// Not on this system.
+    /// Has no effect on Windows.
     pub second_ends: bool,
-    /// Not on this system: programs are not notified of their abort.
+    /// Has no effect on Windows: programs are not notified of their abort.
     pub abort: Duration,
 }
 

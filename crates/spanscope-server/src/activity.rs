@@ -40,7 +40,7 @@ impl Activity {
         OpenRequest(self.clone())
     }
 
-    /// Returns since when no request is open; `None` if one is.
+    /// Returns the time since which no request has been open; `None` if one is open.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let requests = *self.0.borrow();
         (requests.open == 0).then_some(requests.changed)

@@ -112,15 +112,15 @@ fn three_processes_make_the_same_tree_over_otlp() {
     let sent: Vec<_> = receiver
         .spans()
         .iter()
-        .filter(|sent| hex(&sent.it.trace_id) == TRACE)
+        .filter(|sent| hex(&sent.record.trace_id) == TRACE)
         .map(|sent| Node {
-            id: hex(&sent.it.span_id),
-            parent: hex(&sent.it.parent_span_id),
+            id: hex(&sent.record.span_id),
+            parent: hex(&sent.record.parent_span_id),
             line: format!(
                 "{} {} {}",
                 sent.resource("service.name").unwrap(),
-                kinds[&sent.it.kind],
-                sent.it.name
+                kinds[&sent.record.kind],
+                sent.record.name
             ),
         })
         .collect();

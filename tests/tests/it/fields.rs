@@ -82,7 +82,7 @@ impl Sinks {
         let mut lines = self.lines.iter().filter(|line| line["kind"] == "event");
         let line = lines.next().unwrap();
         let logs = self.receiver.logs();
-        let sent = &logs[0].it;
+        let sent = &logs[0].record;
         let body = sent.body.clone().and_then(|body| body.value);
         let of_severity = |number| match number {
             9 => "info",
@@ -120,7 +120,7 @@ impl Sinks {
         let mut lines = self.lines.iter().filter(|line| line["kind"] == "span_start");
         let line = lines.next().unwrap();
         let spans = self.receiver.spans();
-        let sent = &spans[0].it;
+        let sent = &spans[0].record;
         let severity = || "info".to_owned();
         InSinks {
             texts: [
@@ -326,7 +326,7 @@ fn the_type_of_an_error_alone_makes_its_span_fail_in_every_sink() {
         let ends = sinks.lines.iter().filter(|line| line["kind"] == "span_end");
         let ends: Vec<&Json> = ends.map(|line| &line["status"]).collect();
         assert_eq!(ends, [if failed { "error" } else { "ok" }], "{case}");
-        let sent = &sinks.receiver.spans()[0].it;
+        let sent = &sinks.receiver.spans()[0].record;
         let code = sent.status.as_ref().map_or(0, |status| status.code);
         assert_eq!(code == StatusCode::Error as i32, failed, "{case}");
     }

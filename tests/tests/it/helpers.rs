@@ -13,7 +13,7 @@ use spanscope_model::{
 use spanscope_runs::{DetailLevel, Run};
 use spanscope_sqlite::SqliteStore;
 use spanscope_tests::program_without_settings;
-use spanscope_tests::receiver::{Answer, Receiver, hex, number_of};
+use spanscope_tests::receiver::{Receiver, Reply, hex, number_of};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -187,7 +187,7 @@ fn client_requests_are_children_of_their_caller_in_the_store_and_the_collector()
         running.values().all(|value| *value == Value::I64(0)),
         "{running:?}"
     );
-    let sent: Vec<_> = receiver.spans().into_iter().map(|sent| sent.it).collect();
+    let sent: Vec<_> = receiver.spans().into_iter().map(|sent| sent.record).collect();
     let ports = sent
         .iter()
         .filter_map(|span| number_of(&span.attributes, "server.port"));
@@ -226,7 +226,7 @@ fn a_task_that_is_left_running_makes_no_request_run_or_model_call_longer() {
     let sent: HashMap<_, _> = receiver
         .spans()
         .into_iter()
-        .map(|sent| (sent.it.span_id.clone(), sent.it.end_time_unix_nano))
+        .map(|sent| (sent.record.span_id.clone(), sent.record.end_time_unix_nano))
         .collect();
     for (name, over) in &over {
         let span = spans.iter().find(|span| span.name == *name).unwrap();
@@ -302,7 +302,7 @@ fn a_sink_that_measures_while_it_records_a_measurement_is_stopped_and_counted() 
 
 #[test]
 fn records_lost_to_a_silent_collector_are_reported_in_one_line() {
-    let receiver = Receiver::with(|_, _| Answer::Hang);
+    let receiver = Receiver::with(|_, _| Reply::Hang);
     let mut command = program_without_settings(env!("CARGO_BIN_EXE_helpers"));
     command.arg("hung").env("COLLECTOR", receiver.url());
     let output = run(command);

@@ -92,9 +92,9 @@ fn no_sink_shows_a_secret_and_each_shows_the_rest() {
         ("/v1/logs", &KEPT[4..]),
         ("/v1/metrics", &["kept-6"]),
     ] {
-        let came = receiver.came();
-        let bodies = came.iter().filter(|came| came.path == path);
-        let bytes: Vec<u8> = bodies.flat_map(|came| came.body.clone()).collect();
+        let requests = receiver.requests();
+        let bodies = requests.iter().filter(|request| request.path == path);
+        let bytes: Vec<u8> = bodies.flat_map(|request| request.body.clone()).collect();
         assert_masked(path, &bytes, kept);
         assert!(contains(&bytes, b"team"), "{path} has no resource");
     }

@@ -1,10 +1,10 @@
-//! A server over the tables that a collector writes to ClickHouse, asked through HTTP: the list, a
-//! trace, a text attribute, runs; and the usage of a day, which no route has.
+//! A server over the tables that a collector writes to ClickHouse, queried over HTTP: the list, a
+//! trace, a text attribute, runs; and the usage of a day, which no route returns.
 //!
-//! The engine is a process on the same cores. Its rows are made by one statement: traces of ten
-//! spans over seven days, of which every tenth is the run of an agent that calls a model three
-//! times. The tables are the collector's own, without the columns that would make some of the
-//! questions cheap. Without an engine nothing is measured.
+//! The engine is a process on the same cores. One statement generates its rows: traces of ten spans
+//! over seven days. Every tenth trace is the run of an agent that calls a model three times. The
+//! tables are the collector's own, without the columns that would speed up some of the queries.
+//! Without an engine nothing is measured.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use spanscope_tests::clickhouse::Database;
 use crate::serving::Running;
 use crate::sizes::Sizes;
 
-/// Spans of a trace.
+/// The number of spans of a trace.
 const TRACE: u64 = 10;
 /// The time range of the spans, in milliseconds.
 const RANGE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
@@ -139,10 +139,11 @@ fn times(questions: usize, mut ask: impl FnMut() -> Result<()>) -> Result<Sample
     Ok(Sample::new(took))
 }
 
-/// Values of the attribute `user.id`.
+/// The number of values of the attribute `user.id`.
 const USERS: u64 = 100_000;
 
-/// Fills the tables of spans. Each span is told by its number: its trace is a tenth of it.
+/// Fills the tables of spans. All values of a span are derived from its number; its trace is the
+/// number divided by [`TRACE`].
 fn fill(database: &Database, spans: u64) {
     let traces = spans / TRACE;
     let step = RANGE_MS / traces.max(1);
@@ -185,7 +186,7 @@ fn fill(database: &Database, spans: u64) {
     ));
 }
 
-/// The id of a trace, as [`fill`] makes it.
+/// Returns the id of a trace, as [`fill`] computes it.
 fn hash(database: &Database, kind: &str, number: u64) -> String {
     let text = database.run(&format!(
         "SELECT lower(hex(MD5(concat('{kind}', toString({number})))))"

@@ -3,8 +3,8 @@
 //!
 //! Sections can be chosen: `cargo bench -p spanscope-bench -- caller sustained`. With `-- --write`
 //! the measured sections of `docs/performance.md` are replaced. With
-//! `SPANSCOPE_BENCH_QUICK=1` all of it runs in seconds, to see that it runs; the numbers then mean
-//! nothing.
+//! `SPANSCOPE_BENCH_QUICK=1` all sections run in seconds, to check that they run; the numbers then
+//! mean nothing.
 
 mod bare;
 mod caller;
@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     }
     if let Some(unknown) = wanted.iter().find(|word| !SECTIONS.contains(&word.as_str())) {
         bail!(
-            "{unknown:?} is no section: give some of {}, or none for all",
+            "{unknown:?} is not a section; choose from {}, or give none to run all",
             SECTIONS.join(", ")
         );
     }

@@ -149,7 +149,7 @@ impl Outputs {
         }
     }
 
-    /// Drops the parts, because the complete parts follow.
+    /// Drops the parts received so far: the complete output follows.
     pub(crate) fn begin_again(&mut self) {
         self.choices.clear();
         self.left = 2 * self.max_content;

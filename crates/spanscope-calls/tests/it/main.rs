@@ -5,4 +5,5 @@
 
 mod apis;
 mod broken;
+mod repeated_chunks;
 mod support;

@@ -56,7 +56,11 @@ pub(super) fn run(location: &Location, args: &RunsArgs) -> Result<()> {
     if shown == 0 {
         return Err(Stop::nothing(match page.total {
             0 => "no run matches".to_owned(),
-            total => format!("no run is left: {} in all", count(total, "run")),
+            total => format!(
+                "--offset {} is past the end: {} in all",
+                args.offset,
+                count(total, "run")
+            ),
         }));
     }
     if upto < page.total {

@@ -97,7 +97,7 @@ fn by_id(
     let spans: BTreeMap<_, _> = sent
         .into_iter()
         .map(|sent| {
-            let span = span_as_json(&sent.it);
+            let span = span_as_json(&sent.record);
             let service = sent.resource("service.name").unwrap();
             (
                 span["spanId"].as_str().unwrap().to_owned(),
@@ -157,9 +157,9 @@ fn compare(demo: &Demo, receiver: &Receiver) {
         Some(receiver.logs()).filter(|sent| sent.len() >= logs)
     });
     assert_eq!(records.len(), logs);
-    for record in records {
-        let id = spanscope_tests::receiver::hex(&record.it.span_id);
-        assert!(id.is_empty() || stored.contains_key(&id), "{record:?}");
+    for sent in records {
+        let id = spanscope_tests::receiver::hex(&sent.record.span_id);
+        assert!(id.is_empty() || stored.contains_key(&id), "{sent:?}");
     }
     // The store's resource equals the one that was sent.
     let sent = receiver.spans().remove(0).resource.attributes;
@@ -176,7 +176,7 @@ fn compare(demo: &Demo, receiver: &Receiver) {
         assert_eq!(stored["value"], sent["value"], "{}", stored["key"]);
     }
     let tokens = receiver.metrics();
-    let names: Vec<&str> = tokens.iter().map(|metric| metric.it.name.as_str()).collect();
+    let names: Vec<&str> = tokens.iter().map(|metric| metric.record.name.as_str()).collect();
     assert!(names.contains(&"llama_stack_tokens_total"), "{names:?}");
     assert!(names.contains(&"gen_ai.client.operation.duration"), "{names:?}");
     let resource = &tokens[0].resource;
@@ -208,7 +208,7 @@ fn rotel_receives_the_stored_records() {
             .copied()
             .chain([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())])
             .collect();
-        compare(&Demo::run(&variables), &rotel.behind);
+        compare(&Demo::run(&variables), &rotel.receiver);
     }
 }
 
@@ -285,10 +285,14 @@ fn variables_turn_signals_off() {
             .chain([("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())])
             .collect();
         let demo = Demo::run(&all);
-        let mut came: Vec<_> = receiver.came().into_iter().map(|came| came.path).collect();
-        came.sort_unstable();
-        came.dedup();
-        assert_eq!(came, paths, "{variables:?}");
+        let mut received: Vec<_> = receiver
+            .requests()
+            .into_iter()
+            .map(|request| request.path)
+            .collect();
+        received.sort_unstable();
+        received.dedup();
+        assert_eq!(received, paths, "{variables:?}");
         assert!(demo.stored().len() > 10);
     }
 }

@@ -120,19 +120,19 @@ fn the_sdks_send_with_the_configured_protocol() {
             let Some(sent) = client.run(&[&receiver.url(), protocol, temporality, compression]) else {
                 return;
             };
-            let came = receiver.came();
-            let paths: BTreeSet<&str> = came.iter().map(|came| came.path.as_str()).collect();
+            let requests = receiver.requests();
+            let paths: BTreeSet<&str> = requests.iter().map(|request| request.path.as_str()).collect();
             assert!(
                 paths.iter().eq(&["/v1/logs", "/v1/metrics", "/v1/traces"]),
                 "{paths:?}"
             );
-            for came in &came {
-                let header = |name: &str| came.headers.get(name).map_or("", String::as_str);
+            for request in &requests {
+                let header = |name: &str| request.headers.get(name).map_or("", String::as_str);
                 let kind = match protocol {
                     "http/json" => "application/json",
                     _ => "application/x-protobuf",
                 };
-                assert_eq!(header("content-type"), kind, "{client:?} {}", came.path);
+                assert_eq!(header("content-type"), kind, "{client:?} {}", request.path);
                 let packed = header("content-encoding");
                 assert_eq!(packed == "gzip", compression == "gzip", "{client:?} {packed}");
             }

@@ -156,7 +156,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
             }
             _ => {}
         }
-        if self.counts || self.calls_a_service() {
+        if self.counts || self.records_call_duration() {
             self.measure_call(counting.names, seconds, labels, out);
         }
         if self.values.has(A::McpMethod) {
@@ -200,7 +200,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
     }
 
     /// Returns whether the span's duration is recorded in the conventions' metric of calls.
-    fn calls_a_service(&self) -> bool {
+    fn records_call_duration(&self) -> bool {
         match self.facts.kind {
             OperationKind::Inference => self.is_timed_call(),
             OperationKind::ClientCall => !self.repeats && !self.has_span_kind("server"),
@@ -226,7 +226,7 @@ impl<'v, 'f> EndedSpan<'v, 'f> {
         if self.counts {
             self.measure_tokens(names, labels, out);
         }
-        if !self.calls_a_service() {
+        if !self.records_call_duration() {
             return;
         }
         let common = labels.len();

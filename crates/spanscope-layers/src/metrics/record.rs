@@ -1,4 +1,5 @@
-//! Measurements from neither an event nor a span's end: of the request middleware, of streams.
+//! Measurements that come neither from an event nor from a span's end, such as those of the request
+//! middleware and of streams.
 
 use spanscope_model::MetricKind;
 use tracing_core::{Dispatch, dispatcher};
@@ -22,8 +23,8 @@ pub fn record(measurement: &Measurement<'_>) -> bool {
     measurement.value.as_f64().is_finite() && record_all([*measurement])
 }
 
-/// [`record`]s several measurements, with one lookup of the layer and the current span. NaN and
-/// infinities are left out.
+/// Records several measurements as [`record`] does, with one lookup of the layer and the current
+/// span. NaN and infinities are left out.
 pub fn record_all<'m>(measurements: impl IntoIterator<Item = Measurement<'m>>) -> bool {
     if is_suppressed() {
         return false;
@@ -42,7 +43,7 @@ pub fn record_all<'m>(measurements: impl IntoIterator<Item = Measurement<'m>>) -
     })
 }
 
-/// [`record`]s a value of the current span, now.
+/// Records a value for the current span, at the current time.
 ///
 /// ```
 /// use spanscope_layers::metrics::record_value;

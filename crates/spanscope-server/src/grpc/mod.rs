@@ -88,7 +88,7 @@ fn not_a_call() -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        "this path takes calls of gRPC",
+        "this path accepts gRPC calls only",
         "send OTLP over HTTP to /v1/traces, /v1/metrics or /v1/logs",
     )
 }
@@ -126,12 +126,12 @@ async fn receive_call(
     let coding = ContentCoding::named(coding.map_or(b"", HeaderValue::as_bytes))?;
     let stored_in = stored_in(request.headers());
     let (bytes, memory) = read(receiver, request.into_body(), None, FRAME).await?;
-    let (is_packed, bytes) = message(bytes)?;
-    let coding = match (is_packed, coding) {
+    let (is_compressed, bytes) = message(bytes)?;
+    let coding = match (is_compressed, coding) {
         (false, _) => ContentCoding::Plain,
         (true, ContentCoding::Plain) => {
             return Err(ApiError::invalid(
-                "the message says that it is compressed, and there is no header `grpc-encoding`",
+                "the message is marked as compressed, but the header `grpc-encoding` is missing",
             ));
         }
         (true, coding) => coding,
@@ -146,7 +146,7 @@ async fn receive_call(
     store_body(signal, receiver, store, body).await
 }
 
-/// The one message of a call, and whether it is compressed.
+/// Returns whether the one message of a call is compressed, and the message.
 fn message(mut bytes: Bytes) -> Result<(bool, Bytes), ApiError> {
     let wrong = |message| Err(ApiError::invalid(message));
     let Some((&[flag, ref length @ ..], rest)) = bytes.split_first_chunk::<FRAME>() else {
@@ -154,12 +154,12 @@ fn message(mut bytes: Bytes) -> Result<(bool, Bytes), ApiError> {
     };
     let length = u32::from_be_bytes(*length) as usize;
     if rest.len() != length {
-        return wrong("the call does not hold exactly one message of the length that is written before it");
+        return wrong("the call must contain exactly one message, as long as its length prefix says");
     }
-    let is_packed = match flag {
+    let is_compressed = match flag {
         0 => false,
         1 => true,
-        _ => return wrong("the message has a flag other than 0 (plain) and 1 (compressed) before it"),
+        _ => return wrong("the compression flag before the message must be 0 or 1"),
     };
-    Ok((is_packed, bytes.split_off(FRAME)))
+    Ok((is_compressed, bytes.split_off(FRAME)))
 }

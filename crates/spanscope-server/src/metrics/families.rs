@@ -60,8 +60,8 @@ impl Reason {
 pub(super) struct Families {
     max_label_sets: usize,
     known: RwLock<Known>,
-    /// Measurements of metrics beyond the bound.
-    beyond: AtomicU64,
+    /// Measurements rejected because there are too many metrics.
+    beyond_limit: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -76,8 +76,8 @@ struct Known {
 #[derive(Debug, Clone)]
 struct Route {
     family: Arc<Family>,
-    /// Samples of that metric already have this name, so nothing can be added.
-    taken: bool,
+    /// Whether the name is already that of another metric's sample, so that nothing can be added.
+    is_name_taken: bool,
 }
 
 /// One metric.
@@ -103,7 +103,7 @@ impl Families {
         Self {
             max_label_sets,
             known: RwLock::new(known),
-            beyond: AtomicU64::new(0),
+            beyond_limit: AtomicU64::new(0),
         }
     }
 
@@ -113,7 +113,7 @@ impl Families {
         }
         match self.add_route(measurement) {
             Some(route) => route.record(measurement, self.max_label_sets),
-            None => drop(self.beyond.fetch_add(1, Ordering::Relaxed)),
+            None => drop(self.beyond_limit.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
@@ -139,31 +139,31 @@ impl Families {
         )
     }
 
-    /// All metrics, by name.
+    /// Returns all metrics, by name.
     pub(super) fn all(&self) -> Vec<Arc<Family>> {
         read(&self.known).by_name.values().map(Arc::clone).collect()
     }
 
     /// Returns how many measurements were rejected because there are too many metrics.
     pub(super) fn beyond(&self) -> u64 {
-        self.beyond.load(Ordering::Relaxed)
+        self.beyond_limit.load(Ordering::Relaxed)
     }
 }
 
 impl Known {
     fn route(&mut self, name: String, measurement: &Measurement<'_>) -> Route {
         if let Some(family) = self.by_name.get(name.as_str()) {
-            let taken = [OVERFLOW, REJECTED].contains(&name.as_str());
+            let is_name_taken = [OVERFLOW, REJECTED].contains(&name.as_str());
             return Route {
                 family: Arc::clone(family),
-                taken,
+                is_name_taken,
             };
         }
         let names = claimed_names(&name, measurement.kind);
         if let Some(family) = names.iter().find_map(|name| self.claimed.get(name)) {
             return Route {
                 family: Arc::clone(family),
-                taken: true,
+                is_name_taken: true,
             };
         }
         let family = self.insert(Family::new(
@@ -172,7 +172,10 @@ impl Known {
             measurement.kind,
             measurement.unit,
         ));
-        Route { family, taken: false }
+        Route {
+            family,
+            is_name_taken: false,
+        }
     }
 
     fn insert(&mut self, family: Family) -> Arc<Family> {
@@ -187,7 +190,7 @@ impl Known {
 
 impl Route {
     fn record(&self, measurement: &Measurement<'_>, max_label_sets: usize) {
-        if self.taken {
+        if self.is_name_taken {
             self.family.reject(Reason::Name);
         } else {
             self.family.record(measurement, max_label_sets);

@@ -15,11 +15,11 @@ use super::retention::{
 };
 use super::series;
 
-/// Traces per step.
+/// Maximum number of traces per step.
 const TRACES: usize = 200;
 /// Maximum number of events and measurements per search if no trace is left. It is large, because
 /// finding one tenant's records reads those of all tenants.
-const LOOSE: usize = 20_000;
+const MAX_LOOSE: usize = 20_000;
 /// Records dated further ahead than this count by their time of storing. The clocks of correctly
 /// set machines differ by less.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -42,7 +42,7 @@ pub(super) fn delete(
 ) -> rusqlite::Result<CleanupReport> {
     let now = Timestamp::now().as_nanos();
     // -1, the id of no tenant, stands for all tenants.
-    let whose = tenant.unwrap_or(-1);
+    let tenant_parameter = tenant.unwrap_or(-1);
     let mut oldest: Vec<(i64, i64)> = db
         .prepare(match tenant {
             Some(_) => {
@@ -50,7 +50,7 @@ pub(super) fn delete(
             }
             None => "SELECT start, id FROM _trace WHERE ?1 < 0 AND start <= ?2 ORDER BY start LIMIT ?3",
         })?
-        .query_map((whose, now, sql_count(TRACES)), |row| {
+        .query_map((tenant_parameter, now, sql_count(TRACES)), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -58,7 +58,7 @@ pub(super) fn delete(
         .prepare(
             "SELECT MIN(created, ?2), id FROM _trace WHERE start > ?2 AND (?1 < 0 OR tenant = ?1) ORDER BY created, id LIMIT ?3",
         )?
-        .query_map((whose, now, sql_count(TRACES)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((tenant_parameter, now, sql_count(TRACES)), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     oldest.extend(ahead);
     oldest.sort_unstable();
@@ -122,45 +122,61 @@ struct Loose {
 
 impl Loose {
     /// Returns the condition that a row belongs to the tenant in parameter 1.
-    const fn is_theirs(self) -> &'static str {
+    const fn tenant_condition(self) -> &'static str {
         match self.tenant {
             Some(_) => "COALESCE((SELECT tenant FROM _process WHERE id = process), 0) = ?1",
             None => "?1 < 0",
         }
     }
 
-    fn whose(self) -> i64 {
+    fn tenant_parameter(self) -> i64 {
         self.tenant.unwrap_or(-1)
     }
 
-    /// Deletes everything up to this time.
+    /// Deletes all records up to this time.
     fn delete_until(self, db: &Connection, kind: Kind, until: i64) -> rusqlite::Result<u64> {
-        let (table, is_theirs) = (kind.table(), self.is_theirs());
-        let old = format!("id IN (SELECT id FROM {table} time <= ?2 AND {is_theirs} ORDER BY time LIMIT ?3)");
-        let dated_rightly = chunks(db, self.deadline, |db| {
-            kind.delete(db, &old, (self.whose(), until.min(self.now), sql_count(CHUNK)))
+        let (table, tenant_condition) = (kind.table(), self.tenant_condition());
+        let old = format!(
+            "id IN (SELECT id FROM {table} time <= ?2 AND {tenant_condition} ORDER BY time LIMIT ?3)"
+        );
+        let dated_in_past = chunks(db, self.deadline, |db| {
+            kind.delete(
+                db,
+                &old,
+                (self.tenant_parameter(), until.min(self.now), sql_count(CHUNK)),
+            )
         })?;
-        let old =
-            format!("id IN (SELECT id FROM {table} time > ?2 AND expires <= ?4 AND {is_theirs} LIMIT ?3)");
+        let old = format!(
+            "id IN (SELECT id FROM {table} time > ?2 AND expires <= ?4 AND {tenant_condition} LIMIT ?3)"
+        );
         let expired = until.saturating_add(self.retention);
-        let dated_ahead = chunks(db, self.deadline, |db| {
-            kind.delete(db, &old, (self.whose(), self.now, sql_count(CHUNK), expired))
+        let dated_in_future = chunks(db, self.deadline, |db| {
+            kind.delete(
+                db,
+                &old,
+                (self.tenant_parameter(), self.now, sql_count(CHUNK), expired),
+            )
         })?;
-        Ok(dated_rightly + dated_ahead)
+        Ok(dated_in_past + dated_in_future)
     }
 
-    /// Deletes the oldest until the file takes `target` bytes, up to [`LOOSE`] of them.
+    /// Deletes the oldest records, up to [`MAX_LOOSE`], until the file takes `target` bytes.
     fn delete_oldest(self, db: &Connection, kind: Kind, target: u64) -> rusqlite::Result<u64> {
-        let (table, is_theirs) = (kind.table(), self.is_theirs());
+        let (table, tenant_condition) = (kind.table(), self.tenant_condition());
         let oldest = rowids(
             db,
             &format!(
-                "SELECT id FROM (SELECT * FROM (SELECT id, time AS age FROM {table} time <= ?2 AND {is_theirs} \
+                "SELECT id FROM (SELECT * FROM (SELECT id, time AS age FROM {table} time <= ?2 AND {tenant_condition} \
                  ORDER BY time LIMIT ?3) \
-                 UNION ALL SELECT id, MIN(COALESCE(expires - ?4, ?2), ?2) FROM {table} time > ?2 AND {is_theirs}) \
+                 UNION ALL SELECT id, MIN(COALESCE(expires - ?4, ?2), ?2) FROM {table} time > ?2 AND {tenant_condition}) \
                  ORDER BY age, id LIMIT ?3"
             ),
-            (self.whose(), self.now, sql_count(LOOSE), self.retention),
+            (
+                self.tenant_parameter(),
+                self.now,
+                sql_count(MAX_LOOSE),
+                self.retention,
+            ),
         )?;
         let mut deleted = 0;
         for some in oldest.chunks(CHUNK) {

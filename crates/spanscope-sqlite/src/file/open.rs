@@ -210,7 +210,7 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
     let transaction = Transaction::new_unchecked(&db, TransactionBehavior::Immediate)?;
-    schema::bring_forward(&transaction)?;
+    schema::upgrade(&transaction)?;
     transaction.commit()?;
     switch_to_wal(&db)?;
     // Without it, SQLite plans a query again when its bound values change: 4 % of a writer's time.

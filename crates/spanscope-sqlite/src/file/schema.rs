@@ -38,14 +38,14 @@ const NO_VIEWS: &str = "DROP VIEW IF EXISTS traces; DROP VIEW IF EXISTS spans; D
 ///
 /// The caller holds a write transaction, so that only one of two processes that open a file at once
 /// changes it.
-pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn upgrade(db: &Connection) -> rusqlite::Result<()> {
     let version = version(db)?;
     if version >= VERSION {
         return Ok(());
     }
     // A table that a view names can't be replaced.
     db.execute_batch(NO_VIEWS)?;
-    let others = take_views_of_users(db)?;
+    let others = drop_user_views(db)?;
     for (_, sql) in STEPS.iter().filter(|(step, _)| *step > version) {
         db.execute_batch(sql)?;
     }
@@ -63,7 +63,7 @@ pub(crate) fn bring_forward(db: &Connection) -> rusqlite::Result<()> {
 /// Drops the views and triggers that users have added to the file, and returns the statements that
 /// create them again. SQLite reads the whole schema when a column is dropped, and fails if a user's
 /// view refers to one of Spanscope's views, which are already dropped.
-fn take_views_of_users(db: &Connection) -> rusqlite::Result<Vec<String>> {
+fn drop_user_views(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let others: Vec<(String, String, String)> = db
         .prepare(
             "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') AND sql IS NOT NULL

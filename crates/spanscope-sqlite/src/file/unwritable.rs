@@ -94,9 +94,9 @@ fn copied(path: &Path) -> Result<Connection, StoreError> {
     for suffix in ["", "-wal"] {
         let from = sibling(path, suffix);
         std::fs::copy(&from, sibling(&copy, suffix))
-            .map_err(|error| io_error(&from, "copy, to read it with its log,", error))?;
+            .map_err(|error| io_error(&from, "make a readable copy of", error))?;
     }
-    let take_in = || {
+    let open_copy = || {
         let db = Connection::open_with_flags(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         drop(db);
@@ -104,7 +104,7 @@ fn copied(path: &Path) -> Result<Connection, StoreError> {
     };
     // The copies have the modes of the originals, which may be read-only.
     make_writable(&copy)?;
-    take_in().map_err(|error| sql_error(path, error))
+    open_copy().map_err(|error| sql_error(path, error))
 }
 
 fn make_writable(copy: &Path) -> Result<(), StoreError> {

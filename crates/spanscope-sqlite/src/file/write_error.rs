@@ -127,7 +127,7 @@ impl std::fmt::Display for WriteError {
             Self::Replaced => write!(f, "it was deleted or replaced meanwhile"),
             Self::OverCap { bytes } => write!(
                 f,
-                "it is larger than its cap of {} MiB, and what describes senders and metrics fills it; raise the cap",
+                "it is larger than its cap of {} MiB, and the descriptions of senders and metrics fill it; raise the cap",
                 bytes >> 20
             ),
             Self::Damaged => f.write_str(DAMAGED),

@@ -14,7 +14,7 @@ use spanscope_model::{
 use super::scan::{self, Pieces};
 use super::scope::Scope;
 use super::turn::Turn;
-use super::{Failure, around, histograms, logs, matches, shape, spans, stats, traces, tree};
+use super::{Failure, histograms, logs, matches, neighbours, shape, spans, stats, traces, tree};
 use crate::file::identity::{self, LogId};
 use crate::file::open::{open_reader, sql_error};
 use crate::file::unwritable::Reader;
@@ -307,11 +307,13 @@ impl File {
         limit: u64,
     ) -> Result<Vec<Span>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (first, last) = self.read(turn, context, |db, scope| around::first_link(db, scope, to.0))?;
+        let (first, last) = self.read(turn, context, |db, scope| neighbours::first_link(db, scope, to.0))?;
         let mut found = Vec::new();
         Pieces::new(first, last).each_back(turn, |first, last| {
             let piece = (first, last);
-            found.extend(self.read(turn, context, |db, scope| around::linking(db, scope, to, piece))?);
+            found.extend(self.read(turn, context, |db, scope| {
+                neighbours::linking(db, scope, to, piece)
+            })?);
             Ok(found.len() >= limit)
         })?;
         found.truncate(limit);

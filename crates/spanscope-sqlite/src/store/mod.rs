@@ -5,7 +5,6 @@
 //! log (`-wal`), which then grows without a bound. So no reader does: a scan reads in pieces, and a
 //! query that takes too long is stopped.
 
-mod around;
 mod backup;
 mod builder;
 mod cleanup;
@@ -22,6 +21,7 @@ mod lanes_tests;
 mod logs;
 mod matches;
 mod metrics;
+mod neighbours;
 mod opening;
 mod overviews;
 #[cfg(test)]
@@ -140,25 +140,25 @@ impl SqliteStore {
         &self.file.path
     }
 
-    /// Copies the current state of the store, while programs continue writing. `progress` gets the
-    /// number of pages done and of all pages.
+    /// Copies the current state of the store to the new file `to`. Programs may continue to write
+    /// to the store. `progress` is called with the number of pages copied and the total.
     ///
     /// # Errors
-    /// Invalid if the file `to` exists already; unavailable if it can't be written or the store
-    /// can't be read.
+    /// The kind is invalid input if the file `to` already exists, and unavailable if it can't be
+    /// written or the store can't be read.
     pub fn backup(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
         backup::copy(&open_read(self.path())?, to.as_ref(), progress)
     }
 
-    /// Replaces the store at `path` with a copy of a backup, also while programs write it: they
-    /// continue in the new file, which contains the records that they acknowledge from then on. The
-    /// contents of the old file are lost. `progress` gets the number of pages done and of all
-    /// pages.
+    /// Replaces the store at `path` with a copy of a backup. Programs may write to the store
+    /// meanwhile: they continue in the new file, which contains the records that they acknowledge
+    /// from then on. The contents of the old file are lost. `progress` is called with the number of
+    /// pages copied and the total.
     ///
     /// # Errors
-    /// Not found if there is no backup; unusable if it is not a store or is damaged; invalid if it
-    /// is the store itself. Nothing is changed then. Unavailable if the store's folder can't be
-    /// written.
+    /// The kind is not found if there is no backup; unusable if the backup is not a store or is
+    /// damaged; and invalid input if it is the store itself. Nothing is changed then. It is
+    /// unavailable if the store's folder can't be written.
     pub fn restore(
         path: impl AsRef<Path>,
         backup: impl AsRef<Path>,
@@ -352,7 +352,7 @@ impl TraceStore for SqliteStore {
     }
 
     fn span_neighbours(&self, trace_id: TraceId, span_id: SpanId) -> StoreFuture<'_, SpanNeighbours> {
-        self.ask(move |db, scope| around::neighbours(db, scope, trace_id, span_id))
+        self.ask(move |db, scope| neighbours::neighbours(db, scope, trace_id, span_id))
     }
 
     fn spans_linking_to(&self, trace_id: TraceId, span_id: SpanId, limit: u64) -> StoreFuture<'_, Vec<Span>> {

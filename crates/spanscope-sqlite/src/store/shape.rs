@@ -18,7 +18,7 @@ use super::row_cursor::{RowCursor, order_of};
 use super::rows::{Reader, span_id, status};
 use super::scan::Pieces;
 use super::scope::Scope;
-use super::{around, stored, traces, usage};
+use super::{neighbours, stored, traces, usage};
 use crate::file::rows::kind_of;
 
 /// Approximate size of a span in a result.
@@ -44,7 +44,7 @@ impl Spans {
     /// Finds the trace, and the row ids of its first and its last span.
     pub(super) fn of(db: &Connection, scope: Scope, trace_id: TraceId) -> Result<Self, Failure> {
         let Some(trace) = traces::rowid(db, scope, trace_id)? else {
-            let nearest = around::nearest_traces(db, scope, &trace_id.to_string())?;
+            let nearest = neighbours::nearest_traces(db, scope, &trace_id.to_string())?;
             return Err(traces::no_trace(trace_id).with_nearest(nearest).into());
         };
         let ends = |end: &'static str| {

@@ -9,7 +9,7 @@ use super::conditions::{Conditions, Table};
 use super::rows::{Reader, SPAN_COLUMNS, parsed, span_id};
 use super::scope::Scope;
 use super::traces;
-use super::{around, scan};
+use super::{neighbours, scan};
 use crate::file::schema;
 
 /// Minimum number of digits of an id's prefix.
@@ -266,7 +266,7 @@ pub(super) fn resolve(db: &Connection, scope: Scope, prefix: &str) -> Result<IdM
     match matches[..] {
         [] => Err(
             StoreError::not_found(format!("no trace or span id begins with {prefix}"))
-                .with_nearest(around::nearest_traces(db, scope, &prefix)?)
+                .with_nearest(neighbours::nearest_traces(db, scope, &prefix)?)
                 .into(),
         ),
         [only] => Ok(only),

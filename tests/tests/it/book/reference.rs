@@ -338,9 +338,8 @@ fn column(view: &str, column: &str) -> &'static str {
         ("metrics", "value") => "the number; a histogram's sum",
         ("metrics", "unit") => "the unit; empty where it has none",
         ("metrics", "kind") => "`counter`, `gauge`, `histogram`",
-        ("metrics", "trace_id" | "span_id") => {
-            "the trace or span in which it was measured; null outside spans"
-        }
+        ("metrics", "trace_id") => "the trace in which it was measured; null outside traces",
+        ("metrics", "span_id") => "the span in which it was measured; null outside spans",
         ("metrics", "attributes") => "JSON: the labels",
         ("metrics", "detail") => {
             "JSON: counts, buckets, quantiles and exemplars that were received over OTLP"
@@ -446,9 +445,8 @@ and
 fn when(metric: &str) -> &'static str {
     match metric {
         "prompt_tokens" | "completion_tokens" | "total_tokens" => "a model call ends, each call once",
-        "cache_read_tokens" | "cache_write_tokens" => {
-            "a model call reports how many of its input tokens were cached"
-        }
+        "cache_read_tokens" => "a model call reports input tokens that were read from a cache",
+        "cache_write_tokens" => "a model call reports input tokens that were written to a cache",
         "gen_ai.client.token.usage" => "a model call ends: input and output",
         "gen_ai.client.operation.duration" => "a model call, an embedding or a retrieval ends",
         "gen_ai.client.operation.time_to_first_chunk" => "the first chunk of a streamed answer arrives",

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message as _;
 use spanscope_otlp::{Compression, DropCounts, OtlpGuard, OtlpStats, Protocol, Signal};
-use spanscope_tests::receiver::{Answer, Receiver};
+use spanscope_tests::receiver::{Receiver, Reply};
 use spanscope_tests::rotel::{Rotel, is_here};
 use spanscope_tests::{PATIENCE, burst, wait_for};
 use tracing::Dispatch;
@@ -88,7 +88,7 @@ fn the_shutdown_does_not_wait_for_an_unreachable_collector() {
 #[test]
 fn flush_and_guard_are_bounded_when_the_collector_hangs() {
     for protocol in [Protocol::HttpProtobuf, Protocol::HttpJson, Protocol::Grpc] {
-        let receiver = Receiver::with(|_, _| Answer::Hang);
+        let receiver = Receiver::with(|_, _| Reply::Hang);
         let (dispatch, guard) = alone(
             to(&receiver.url())
                 .protocol(protocol)
@@ -126,7 +126,7 @@ fn flush_and_guard_are_bounded_when_the_collector_hangs() {
 
 #[test]
 fn a_request_without_a_response_in_time_is_retried() {
-    let receiver = Receiver::with(|_, before| if before == 0 { Answer::Hang } else { Answer::OK });
+    let receiver = Receiver::with(|_, before| if before == 0 { Reply::Hang } else { Reply::OK });
     let (dispatch, guard) = alone(traces_only(&receiver.url()).timeout(Duration::from_millis(200)));
     run(&dispatch, 1);
     let stats = settled(&guard).spans;
@@ -141,8 +141,8 @@ fn retry_after_is_respected() {
     let receiver = Receiver::with(move |_, before| {
         seen.lock().unwrap().push(Instant::now());
         match before {
-            0 => Answer::Say(429, vec![("retry-after", "1".to_owned())], Vec::new()),
-            _ => Answer::OK,
+            0 => Reply::Respond(429, vec![("retry-after", "1".to_owned())], Vec::new()),
+            _ => Reply::OK,
         }
     });
     let (dispatch, guard) = alone(traces_only(&receiver.url()));
@@ -161,9 +161,9 @@ fn retryable_responses_are_retried_and_others_are_not() {
     for status in [429, 502, 503, 504] {
         let receiver = Receiver::with(move |_, before| {
             if before < 2 {
-                Answer::status(status)
+                Reply::status(status)
             } else {
-                Answer::OK
+                Reply::OK
             }
         });
         let (dispatch, guard) = alone(traces_only(&receiver.url()));
@@ -176,13 +176,13 @@ fn retryable_responses_are_retried_and_others_are_not() {
         );
     }
     for status in [301, 307, 400, 401, 403, 404, 413, 500, 501] {
-        let receiver = Receiver::with(move |_, _| Answer::status(status));
+        let receiver = Receiver::with(move |_, _| Reply::status(status));
         let (dispatch, guard) = alone(traces_only(&receiver.url()));
         run(&dispatch, 1);
         let stats = settled(&guard).spans;
         assert_eq!(stats.lost, lost(|lost| lost.export_failed = SPANS), "{status}");
         assert_eq!(
-            (stats.exported, stats.retries, receiver.came().len()),
+            (stats.exported, stats.retries, receiver.requests().len()),
             (0, 0, 1),
             "{status}"
         );
@@ -204,7 +204,7 @@ fn records_that_a_collector_rejects_are_counted() {
             "application/x-protobuf"
         };
         let receiver = Receiver::with(move |_, _| {
-            Answer::Say(200, vec![("content-type", kind.to_owned())], body.clone())
+            Reply::Respond(200, vec![("content-type", kind.to_owned())], body.clone())
         });
         let protocol = if is_json {
             Protocol::HttpJson
@@ -235,7 +235,7 @@ fn partial(rejected_spans: i64) -> Vec<u8> {
 #[test]
 fn impossible_rejection_counts_keep_the_statistics_consistent() {
     for (rejected, expected) in [(1_000_000, SPANS), (-5, 0)] {
-        let receiver = Receiver::with(move |_, _| Answer::Say(200, Vec::new(), partial(rejected)));
+        let receiver = Receiver::with(move |_, _| Reply::Respond(200, Vec::new(), partial(rejected)));
         let (dispatch, guard) = alone(traces_only(&receiver.url()));
         run(&dispatch, 1);
         let stats = settled(&guard).spans;
@@ -256,9 +256,9 @@ fn a_malformed_response_is_retried() {
     ] {
         let receiver = Receiver::with(move |_, before| {
             if before == 0 {
-                Answer::Nonsense(nonsense)
+                Reply::Nonsense(nonsense)
             } else {
-                Answer::OK
+                Reply::OK
             }
         });
         let (dispatch, guard) = alone(traces_only(&receiver.url()));
@@ -270,7 +270,7 @@ fn a_malformed_response_is_retried() {
             "{nonsense:?}"
         );
     }
-    let receiver = Receiver::with(|_, before| if before == 0 { Answer::Close } else { Answer::OK });
+    let receiver = Receiver::with(|_, before| if before == 0 { Reply::Close } else { Reply::OK });
     let (dispatch, guard) = alone(traces_only(&receiver.url()));
     run(&dispatch, 1);
     assert_eq!(settled(&guard).spans.exported, SPANS);
@@ -279,7 +279,7 @@ fn a_malformed_response_is_retried() {
 #[test]
 fn a_200_that_is_not_otlp_still_accepts_the_records() {
     let page = b"<html>please log in</html>".to_vec();
-    let receiver = Receiver::with(move |_, _| Answer::Say(200, Vec::new(), page.clone()));
+    let receiver = Receiver::with(move |_, _| Reply::Respond(200, Vec::new(), page.clone()));
     let (dispatch, guard) = alone(traces_only(&receiver.url()));
     run(&dispatch, 1);
     assert_eq!(settled(&guard).spans.exported, SPANS);
@@ -317,7 +317,7 @@ fn a_collector_that_is_reachable_again_gets_the_waiting_records() {
         (guard.stats().spans.retries >= 3).then_some(())
     });
     run(&dispatch, 5);
-    let back = Receiver::at(address, |_, _| Answer::OK);
+    let back = Receiver::at(address, |_, _| Reply::OK);
     let stats = settled(&guard).spans;
     assert_eq!((stats.exported, stats.lost.total()), (15 * SPANS, 0));
     assert_eq!((before + back.spans().len()) as u64, 15 * SPANS);
@@ -365,7 +365,7 @@ fn spans_beyond_a_full_queue_are_counted_as_lost() {
         wait_for("the test to release it", || {
             is_released.load(Ordering::SeqCst).then_some(())
         });
-        Answer::OK
+        Reply::OK
     });
     let settings = traces_only(&receiver.url())
         .max_queue_size(100)
@@ -415,13 +415,13 @@ fn eight_threads_lose_nothing() {
     assert_eq!((stats.logs.exported, stats.logs.lost.total()), (8 * 100 * 9, 0));
     let spans = receiver.spans();
     assert_eq!(spans.len() as u64, 8 * 100 * SPANS);
-    let events: usize = spans.iter().map(|span| span.it.events.len()).sum();
+    let events: usize = spans.iter().map(|span| span.record.events.len()).sum();
     assert_eq!(events, 8 * 100 * 9, "each event is in its span");
 }
 
 #[test]
 fn records_counted_as_lost_by_the_shutdown_are_not_delivered_after_it() {
-    let receiver = Receiver::with(|_, _| Answer::Take(Duration::from_millis(50)));
+    let receiver = Receiver::with(|_, _| Reply::Accept(Duration::from_millis(50)));
     let settings = traces_only(&receiver.url())
         .max_batch_size(SPANS as usize)
         .shutdown_timeout(Duration::from_millis(120));
@@ -434,7 +434,7 @@ fn records_counted_as_lost_by_the_shutdown_are_not_delivered_after_it() {
     // Requests in flight at the limit may still arrive; no other is begun.
     let in_flight = SPANS;
     drop((dispatch, guard));
-    receiver.wait_until_left();
+    receiver.wait_until_disconnected();
     let received = receiver.spans().len() as u64;
     assert!(received <= stats.exported + in_flight, "{received} of {stats:?}");
 }
@@ -442,7 +442,7 @@ fn records_counted_as_lost_by_the_shutdown_are_not_delivered_after_it() {
 #[test]
 fn a_shutdown_that_loses_records_returns_an_error() {
     for status in [404, 503] {
-        let receiver = Receiver::with(move |_, _| Answer::status(status));
+        let receiver = Receiver::with(move |_, _| Reply::status(status));
         let (dispatch, guard) =
             alone(traces_only(&receiver.url()).shutdown_timeout(Duration::from_millis(300)));
         run(&dispatch, 1);

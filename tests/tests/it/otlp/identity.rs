@@ -140,7 +140,7 @@ fn run(order: Order, program: impl FnOnce(&Dispatch)) -> Shown {
     store_guard.flush(PATIENCE).unwrap();
     console_guard.flush(PATIENCE).unwrap();
     let sent = receiver.spans().into_iter().map(|sent| {
-        let span = sent.it;
+        let span = sent.record;
         let parent = (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id));
         (span.name, (hex(&span.trace_id), hex(&span.span_id), parent))
     });
@@ -476,7 +476,7 @@ fn a_hidden_parent_that_was_never_entered() {
     });
     guard.flush(PATIENCE).unwrap();
     let spans = receiver.spans();
-    let of = |name: &str| &spans.iter().find(|span| span.it.name == name).unwrap().it;
+    let of = |name: &str| &spans.iter().find(|span| span.record.name == name).unwrap().record;
     assert_eq!(spans.len(), 3);
     assert_eq!(of("inner").parent_span_id, of("outer").span_id);
     assert_eq!(of("innermost").parent_span_id, of("inner").span_id);
@@ -496,7 +496,7 @@ fn two_bridges_send_the_same_spans_to_two_collectors() {
     first_guard.flush(PATIENCE).unwrap();
     second_guard.flush(PATIENCE).unwrap();
     let ids = |receiver: &Receiver| {
-        let spans = receiver.spans().into_iter().map(|span| span.it);
+        let spans = receiver.spans().into_iter().map(|span| span.record);
         let mut ids: Vec<_> = spans
             .map(|span| (span.name, span.trace_id, span.span_id, span.parent_span_id))
             .collect();
@@ -523,9 +523,9 @@ fn a_bridge_in_an_option_under_a_scoped_dispatcher() {
     });
     guard.flush(PATIENCE).unwrap();
     let spans = receiver.spans();
-    let of = |id: &str| spans.iter().find(|span| hex(&span.it.span_id) == id).unwrap();
-    assert_eq!(hex(&of(&child).it.parent_span_id), root);
-    assert_eq!(of(&child).it.trace_id, of(&root).it.trace_id);
+    let of = |id: &str| spans.iter().find(|span| hex(&span.record.span_id) == id).unwrap();
+    assert_eq!(hex(&of(&child).record.parent_span_id), root);
+    assert_eq!(of(&child).record.trace_id, of(&root).record.trace_id);
 }
 
 /// Spans while a thread ends: thread-locals of `tracing-opentelemetry` may be gone by then.
@@ -570,7 +570,7 @@ fn spans_in_thread_locals() {
         });
         thread.join().unwrap();
         guard.flush(PATIENCE).unwrap();
-        let sent = receiver.spans().iter().any(|span| span.it.name == "kept");
+        let sent = receiver.spans().iter().any(|span| span.record.name == "kept");
         // The queue's thread-locals may be gone too; the queue still accepts it.
         let spans = guard.stats().spans;
         assert!(sent, "{spans:?}");
@@ -616,9 +616,9 @@ fn spans_close_while_the_stores_thread_reads_them() {
             .iter()
             .map(|span| {
                 (
-                    hex(&span.it.trace_id),
-                    hex(&span.it.span_id),
-                    hex(&span.it.parent_span_id),
+                    hex(&span.record.trace_id),
+                    hex(&span.record.span_id),
+                    hex(&span.record.parent_span_id),
                 )
             })
             .collect();

@@ -52,13 +52,13 @@ fn protocol_compression_and_headers_are_on_the_wire() {
             .compression(compression)
             .header("authorization", "Bearer hunter2");
         assert_eq!(send_through(settings), (10, 0));
-        let came = receiver.came().remove(0);
-        assert_eq!(came.path, "/v1/traces");
-        assert_eq!(came.headers["content-type"], kind);
-        assert_eq!(came.headers["authorization"], "Bearer hunter2");
-        let packed = came.headers.get("content-encoding").map(String::as_str);
-        assert_eq!(packed, (compression == Compression::Gzip).then_some("gzip"));
-        assert!(came.headers["user-agent"].starts_with("spanscope-otlp/"));
+        let request = receiver.requests().remove(0);
+        assert_eq!(request.path, "/v1/traces");
+        assert_eq!(request.headers["content-type"], kind);
+        assert_eq!(request.headers["authorization"], "Bearer hunter2");
+        let encoding = request.headers.get("content-encoding").map(String::as_str);
+        assert_eq!(encoding, (compression == Compression::Gzip).then_some("gzip"));
+        assert!(request.headers["user-agent"].starts_with("spanscope-otlp/"));
     }
 }
 
@@ -79,9 +79,9 @@ fn variables_of_the_process_apply_only_if_they_are_read() {
     let (settings, problems) = settings.env_from(&get);
     assert!(problems.is_empty());
     assert_eq!(send_through(settings), (10, 0));
-    let came = receiver.came().remove(0);
+    let request = receiver.requests().remove(0);
     assert_eq!(
-        (came.path.as_str(), came.headers["x-tenant"].as_str()),
+        (request.path.as_str(), request.headers["x-tenant"].as_str()),
         ("/own/path", "acme")
     );
 }
@@ -179,7 +179,7 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
     );
     let settings = traces_only(&receiver.url()).certificate(stranger.file("ca.pem"));
     assert_eq!(send_through(settings), (0, 10), "not by another one");
-    assert_eq!(receiver.came().len(), 0);
+    assert_eq!(receiver.requests().len(), 0);
     let settings = traces_only(&receiver.url()).certificate(pki.file("ca.pem"));
     assert_eq!(send_through(settings), (10, 0));
     assert_eq!(receiver.spans().len(), 10);
@@ -266,12 +266,12 @@ fn code_wins_over_the_environment_of_one_signal_too() {
         .env_from(&get)
         .0;
     assert_eq!(send_through(settings), (10, 0));
-    let came = receiver.came().remove(0);
+    let request = receiver.requests().remove(0);
     assert_eq!(
-        (came.path.as_str(), came.headers["x-from"].as_str()),
+        (request.path.as_str(), request.headers["x-from"].as_str()),
         ("/v1/traces", "code")
     );
-    assert_eq!(came.headers["content-type"], "application/x-protobuf");
+    assert_eq!(request.headers["content-type"], "application/x-protobuf");
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn a_query_stays_after_the_path() {
     let receiver = Receiver::start();
     let settings = traces_only(&format!("{}/base?key=1", receiver.url()));
     assert_eq!(send_through(settings), (10, 0));
-    assert_eq!(receiver.came()[0].path, "/base/v1/traces?key=1");
+    assert_eq!(receiver.requests()[0].path, "/base/v1/traces?key=1");
 }
 
 #[test]

@@ -38,10 +38,10 @@ impl Sending {
 
     fn span(&self, name: &str) -> Span {
         let spans = self.receiver.spans();
-        let found = spans.iter().find(|span| span.it.name == name);
+        let found = spans.iter().find(|span| span.record.name == name);
         found
             .unwrap_or_else(|| panic!("no {name} in {spans:#?}"))
-            .it
+            .record
             .clone()
     }
 }
@@ -162,9 +162,9 @@ fn opentelemetrys_own_trait_works_and_the_store_has_its_values() {
     let sent = receiver
         .spans()
         .into_iter()
-        .find(|sent| sent.it.name == "extended")
+        .find(|sent| sent.record.name == "extended")
         .unwrap()
-        .it;
+        .record;
     assert_eq!(
         value(&sent.attributes, "early"),
         Some(any_value::Value::IntValue(2))
@@ -208,10 +208,10 @@ fn events_are_log_records_with_or_without_a_span() {
     let logs = sent.receiver.logs();
     let of = |body: &str| {
         let found = logs.iter().find(|log| {
-            let body_of = log.it.body.as_ref().and_then(|body| body.value.clone());
+            let body_of = log.record.body.as_ref().and_then(|body| body.value.clone());
             body_of == Some(any_value::Value::StringValue(body.to_owned()))
         });
-        found.unwrap().it.clone()
+        found.unwrap().record.clone()
     };
     let span = sent.span("work");
     let inside = of("in a span");
@@ -253,7 +253,7 @@ fn each_signal_can_be_sent_alone() {
         let measured = receiver
             .metrics()
             .iter()
-            .filter(|metric| metric.it.name == "queue_length")
+            .filter(|metric| metric.record.name == "queue_length")
             .count();
         match signal {
             Signal::Traces => assert_eq!((spans, logs, measured), (1, 0, 0)),
@@ -295,7 +295,7 @@ fn contents_are_not_sent_by_default() {
             Some(start) => assert!(shown.unwrap().starts_with(start)),
         }
         assert_eq!(text_of(&attributes, "gen_ai.request.model").as_deref(), Some("m"));
-        let log = sent.receiver.logs().remove(0).it;
+        let log = sent.receiver.logs().remove(0).record;
         assert_eq!(
             text_of(&log.attributes, "gen_ai.output.messages").is_some(),
             expected.is_some()
@@ -318,7 +318,7 @@ fn not_even_the_length_of_contents_is_sent_by_default() {
         let of_span = all.iter().filter(|one| one.key.contains("gen_ai.input.messages"));
         assert_eq!(of_span.count(), expected, "{all:?}");
         assert!(value(&all, "spanscope.cut.other").is_some(), "{all:?}");
-        let all = sent.receiver.logs().remove(0).it.attributes;
+        let all = sent.receiver.logs().remove(0).record.attributes;
         let of_log = all
             .iter()
             .filter(|one| one.key.contains("gen_ai.output.messages"));
@@ -381,7 +381,7 @@ fn limits_truncate_and_count() {
         ),
         (1, 3)
     );
-    let log = sent.receiver.logs().remove(0).it;
+    let log = sent.receiver.logs().remove(0).record;
     assert_eq!(log.attributes.len(), 1);
     let limits = Limits {
         log_attributes: 8,
@@ -391,7 +391,7 @@ fn limits_truncate_and_count() {
         |settings| settings.limits(limits),
         || info!(text = "long text", "event"),
     );
-    let log = sent.receiver.logs().remove(0).it;
+    let log = sent.receiver.logs().remove(0).record;
     assert_eq!(text_of(&log.attributes, "text").as_deref(), Some("lo"));
 }
 
@@ -408,7 +408,7 @@ fn the_variable_determines_where_contents_are_sent() {
         };
         let sent = Sending::of(|settings| settings.env_from(&get).0, content_span);
         let span = sent.span("chat");
-        let log = sent.receiver.logs().remove(0).it;
+        let log = sent.receiver.logs().remove(0).record;
         let has = |attributes: &[KeyValue], key: &str| text_of(attributes, key).is_some();
         assert_eq!(has(&span.attributes, "gen_ai.input.messages"), in_span, "{value}");
         // The span has its events.
@@ -443,7 +443,7 @@ fn samplers_affect_exports_and_not_the_store() {
         let stats = guard.stats().spans;
         assert_eq!(stats.exported + stats.lost.sampled, 200, "{sampler:?}");
         let spans = receiver.spans();
-        let roots = spans.iter().filter(|span| span.it.name == "root").count();
+        let roots = spans.iter().filter(|span| span.record.name == "root").count();
         assert!(expected.contains(&roots), "{sampler:?}: {roots}");
         assert_eq!(spans.len(), 2 * roots, "{sampler:?}: whole traces");
         assert_eq!(stored_spans(&path).len(), 200, "{sampler:?}");
@@ -530,15 +530,15 @@ fn exceptions_can_be_sent_as_log_records_only() {
             },
         );
         assert_eq!(sent.span("work").events.len(), in_spans, "{value}");
-        let log = sent.receiver.logs().remove(0).it;
+        let log = sent.receiver.logs().remove(0).record;
         assert_eq!(log.event_name, "exception");
         assert!(text_of(&log.attributes, "exception.message").is_some());
     }
 }
 
 fn metric<'a>(metrics: &'a [Sent<Metric>], name: &str) -> &'a Metric {
-    let found = metrics.iter().rev().find(|metric| metric.it.name == name);
-    &found.unwrap_or_else(|| panic!("no {name}")).it
+    let found = metrics.iter().rev().find(|metric| metric.record.name == name);
+    &found.unwrap_or_else(|| panic!("no {name}")).record
 }
 
 #[test]
@@ -579,7 +579,7 @@ fn measurements_add_up_in_opentelemetrys_instruments() {
     assert_eq!(metric(&metrics, "llama_stack_tokens_total").unit, "tokens");
     assert_eq!(whole("queue_length"), Some(AsDouble(4.0)));
     assert_eq!(whole("cost"), Some(AsDouble(0.75)));
-    assert!(metrics.iter().all(|metric| !metric.it.name.starts_with('1')));
+    assert!(metrics.iter().all(|metric| !metric.record.name.starts_with('1')));
     let Some(metric::Data::Histogram(histogram)) = &metric(&metrics, "gen_ai.client.token.usage").data else {
         panic!("no histogram");
     };
@@ -630,9 +630,9 @@ fn histograms_can_be_exponential_and_sums_deltas() {
 
 #[test]
 fn the_bridges_own_counts_are_measured() {
-    let receiver = Receiver::with(|came, _| match came.path.as_str() {
-        "/v1/traces" => spanscope_tests::receiver::Answer::status(400),
-        _ => spanscope_tests::receiver::Answer::OK,
+    let receiver = Receiver::with(|request, _| match request.path.as_str() {
+        "/v1/traces" => spanscope_tests::receiver::Reply::status(400),
+        _ => spanscope_tests::receiver::Reply::OK,
     });
     let (bridge, guard) = build(to(&receiver.url()));
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(bridge));
@@ -659,13 +659,13 @@ fn the_bridges_own_counts_are_measured() {
 #[test]
 fn retries_and_exported_records_are_measured() {
     let refused_once = std::sync::atomic::AtomicBool::new(false);
-    let receiver = Receiver::with(move |came, _| {
+    let receiver = Receiver::with(move |request, _| {
         let is_first =
-            came.path == "/v1/traces" && !refused_once.swap(true, std::sync::atomic::Ordering::SeqCst);
+            request.path == "/v1/traces" && !refused_once.swap(true, std::sync::atomic::Ordering::SeqCst);
         if is_first {
-            spanscope_tests::receiver::Answer::status(503)
+            spanscope_tests::receiver::Reply::status(503)
         } else {
-            spanscope_tests::receiver::Answer::OK
+            spanscope_tests::receiver::Reply::OK
         }
     });
     let (bridge, guard) = build(to(&receiver.url()));
@@ -712,7 +712,7 @@ fn metrics_are_sent_at_their_interval() {
         receiver
             .metrics()
             .iter()
-            .any(|metric| metric.it.name == "n")
+            .any(|metric| metric.record.name == "n")
             .then_some(())
     });
     drop(guard);
@@ -770,8 +770,8 @@ fn the_tail_rule_sends_complete_traces_with_errors_and_slow_ones() {
     let spans = receiver.spans();
     let mut kept: Vec<_> = spans
         .iter()
-        .filter(|span| span.it.name == "root")
-        .map(|span| match value(&span.it.attributes, "n") {
+        .filter(|span| span.record.name == "root")
+        .map(|span| match value(&span.record.attributes, "n") {
             Some(any_value::Value::IntValue(n)) => n,
             other => panic!("{other:?}"),
         })
@@ -780,7 +780,7 @@ fn the_tail_rule_sends_complete_traces_with_errors_and_slow_ones() {
     let must = [3, 50, 70];
     assert!(must.iter().all(|n| kept.contains(n)), "{kept:?}");
     // On a slow machine more of them are slow.
-    let failing = spans.iter().filter(|span| span.it.name == "failing").count();
+    let failing = spans.iter().filter(|span| span.record.name == "failing").count();
     assert_eq!((spans.len(), failing), (2 * kept.len() + 2, 2), "complete traces");
     let stats = guard.stats();
     assert_eq!(stats.spans.offered, 202);
@@ -791,7 +791,7 @@ fn the_tail_rule_sends_complete_traces_with_errors_and_slow_ones() {
     assert_eq!((tail.kept + tail.dropped, tail.kept), (100, kept.len() as u64));
     let mut sent: Vec<_> = spans
         .iter()
-        .map(|span| spanscope_tests::receiver::hex(&span.it.span_id))
+        .map(|span| spanscope_tests::receiver::hex(&span.record.span_id))
         .collect();
     let mut stored: Vec<_> = stored_spans(&path)
         .iter()
@@ -872,7 +872,7 @@ fn json_has_non_finite_numbers_as_strings() {
         text_of(&span.events[0].attributes, "less").as_deref(),
         Some("-Infinity")
     );
-    let log = sent.receiver.logs().remove(0).it;
+    let log = sent.receiver.logs().remove(0).record;
     assert_eq!(text_of(&log.attributes, "less").as_deref(), Some("-Infinity"));
 }
 

@@ -61,9 +61,9 @@ fn a_span_ends_at_its_end_or_last_exit_or_if_never_entered_at_its_close() {
         .receiver
         .metrics()
         .into_iter()
-        .find(|metric| metric.it.name == "gen_ai.client.operation.duration");
+        .find(|metric| metric.record.name == "gen_ai.client.operation.duration");
     let Some(opentelemetry_proto::tonic::metrics::v1::metric::Data::Histogram(histogram)) =
-        measured.unwrap().it.data
+        measured.unwrap().record.data
     else {
         panic!("no histogram");
     };

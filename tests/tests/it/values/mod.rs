@@ -124,18 +124,18 @@ impl Sinks {
         });
         let logs = self.receiver.logs();
         let of_logs = logs.iter().map(|log| {
-            let mut attributes = sent_attributes(&log.it.attributes);
-            let body = log.it.body.clone().and_then(|body| body.value);
+            let mut attributes = sent_attributes(&log.record.attributes);
+            let body = log.record.body.clone().and_then(|body| body.value);
             Recorded {
                 message: body.map(json_of).map(|body| text(&body)).unwrap_or_default(),
-                severity: log.it.severity_text.clone(),
+                severity: log.record.severity_text.clone(),
                 target: log.scope.clone(),
                 category: take(&mut attributes, "category"),
                 attributes,
             }
         });
         let spans = self.receiver.spans();
-        let events = spans.iter().flat_map(|span| &span.it.events);
+        let events = spans.iter().flat_map(|span| &span.record.events);
         let of_spans = events.map(|event| {
             let mut attributes = sent_attributes(&event.attributes);
             let message = take(&mut attributes, "message");
@@ -193,10 +193,10 @@ impl Sinks {
             .receiver
             .spans()
             .into_iter()
-            .filter(|span| span.it.name == name)
+            .filter(|span| span.record.name == name)
             .collect();
         assert_eq!(spans.len(), 1, "{name}");
-        spans[0].it.clone()
+        spans[0].record.clone()
     }
 }
 

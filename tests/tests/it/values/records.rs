@@ -110,7 +110,7 @@ fn integers_of_128_bits_are_numbers_if_they_fit_and_measured() {
             .receiver
             .metrics()
             .iter()
-            .any(|metric| metric.it.name == "took")
+            .any(|metric| metric.record.name == "took")
     );
 }
 

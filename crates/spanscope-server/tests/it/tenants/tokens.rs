@@ -5,7 +5,7 @@ use crate::running::{ACME, ADMIN, OTHER};
 use crate::wire::{Answer, Ask, Connection};
 
 /// Checks that a response requires a token, and reveals nothing about the valid ones.
-fn is_refused(answer: &Answer, sent: &str) {
+fn assert_refused(answer: &Answer, sent: &str) {
     assert_eq!(answer.status, 401, "{sent}: {}", answer.text());
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{sent}");
     assert_eq!(answer.code(), "unauthorized", "{sent}");
@@ -59,7 +59,7 @@ fn requests_without_exactly_one_token_are_refused_everywhere() {
             let mut connection = Connection::open(open.address);
             connection.send(text.as_bytes());
             let shown = format!("{} {header}", row.path);
-            is_refused(&connection.answer(), &shown);
+            assert_refused(&connection.answer(), &shown);
         }
     }
     // A token in a URL is refused, as it would appear in logs.
@@ -68,7 +68,7 @@ fn requests_without_exactly_one_token_are_refused_everywhere() {
         "/v1/telemetry/traces/x?access_token=",
         "/v1/telemetry/traces/",
     ] {
-        is_refused(&Ask::get(&format!("{path}{ACME}")).to(open.address), path);
+        assert_refused(&Ask::get(&format!("{path}{ACME}")).to(open.address), path);
     }
     assert_eq!(open.counts(), before);
 }
@@ -77,20 +77,20 @@ fn requests_without_exactly_one_token_are_refused_everywhere() {
 fn the_token_is_checked_before_anything_else() {
     let open = filled();
     for ask in [
-        Ask::get("/v1/telemetry/traces"), // not its method
+        Ask::get("/v1/telemetry/traces"), // wrong method
         Ask::get("/v1/traces"),
-        Ask::post("/v1/telemetry/traces", "text/x", ""), // not its kind
+        Ask::post("/v1/telemetry/traces", "text/x", ""), // wrong content type
         Ask::post("/v1/traces", "text/x", "x"),
         Ask::post("/v1/traces", "application/json", "{"),
         Ask::get("/v1/telemetry/traces/%ff"),
         Ask::new("DELETE", "/metrics"),
     ] {
-        is_refused(&ask.to(open.address), &ask.head());
+        assert_refused(&ask.to(open.address), &ask.head());
     }
     // The server responds before it reads the body.
     let mut connection = Connection::open(open.address);
     connection.send(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n");
-    is_refused(&connection.answer(), "16 MB");
+    assert_refused(&connection.answer(), "16 MB");
 }
 
 #[test]

@@ -197,12 +197,12 @@ impl<'db> Points<'db> {
         if let Some(series) = self.known.get(self.key.as_str()) {
             return Ok(*series);
         }
-        let series = self.find_or_make(point)?;
+        let series = self.find_or_create(point)?;
         self.known.insert(self.key.clone(), series);
         Ok(series)
     }
 
-    fn find_or_make(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<i64> {
+    fn find_or_create(&mut self, point: &NewPoint<'_>) -> rusqlite::Result<i64> {
         let key = (point.tenant, point.metric.to_owned());
         let metric = match self.metrics.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),

@@ -45,12 +45,12 @@ pub(super) struct Known {
 /// Stores the new records of these groups, in one transaction.
 pub(super) fn store(file: &mut OpenFile, known: &mut Known, groups: &[Group]) -> Result<(), Failure> {
     let now = Timestamp::now().as_nanos();
-    let (generation, now) = *known.began.get_or_insert((file.generation(), now));
+    let (generation, import_started) = *known.began.get_or_insert((file.generation(), now));
     if generation != file.generation() {
         return Err(Failure::Store(replaced(file)));
     }
     let transaction = Transaction::new_unchecked(&file.db, TransactionBehavior::Immediate)?;
-    let mut target = Target::begin(&transaction, known, now)?;
+    let mut target = Target::begin(&transaction, known, import_started)?;
     for group in groups {
         target.store(group)?;
     }
@@ -61,7 +61,7 @@ pub(super) fn store(file: &mut OpenFile, known: &mut Known, groups: &[Group]) ->
         Err(WriteError::Replaced) => return Err(Failure::Store(replaced(file))),
         Err(write_error) => return Err(Failure::Store(file.error_of(&write_error))),
     }
-    if latest > now {
+    if latest > import_started {
         file.marks.committed(Some(latest), latest);
     }
     file.keep();
@@ -83,8 +83,8 @@ struct Target<'db> {
     db: &'db Connection,
     known: &'db mut Known,
     statements: Statements<'db>,
-    /// The time when the import began.
-    now: i64,
+    /// The time when the import started.
+    import_started: i64,
     keys: HashMap<String, i64>,
     /// The tenant of the current records.
     tenant: i64,
@@ -113,7 +113,7 @@ type LooseKey = (i64, String, String, String);
 type EventKey = (i64, Option<i64>, String);
 
 impl<'db> Target<'db> {
-    fn begin(db: &'db Connection, known: &'db mut Known, now: i64) -> rusqlite::Result<Self> {
+    fn begin(db: &'db Connection, known: &'db mut Known, import_started: i64) -> rusqlite::Result<Self> {
         let keys = db
             .prepare("SELECT key, id FROM _attr_key")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -121,7 +121,7 @@ impl<'db> Target<'db> {
         Ok(Self {
             db,
             statements: Statements::new(db)?,
-            now,
+            import_started,
             keys,
             tenant: 0,
             unaccounted: HashMap::new(),
@@ -160,7 +160,7 @@ impl<'db> Target<'db> {
         // start of the whole import counts.
         let latest = self.known.latest.max(self.rows.latest_time);
         self.known.latest = latest;
-        if latest > self.now {
+        if latest > self.import_started {
             self.rows.mark(latest)?;
         }
         for trace in std::mem::take(&mut self.grown) {
@@ -376,7 +376,13 @@ impl<'db> Target<'db> {
             return Ok(*process);
         }
         let description = (program.resource.as_deref(), program.scope.as_deref());
-        let process = add_copied(self.db, &program.service, description, self.tenant, self.now)?;
+        let process = add_copied(
+            self.db,
+            &program.service,
+            description,
+            self.tenant,
+            self.import_started,
+        )?;
         self.known.programs.insert(key, process);
         Ok(process)
     }

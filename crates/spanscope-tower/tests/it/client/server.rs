@@ -136,7 +136,7 @@ impl Body for Big {
     }
 }
 
-/// A server that responds to each connection's first bytes with these, and closes it.
+/// Starts a server that sends `answer` after the first bytes of each connection, and closes it.
 pub(crate) async fn raw(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -153,14 +153,14 @@ pub(crate) async fn raw(answer: &'static [u8]) -> SocketAddr {
     addr
 }
 
-/// An address that refuses connections.
+/// Returns an address that refuses connections.
 pub(crate) async fn closed() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     listener.local_addr().unwrap()
 }
 
-/// A server that responds to each connection's request with 200 and passes on the bytes of the
-/// request, which end with `end`.
+/// Starts a server that responds to each connection's request with 200 and returns the bytes of
+/// the request, which end with `end`, through the channel.
 pub(crate) async fn recording(end: &'static [u8]) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();

@@ -311,9 +311,9 @@ impl<'t> Pairs<'t> {
         let first_end = self.text.bare_end(at);
         let first = &self.text.text[at..first_end];
         if let Some(credentials) = self.text.behind_scheme(at, first) {
-            let has_many = first.eq_ignore_ascii_case("digest") || first.starts_with("AWS4");
-            let is_of_many = has_many && self.text.begins_list(credentials);
-            let end = if is_of_many {
+            let may_be_list = first.eq_ignore_ascii_case("digest") || first.starts_with("AWS4");
+            let is_list = may_be_list && self.text.begins_list(credentials);
+            let end = if is_list {
                 line_end().max(credentials)
             } else {
                 self.text.bare_end(credentials)
