@@ -454,8 +454,8 @@ impl<'t> Read<'t> {
     }
 
     /// Returns the body of the part of a form, if the word here is its name:
-    /// `Content-Disposition: form-data; name="word"`, further headers, an empty line, the body and a
-    /// line that begins with `--`.
+    /// `Content-Disposition: form-data; name="word"`, further headers, an empty line, the body and
+    /// a line that begins with `--`.
     pub(super) fn part_of_form(&self, start: usize, end: usize) -> Option<(usize, usize)> {
         let from = self.boundary(start.saturating_sub(MAX_LOOK));
         let line = self.text[from..start].rsplit('\n').next()?;
