@@ -2,6 +2,7 @@
 
 use super::browser::Browser;
 use super::made::{self, LARGE};
+use super::weight::{assert_few_requests, before_rows};
 
 const MAX_ELEMENTS: u64 = 300;
 const END: &str = "\u{e010}";
@@ -110,6 +111,10 @@ fn a_trace_of_100_000_spans_has_few_elements_and_every_row() {
     let (_folder, server) = made::empty();
     made::large(&server, 100_000);
     let url = format!("{}/ui/traces/{LARGE}", server.url());
+    browser.open_page(&url);
+    let before_rows = before_rows(&browser);
+    println!("100,000 spans: {} requests before the rows", before_rows[0]);
+    assert_few_requests("100,000 spans", &before_rows);
     walk(&browser, &url, 100_000);
     browser.assert_clean("100,000 spans", &server.url());
     views(&browser, &url, &["log", "table"], &server.url());

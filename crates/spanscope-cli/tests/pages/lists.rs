@@ -6,7 +6,7 @@ use spanscope_model::Timestamp;
 
 use super::browser::Browser;
 use super::made;
-use super::support::Serve;
+use super::support::{Serve, json_of};
 
 /// Sends a number of traces of one span, a second apart, the newest last.
 fn send_traces(server: &Serve, number: i64) {
@@ -89,6 +89,51 @@ fn chosen_columns_and_widths_set_by_keys_are_kept() {
         "the column of runs",
         "return document.querySelector('.row-head .c-run')",
     );
+}
+
+/// Drags the separator in this element by some pixels to the right.
+fn drag(browser: &Browser, element: &str, by: i64) {
+    let at = browser.run(&format!(
+        "const box = document.querySelector('{element} .separator').getBoundingClientRect(); \
+         return [Math.round(box.left + box.width / 2), Math.round(box.top + 8)]"
+    ));
+    let (x, y) = (at[0].as_i64().unwrap(), at[1].as_i64().unwrap());
+    for (event, x) in [
+        ("mousePressed", x),
+        ("mouseMoved", x + by),
+        ("mouseReleased", x + by),
+    ] {
+        browser.cdp(
+            "Input.dispatchMouseEvent",
+            &json!({"type": event, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1}),
+        );
+    }
+}
+
+#[test]
+fn columns_are_dragged_to_another_width_which_is_kept() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::demo();
+    let list = json_of(&server.get("/ui/api/traces"));
+    let traces = list["traces"].as_array().unwrap();
+    let agent = traces.iter().find(|row| !row["run"].is_null()).unwrap();
+    let trace = agent["trace_id"].as_str().unwrap();
+    for (page, element, by) in [
+        ("traces", ".row-head .c-root", 40),
+        // The separator of the last column is at its left.
+        (&format!("traces/{trace}"), ".whead .wtokens", -40),
+    ] {
+        let url = format!("{}/ui/{page}", server.url());
+        browser.open_page(&url);
+        let width = format!("return document.querySelector('{element}')?.offsetWidth");
+        let before = browser.number(&width);
+        drag(&browser, element, by);
+        browser.wait("a wider column", &format!("{width} > {before} + 30"));
+        let after = browser.number(&width);
+        browser.assert_clean("a wider column", &server.url());
+        browser.open_page(&url);
+        assert_eq!(browser.number(&width), after, "{element}");
+    }
 }
 
 #[test]

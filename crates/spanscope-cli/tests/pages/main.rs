@@ -13,6 +13,7 @@
 mod address;
 mod browser;
 mod clean;
+mod details;
 mod hostile;
 mod hostile_cases;
 mod keys;

@@ -10,6 +10,24 @@ const MAX_REQUESTS: u64 = 16;
 const MAX_BYTES: u64 = 60_000;
 const MAX_BYTES_OF_ALL: u64 = 140_000;
 
+/// Returns the number of requests before the rows were shown, their bytes, and their addresses.
+pub(crate) fn before_rows(browser: &Browser) -> Json {
+    browser.run(
+        "const rows = performance.getEntriesByName('ss:rows')[0].startTime; \
+         const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]\
+         .filter((entry) => entry.startTime < rows && !entry.name.endsWith('/icon.svg')); \
+         return [all.length, all.reduce((sum, entry) => sum + entry.encodedBodySize, 0), all.map((e) => e.name)]",
+    )
+}
+
+/// Asserts that a page sent few requests before it showed its rows.
+pub(crate) fn assert_few_requests(page: &str, before_rows: &Json) {
+    assert!(
+        before_rows[0].as_u64().unwrap() <= MAX_REQUESTS,
+        "{page}: {before_rows:#}"
+    );
+}
+
 #[test]
 fn a_page_shows_its_rows_after_few_requests_and_bytes() {
     let Some(browser) = Browser::open() else { return };
@@ -27,19 +45,13 @@ fn a_page_shows_its_rows_after_few_requests_and_bytes() {
     ] {
         browser.cdp("Network.clearBrowserCache", &json!({}));
         browser.open_page(&format!("{}/ui/{page}", server.url()));
-        let before_rows = browser.run(
-            "const rows = performance.getEntriesByName('ss:rows')[0].startTime; \
-             const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]\
-             .filter((entry) => entry.startTime < rows && !entry.name.endsWith('/icon.svg')); \
-             return [all.length, all.reduce((sum, entry) => sum + entry.encodedBodySize, 0), all.map((e) => e.name)]",
-        );
-        table.push((page.to_owned(), before_rows));
+        table.push((page.to_owned(), before_rows(&browser)));
     }
     for (page, found) in &table {
         println!("{page}: {} requests, {} bytes", found[0], found[1]);
     }
     for (page, found) in table {
-        assert!(found[0].as_u64().unwrap() <= MAX_REQUESTS, "{page}: {found:#}");
+        assert_few_requests(&page, &found);
         assert!(found[1].as_u64().unwrap() <= MAX_BYTES, "{page}: {found:#}");
     }
 }

@@ -92,8 +92,5 @@ function WrongFilter({ error, q }) {
       h(Text, { value: q.slice(Math.max(0, at - 40), at) }),
       h("mark", null, h(Text, { value: q.slice(at, at + 40) || "⌷" })),
     ),
-    error.didYouMean.map((name) =>
-      h("span", { key: name, class: "dim" }, "did you mean ", h(Text, { value: name, max: 80 }), "? "),
-    ),
   );
 }

@@ -157,7 +157,7 @@ export function Histogram({ path, params, noun, version, onTotal }) {
           ),
         ),
         data.every > 1 ? h("span", { class: "dim" }, `sampled: every ${data.every}th`) : null,
-        h("span", { class: "dim" }, "drag to select a time range"),
+        h("span", { class: "dim drag-note" }, "drag to select a time range"),
       ),
       h(Time, { at: data.to }),
     ),

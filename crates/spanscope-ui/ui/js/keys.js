@@ -49,6 +49,8 @@ export const columnWidths = preference("widths", "");
 export const detailsWidth = preference("details", "32");
 /** Percent of the grid's width that names take. */
 export const nameWidth = preference("names", "34");
+/** The width of the column of tokens, in pixels. */
+export const tokensWidth = preference("tokens", "92");
 
 effect(() => {
   const root = document.documentElement;

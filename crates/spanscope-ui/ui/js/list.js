@@ -5,7 +5,7 @@
 import { h, signal, useEffect, useRef } from "../vendor/preact.js";
 import { get, rowsShown, useLoaded } from "./api.js";
 import { count, counted, plain } from "./format.js";
-import { adjust, place } from "./page.js";
+import { adjust, place, status, to } from "./page.js";
 import { useKeys } from "./keys.js";
 import { Problem, Text, Time, icon } from "./ui.js";
 
@@ -199,6 +199,8 @@ export function NothingFits({ noun }) {
   );
   const all = /** @type {import("./api-types.d.ts").WithoutTerm[]} */ (found.data?.terms ?? []);
   const without = all.filter((term) => term.count > 0);
+  if (status.value?.is_empty)
+    return h("p", { class: "state" }, "The store is empty.", h("a", { href: to(["setup"]) }, "Set up"));
   return h(
     "section",
     { class: "state" },

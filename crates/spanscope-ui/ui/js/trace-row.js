@@ -136,8 +136,7 @@ function cell(name, row, longest, currency) {
           ? h(
               "div",
               { class: "first-error" },
-              h(Text, { value: row.error.name, max: 60 }),
-              ": ",
+              row.error.name === row.root ? null : [h(Text, { value: row.error.name, max: 60 }), ": "],
               h(Text, { value: row.error.text, max: 160 }),
             )
           : null,

@@ -239,19 +239,21 @@ export class Guard extends Component {
 }
 
 /**
- * A border that is moved with the pointer or the arrow keys. Its value is a percentage of the box.
+ * A border that is moved with the pointer or the arrow keys. Its value is a percentage of the box, or
+ * a width in pixels. The default box is the parent element.
  * @param {{
  *   name: string,
  *   value: number,
  *   least: number,
  *   most: number,
  *   onChange: (percent: number) => void,
- *   from: () => {left: number, width: number} | undefined,
+ *   from?: () => DOMRect | undefined,
  *   reverse?: boolean,
- *   step?: number,
+ *   pixels?: boolean,
  * }} props
  */
-export function Separator({ name, value, least, most, onChange, from, reverse = false, step: by = 2 }) {
+export function Separator({ name, value, least, most, onChange, from, reverse, pixels }) {
+  const by = pixels ? 10 : 2;
   const clamp = (/** @type {number} */ n) => Math.min(most, Math.max(least, n));
   return h("div", {
     class: "separator",
@@ -271,13 +273,13 @@ export function Separator({ name, value, least, most, onChange, from, reverse = 
     },
     onPointerDown: (/** @type {PointerEvent} */ event) => {
       const handle = /** @type {HTMLElement} */ (event.currentTarget);
-      const box = from();
+      const box = from ? from() : handle.parentElement?.getBoundingClientRect();
       if (!box) return;
       event.preventDefault();
       handle.setPointerCapture(event.pointerId);
       const move = (/** @type {PointerEvent} */ e) => {
-        const part = ((e.clientX - box.left) / box.width) * 100;
-        onChange(clamp(reverse ? 100 - part : part));
+        const part = reverse ? box.right - e.clientX : e.clientX - box.left;
+        onChange(clamp(pixels ? part : (part / box.width) * 100));
       };
       handle.addEventListener("pointermove", move);
       handle.addEventListener("pointerup", () => handle.removeEventListener("pointermove", move), {

@@ -4,6 +4,7 @@ import { grouped } from "../js/trace/groups.js";
 import { says } from "../js/trace/lines.js";
 import { joinedDots } from "../js/trace/marks.js";
 import { build, groupMedian, hiddenServices } from "../js/trace/model.js";
+import { leaf, members, parseJson } from "../js/trace/parse.js";
 import { frames } from "../js/trace/stack.js";
 import { shape } from "./made.js";
 
@@ -124,4 +125,26 @@ test("the description of a row contains what its line and its bar show", () => {
     says(trace, 1),
     "chat tiny, model call, error, 119 ms, starts at 35.0 ms, 462 tokens in, 83 out, on the critical path",
   );
+});
+
+test("values that are JSON are parsed, without rounding their integers", () => {
+  const large = parseJson('{"id": 1234567890123456789}');
+  // Older engines would round it: there the text is shown.
+  if ("rawJSON" in JSON) assert.equal(leaf(members(large)?.[0]?.[1]), "1234567890123456789");
+  else assert.equal(large, undefined);
+  const found = members(parseJson(' {"id": 123456789012345, "x": 1.5, "__proto__": [1, null]}')) ?? [];
+  assert.deepEqual(
+    found.map(([key]) => key),
+    ["id", "x", "__proto__"],
+  );
+  assert.deepEqual(
+    found.slice(0, 2).map(([, value]) => leaf(value)),
+    ["123456789012345", "1.5"],
+  );
+  assert.equal(members(found[2]?.[1])?.length, 2);
+  for (const text of ["", "1", '"a"', "{", "[1", `[${"1,".repeat(150_000)}1]`])
+    assert.equal(parseJson(text), undefined);
+  assert.equal(members(null), undefined);
+  // A text this deep is shown as a text, or parsed: neither overflows the stack.
+  parseJson("[".repeat(90_000) + "]".repeat(90_000));
 });

@@ -69,9 +69,9 @@ export function Page() {
       h(
         "p",
         { id: "token-note", class: "dim" },
-        "One of the lines of the file that ",
+        "A token from the file of ",
         h("code", null, "spanscope serve --tokens FILE"),
-        " was given. A cookie stands for it for 12 hours.",
+        ". This browser stays signed in for 12 hours.",
       ),
     ),
   );

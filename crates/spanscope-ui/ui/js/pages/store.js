@@ -70,12 +70,12 @@ function Facts({ facts }) {
           Card,
           { title: "File" },
           line("file", bytes(file.bytes)),
-          line("of it free", bytes(file.free_bytes)),
+          line("free space in it", bytes(file.free_bytes)),
           line("write-ahead log", bytes(file.wal_bytes)),
           h(
             "p",
             { class: "dim" },
-            "A copy of it while programs write: ",
+            "Copy it while programs write: ",
             h("code", null, `spanscope backup copy.db${status.value?.db ?? ""}`),
           ),
         )

@@ -257,28 +257,33 @@ function Head({ trace, root, elapsed, view }) {
             : h(Text, { value: shape.services[0] ?? "", max: 40 }),
         ),
         fact("started", h(Time, { at: shape.start })),
-        fact("id", h("code", null, `${id.slice(0, 12)}…`)),
+        fact("id", [
+          h("code", null, `${id.slice(0, 8)}…`),
+          h(Copy, { text: id, label: "Copy the trace id" }),
+        ]),
       ),
-      h(Copy, { text: id, label: "Copy the trace id" }),
-      h("span", { class: "space" }),
       h(
         "div",
-        { class: "views", role: "group", "aria-label": "Views" },
-        VIEWS.map((name) =>
-          h(
-            "button",
-            {
-              key: name,
-              type: "button",
-              class: "toggle",
-              "aria-pressed": name === view,
-              onClick: () => setView(name),
-            },
-            name,
+        { class: "head-end" },
+        h(
+          "div",
+          { class: "views", role: "group", "aria-label": "Views" },
+          VIEWS.map((name) =>
+            h(
+              "button",
+              {
+                key: name,
+                type: "button",
+                class: "toggle",
+                "aria-pressed": name === view,
+                onClick: () => setView(name),
+              },
+              name,
+            ),
           ),
         ),
+        actions ? h(actions.Actions, { shape }) : null,
       ),
-      actions ? h(actions.Actions, { shape }) : null,
     ),
   );
 }

@@ -174,10 +174,8 @@ function Heading({ name, title, sort }) {
       value: widths().get(name) ?? cell.current?.clientWidth ?? 100,
       least: 40,
       most: 900,
-      step: 10,
+      pixels: true,
       onChange: (px) => setWidth(name, px),
-      // In a box of 100 pixels, one percent is one pixel.
-      from: () => ({ left: cell.current?.getBoundingClientRect().left ?? 0, width: 100 }),
     }),
   );
 }

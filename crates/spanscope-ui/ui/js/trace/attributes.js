@@ -1,11 +1,13 @@
 /** Attributes of a span, with their types, and with notes on values that were cut. */
-import { h, useState } from "../../vendor/preact.js";
+import { h, useMemo, useState } from "../../vendor/preact.js";
 import { apiPath } from "../api.js";
 import { attributeTerm } from "../filter.js";
 import { bytes, counted, plain } from "../format.js";
 import { status, to } from "../page.js";
 import { Menu, Text, copyText } from "../ui.js";
 import { grouped } from "./groups.js";
+import { parseJson } from "./parse.js";
+import { Tree } from "./tree.js";
 
 /** @typedef {import("../api-types.d.ts").SpanDetails} SpanDetails */
 /** @typedef {import("../api-types.d.ts").SpanDetails["attributes"][number]} Attribute */
@@ -106,24 +108,27 @@ function PairMenu({ name, type, value }) {
 /** @param {{name: string, type: string, value: string, span?: SpanDetails}} props */
 function Value({ name, type, value, span }) {
   const [shown, setShown] = useState(1);
-  const pretty =
-    type === "j" || (type === "s" && /^\s*[[{]/.test(value) && value.length < 200_000)
-      ? json(value)
-      : value;
-  const lines = pretty.split("\n", FIRST_LINES * shown + 1);
+  const parsed = useMemo(
+    () => (type === "j" || type === "s" ? parseJson(value) : undefined),
+    [type, value],
+  );
+  const lines = value.split("\n", FIRST_LINES * shown + 1);
   const text = lines.slice(0, FIRST_LINES * shown).join("\n");
-  const cutHere = lines.length > FIRST_LINES * shown || text.length > FIRST_CHARACTERS * shown;
+  const cutHere =
+    !parsed && (lines.length > FIRST_LINES * shown || text.length > FIRST_CHARACTERS * shown);
   const recorded = span?.recorded_cut.find(([key]) => key === name);
   const cutThere = span?.cut.find((entry) => entry.key === name);
-  const long = pretty.includes("\n") || pretty.length > 60;
+  const long = value.includes("\n") || value.length > 60;
   return [
-    h(
-      "span",
-      {
-        class: `value value-${["s", "i", "f", "b", "j"].includes(type) ? type : "s"}${long ? " long" : ""}`,
-      },
-      h(Text, { value: text, max: FIRST_CHARACTERS * shown, lines: true }),
-    ),
+    parsed
+      ? h(Tree, { value: parsed, length: value.length })
+      : h(
+          "span",
+          {
+            class: `value value-${["s", "i", "f", "b", "j"].includes(type) ? type : "s"}${long ? " long" : ""}`,
+          },
+          h(Text, { value: text, max: FIRST_CHARACTERS * shown, lines: true }),
+        ),
     cutHere
       ? h("button", { type: "button", class: "more", onClick: () => setShown(shown + 4) }, "show more")
       : null,
@@ -133,7 +138,7 @@ function Value({ name, type, value, span }) {
     cutThere
       ? h("span", { class: "warn" }, ` ${bytes(cutThere.shown)} of ${bytes(cutThere.whole)} `)
       : null,
-    span && (cutThere || pretty.length > FIRST_CHARACTERS)
+    span && (cutThere || value.length > FIRST_CHARACTERS)
       ? h(
           "a",
           {
@@ -144,13 +149,4 @@ function Value({ name, type, value, span }) {
         )
       : null,
   ];
-}
-
-/** @param {string} text */
-function json(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
 }

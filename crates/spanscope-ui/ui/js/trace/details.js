@@ -143,7 +143,7 @@ function Errors({ span }) {
           h(Text, { value: span.status_message, max: 2000, lines: true }),
         )
       : null,
-    span.errors.map((error, i) =>
+    span.errors.filter((error) => saysMore(error, span.status_message)).map((error, i) =>
       h(
         "section",
         { key: i, class: "exception" },
@@ -174,6 +174,15 @@ function Errors({ span }) {
       ? h("p", { class: "dim" }, "The span failed and has no message.")
       : null,
   ];
+}
+
+/**
+ * Returns whether an error tells more than the message of the span.
+ * @param {SpanDetails["errors"][number]} error
+ * @param {string | null} message
+ */
+function saysMore(error, message) {
+  return !!error.type || !!error.stack || error.causes.length > 0 || error.message !== message;
 }
 
 /** A stack trace with the program's own frames in bold. @param {{text: string}} props */

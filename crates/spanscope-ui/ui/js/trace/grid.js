@@ -24,7 +24,7 @@ import { coloursOf, paintAxis, paintBars } from "./paint.js";
  * @property {boolean} path
  * @property {Uint8Array | null} matches
  * @property {number} nameWidth percent
- * @property {boolean} tokens whether there is a column of tokens
+ * @property {number} tokensWidth pixels; 0 if there is no column of tokens
  * @property {number} cursor
  * @property {boolean} byKind
  * @property {import("./paint.js").Marks | null} marks
@@ -109,6 +109,7 @@ export class Grid {
     this.rows.style.height = `${state.shown.length * this.rowHeight}px`;
     if (before && before.trace.shape !== state.trace.shape) this.anchor(before, state);
     this.host.style.setProperty("--names", `${state.nameWidth}%`);
+    this.host.style.setProperty("--tokens", `${state.tokensWidth}px`);
     this.schedule();
   }
 

@@ -170,6 +170,11 @@ export function rowOf(shape, id) {
   return -1;
 }
 
+/** Returns the rows of some ids. @param {Trace} trace @param {string[]} ids */
+export function rowsOf(trace, ids) {
+  return new Set(ids.map((id) => rowOf(trace.shape, id)).filter((row) => row >= 0));
+}
+
 /**
  * Returns the time range of the address in units of the shape. The address contains it in
  * milliseconds from the start of the trace.

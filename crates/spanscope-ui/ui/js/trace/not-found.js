@@ -29,8 +29,8 @@ export function NotFound({ id, error, again, retryIn = null }) {
     "section",
     { class: "state" },
     h("h1", null, "No trace begins with ", h(Text, { value: id, max: 40 })),
-    h("p", null, h(Text, { value: error.whatToDo, max: 300 })),
-    kept
+    error.status === 400 ? h("p", null, h(Text, { value: error.whatToDo, max: 300 })) : null,
+    kept && error.status === 404
       ? h(
           "p",
           null,

@@ -1,6 +1,6 @@
 /** The waterfall with its minimap, tools and keys. */
 import { h, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
-import { detailsWidth, nameWidth } from "../keys.js";
+import { detailsWidth, nameWidth, tokensWidth } from "../keys.js";
 import { adjust, forget, kept, place, useAfterRows, useRowsShown } from "../page.js";
 import { Separator, announce } from "../ui.js";
 import { Grid } from "./grid.js";
@@ -16,7 +16,7 @@ import {
   reveal,
   withAncestors,
 } from "./lines.js";
-import { hiddenServices, idOf, rowOf, zoomOf } from "./model.js";
+import { hiddenServices, idOf, rowOf, rowsOf, zoomOf } from "./model.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
 /** @typedef {import("./lines.js").View} View */
@@ -91,7 +91,7 @@ export function Waterfall({ trace, selected, cursor }) {
       path,
       matches: matches?.marks ?? null,
       nameWidth: Number(nameWidth.value) || 34,
-      tokens: trace.tokens.size > 0,
+      tokensWidth: trace.tokens.size > 0 ? Number(tokensWidth.value) || 92 : 0,
       cursor,
       byKind: query.get("colour") === "kind",
       marks: rest?.marks ?? null,
@@ -181,20 +181,7 @@ export function Waterfall({ trace, selected, cursor }) {
     "div",
     { class: "waterfall" },
     rest
-      ? h(rest.Tools, {
-          trace,
-          view,
-          setView,
-          shown,
-          zoom,
-          cursor,
-          path,
-          matchRows,
-          setMatches,
-          selected,
-          jump,
-          pinned,
-        })
+      ? h(rest.Tools, { ...moves, view, setMatches, pinned })
       : h("div", { class: "tools-room" }),
     rest ? h(rest.Moves, moves) : null,
     h(
@@ -207,7 +194,7 @@ export function Waterfall({ trace, selected, cursor }) {
       h(
         "div",
         {
-          class: `grid${trace.tokens.size > 0 ? "" : " no-tokens"}`,
+          class: "grid",
           ref: host,
           role: "treegrid",
           tabIndex: 0,
@@ -235,7 +222,22 @@ export function Waterfall({ trace, selected, cursor }) {
             h("span", { class: "away" }, "time"),
             h("canvas", { ref: axis, class: "axis", "aria-hidden": "true" }),
           ),
-          trace.tokens.size > 0 ? h("div", { class: "wtokens", role: "columnheader" }, "tokens") : null,
+          trace.tokens.size > 0
+            ? h(
+                "div",
+                { class: "wtokens", role: "columnheader" },
+                h(Separator, {
+                  name: "Width of the tokens",
+                  value: Number(tokensWidth.value) || 92,
+                  least: 60,
+                  most: 300,
+                  reverse: true,
+                  pixels: true,
+                  onChange: (px) => (tokensWidth.value = String(Math.round(px))),
+                }),
+                "tokens",
+              )
+            : null,
         ),
         h(
           "div",
@@ -284,9 +286,4 @@ function useFolds(trace, host) {
     return () => forget(save);
   }, []);
   return /** @type {const} */ ([folds, setFolds]);
-}
-
-/** @param {Trace} trace @param {string[]} ids */
-function rowsOf(trace, ids) {
-  return new Set(ids.map((id) => rowOf(trace.shape, id)).filter((row) => row >= 0));
 }
