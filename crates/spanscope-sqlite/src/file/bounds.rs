@@ -409,11 +409,11 @@ impl Bounds {
         if let Some(helper) = &self.helper {
             helper.wait_until_idle();
         }
-        db.busy_timeout(patience)?;
-        let result = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        let result = open::with_patience(patience, || {
+            db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
         });
-        db.busy_timeout(open::BUSY_TIMEOUT)?;
         match result {
             Ok((0, _)) => Ok(Checkpoint::Done),
             // SQLite returns the size of the log only if it got the lock that serializes

@@ -5,6 +5,7 @@
 //! of this process's other connections on the file (POSIX locks belong to the process), and two
 //! writers would then collide.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ use crate::file::unwritable::{self, Reader};
 
 /// How long a connection waits for another process that holds the lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two attempts of a writer to get a lock.
+const LOCK_EVERY: Duration = Duration::from_millis(1);
 
 /// The kind of a file that SQLite can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,8 +207,8 @@ fn check_before_writing(path: &Path) -> Result<(), StoreError> {
 
 /// Creates or upgrades the schema, before it switches the file to WAL, so that the file's identity
 /// is in the file itself from the start and not in a log.
-fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
-    db.busy_timeout(BUSY_TIMEOUT)?;
+fn prepare_for_writing(mut db: Connection) -> rusqlite::Result<Connection> {
+    wait_for_locks(&mut db)?;
     // A batch with spans, events and measurements uses more than the 16 that are cached by default.
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
@@ -223,6 +226,44 @@ fn prepare_for_writing(db: Connection) -> rusqlite::Result<Connection> {
          PRAGMA temp_store = MEMORY;",
     )?;
     Ok(db)
+}
+
+thread_local! {
+    /// How long a writer on this thread waits for a lock.
+    static PATIENCE: Cell<Duration> = const { Cell::new(BUSY_TIMEOUT) };
+    /// When it began to wait.
+    static WAITS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Makes a writer wait for the locks of other connections, for up to [`BUSY_TIMEOUT`] or what
+/// [`with_patience`] sets.
+///
+/// SQLite's own wait sleeps for up to 100 ms between two attempts. A process that always has
+/// something to write frees the lock only for a moment between two transactions, and the attempts
+/// of another process missed it for seconds: 20 processes that wrote one record each took more than
+/// a minute, on two busy cores.
+fn wait_for_locks(db: &mut Connection) -> rusqlite::Result<()> {
+    db.busy_handler(Some(|attempts| {
+        let now = Instant::now();
+        let since = match WAITS_SINCE.get() {
+            Some(since) if attempts > 0 => since,
+            _ => now,
+        };
+        WAITS_SINCE.set(Some(since));
+        if now - since >= PATIENCE.get() {
+            return false;
+        }
+        std::thread::sleep(LOCK_EVERY);
+        true
+    }))
+}
+
+/// Does work in which a writer waits for another time than usual.
+pub(super) fn with_patience<T>(patience: Duration, work: impl FnOnce() -> T) -> T {
+    let usual = PATIENCE.replace(patience);
+    let result = work();
+    PATIENCE.set(usual);
+    result
 }
 
 /// Switches to WAL. SQLite itself does not wait for other connections then, so this does.
