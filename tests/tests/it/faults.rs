@@ -307,6 +307,32 @@ fn a_small_disk_is_not_filled_by_the_log() {
 }
 
 #[test]
+fn a_trace_has_the_times_of_its_spans_also_if_they_were_stored_while_they_ran() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace_store.db");
+    let (dispatch, guard) = store_at(&path);
+    with_default(&dispatch, || {
+        let spans: Vec<_> = (0..100)
+            .map(|_| tracing::info_span!(parent: None, "open", agent_id = "a"))
+            .collect();
+        guard.flush(PATIENCE).unwrap();
+        assert_eq!(
+            count(&path, "SELECT COUNT(*) FROM _span WHERE duration IS NULL"),
+            100
+        );
+        // After a second the wall clock is read again, and the same reading of the spans' clock is
+        // another time.
+        std::thread::sleep(Duration::from_millis(1_100));
+        drop(spans);
+    });
+    guard.flush(PATIENCE).unwrap();
+    let others = "SELECT COUNT(*) FROM _span s JOIN _trace t ON t.id = s.trace JOIN _run r ON r.trace = t.id
+        WHERE t.start <> s.start OR t.end <> s.start + s.duration OR r.start <> s.start";
+    assert_eq!(count(&path, others), 0);
+    assert_eq!(count(&path, "SELECT COUNT(*) FROM _run"), 100);
+}
+
+#[test]
 fn very_many_open_spans_are_kept_and_end_correctly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace_store.db");

@@ -175,6 +175,7 @@ impl<'a> Batch<'a> {
         })?;
         let open = OpenSpan {
             row,
+            start,
             id: id.clone(),
             field_changes: record.field_changes(),
             next_look: next_look(record.fields().len()),
@@ -214,15 +215,18 @@ impl<'a> Batch<'a> {
         self.note(fate, span.ids.trace_id, InFile::add_record);
         let callsite = self.read(span.metadata, fields)?;
         let status = span_outcome(self.reading.decoded.status, span.failed);
-        let start = self.clock.wall(span.start).as_nanos();
-        let duration = self.clock.nanos_between(span.start, span.end);
-        let duration = i64::try_from(duration).unwrap_or(i64::MAX - start.max(0));
         let key = span_key(span.ids.span_id);
         let running = self
             .open
             .get(&key)
             .or_else(|| self.outcome.opened.get(&key))
-            .map(|open| open.row);
+            .map(|open| (open.row, open.start));
+        let start = match running {
+            Some((_, start)) => start,
+            None => self.clock.wall(span.start).as_nanos(),
+        };
+        let duration = self.clock.nanos_between(span.start, span.end);
+        let duration = i64::try_from(duration).unwrap_or(i64::MAX - start.max(0));
         let trace = self
             .rows
             .touch(span.ids.trace_id, start, start.saturating_add(duration))?;
@@ -230,7 +234,7 @@ impl<'a> Batch<'a> {
         if span.is_local_root {
             self.hand_over(span.ids.trace_id)?;
         }
-        if let Some(row) = running {
+        if let Some((row, _)) = running {
             self.outcome.ended.push(key);
             if self.end_running(trace_row, row, key, callsite, duration, status, span)? {
                 if let Some(trace) = self.rows.touched(span.ids.trace_id) {

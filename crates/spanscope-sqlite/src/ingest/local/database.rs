@@ -274,7 +274,6 @@ impl Database {
             .collect();
         let mut lost = Vec::new();
         let mut grown = Vec::new();
-        let anchor = capture.clock().anchored();
         let looked_at = Instant::now();
         let Self {
             open_spans,
@@ -310,7 +309,7 @@ impl Database {
                         facts,
                         row: span.row,
                         key: *key,
-                        start: anchor.wall(record.start()).as_nanos(),
+                        start: span.start,
                         has_parent: record.parent().is_some(),
                     });
                     grown.push((

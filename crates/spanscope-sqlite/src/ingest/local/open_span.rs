@@ -10,6 +10,9 @@ use tracing_core::span::Id;
 #[derive(Debug)]
 pub(super) struct OpenSpan {
     pub(super) row: i64,
+    /// Its start, as the row has it. Each conversion of a start to wall-clock time may differ by
+    /// what the wall clock was set by meanwhile, or by the time between two readings.
+    pub(super) start: i64,
     pub(super) id: Id,
     pub(super) field_changes: u32,
     /// The earliest time when its fields are read again.
