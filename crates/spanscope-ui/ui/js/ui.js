@@ -239,8 +239,8 @@ export class Guard extends Component {
 }
 
 /**
- * A border that is moved with the pointer or the arrow keys. Its value is a percentage of the box, or
- * a width in pixels. The default box is the parent element.
+ * A border that is moved with the pointer or the arrow keys. Its value is a percentage of the box,
+ * or a width in pixels. The default box is the parent element.
  * @param {{
  *   name: string,
  *   value: number,

@@ -119,13 +119,14 @@ function Value({ name, type, value, span }) {
   const recorded = span?.recorded_cut.find(([key]) => key === name);
   const cutThere = span?.cut.find((entry) => entry.key === name);
   const long = value.includes("\n") || value.length > 60;
+  const letter = ["s", "i", "f", "b", "j"].includes(type) ? type : "s";
   return [
     parsed
       ? h(Tree, { value: parsed, length: value.length })
       : h(
           "span",
           {
-            class: `value value-${["s", "i", "f", "b", "j"].includes(type) ? type : "s"}${long ? " long" : ""}`,
+            class: `value value-${letter}${long ? " long" : ""}`,
           },
           h(Text, { value: text, max: FIRST_CHARACTERS * shown, lines: true }),
         ),

@@ -9,7 +9,8 @@ const LARGE = /[:,[\s]-?\d{16}/;
 
 /**
  * Returns the object or the array that a text contains, or undefined if it contains none. Integers
- * that a number can't hold are returned as `BigInt`; a browser that would round them gets undefined.
+ * that a number can't hold are returned as `BigInt`; a browser that would round them gets
+ * undefined.
  * @param {string} text
  * @returns {object | undefined}
  */
