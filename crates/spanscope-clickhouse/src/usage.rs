@@ -165,7 +165,8 @@ impl Reader {
                 .text(&trace.to_string())
                 .add(&self.in_time_of(&[trace])?);
         }
-        // A call is measured when it ends, and the spans around it may have begun before.
+        // A call is measured when it ends. The spans above it may have begun before, and those
+        // below it, which are the same call, after.
         if let Some(since) = query.since {
             let from = since.as_nanos().saturating_sub(MARGIN);
             chosen = chosen
@@ -173,7 +174,10 @@ impl Reader {
                 .time(spanscope_model::Timestamp::from_nanos(from));
         }
         if let Some(until) = query.until {
-            chosen = chosen.push(" AND Timestamp < ").time(until);
+            let until = until.as_nanos().saturating_add(MARGIN);
+            chosen = chosen
+                .push(" AND Timestamp < ")
+                .time(spanscope_model::Timestamp::from_nanos(until));
         }
         self.each_trace(Wanted::Calls, &chosen, |spans| {
             for call in calls_of(spans) {

@@ -256,8 +256,18 @@ impl Known {
         }
     }
 
-    fn read(store: &dyn TraceStore, resources: BTreeMap<String, Attributes>) -> Self {
+    fn read(store: &dyn TraceStore, mut resources: BTreeMap<String, Attributes>) -> Self {
         let all = u64::from(u32::MAX);
+        let spans = block_on(store.list_spans(SpanFilter::default().limit(all))).unwrap();
+        let is_typed = store.capabilities().typed_attributes;
+        if !is_typed {
+            // The values of a resource lost their types, as those of a span did.
+            for (service, resource) in &mut resources {
+                let span = spans.iter().find(|span| span.service_name == *service).unwrap();
+                let shown = block_on(store.get_span(span.trace_id, span.span_id)).unwrap();
+                *resource = shown.resource.unwrap();
+            }
+        }
         let traces = block_on(store.list_traces(TraceFilter::default().limit(all))).unwrap();
         let tokens = |trace: TraceId| {
             let usage = block_on(store.usage(UsageQuery::new(UsageBy::Model).trace_id(trace))).unwrap();
@@ -265,7 +275,7 @@ impl Known {
             (sum > 0).then_some(sum)
         };
         Self {
-            spans: block_on(store.list_spans(SpanFilter::default().limit(all))).unwrap(),
+            spans,
             events: block_on(store.list_logs(LogFilter::default().limit(all))).unwrap(),
             traces: traces
                 .iter()
@@ -277,7 +287,7 @@ impl Known {
                 })
                 .collect(),
             resources,
-            is_typed: store.capabilities().typed_attributes,
+            is_typed,
         }
     }
 
