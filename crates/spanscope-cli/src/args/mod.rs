@@ -150,13 +150,14 @@ Examples:
     /// Export records in a format that other programs read
     ///
     /// jsonl: a span with its events per line. otlp-json: OpenTelemetry's JSON, a request per line.
-    /// chrome: for chrome://tracing, Perfetto and Speedscope. Without ids and conditions everything
-    /// is exported, including events and measurements outside traces; `import` reads the first two
-    /// formats.
+    /// chrome: for chrome://tracing, Perfetto and Speedscope. parquet: a folder with a file for each
+    /// of the SQL views spans, logs and metrics. Without ids and conditions everything is exported,
+    /// including events and measurements outside traces; `import` reads the first two formats.
     #[command(after_help = "\
 Examples:
   spanscope export --to otlp-json --since 1h -o traces.jsonl
-  spanscope export 4bf92f35 --to chrome -o trace.json")]
+  spanscope export 4bf92f35 --to chrome -o trace.json
+  spanscope export --to parquet -o traces")]
     Export(ExportArgs),
     /// Import exported or externally recorded data
     ///
@@ -310,6 +311,9 @@ pub(crate) enum ExportTo {
     OtlpJson,
     /// Trace Event Format for timeline viewers: only spans and events of traces
     Chrome,
+    /// A folder of Parquet files for DuckDB, Polars and Spark: spans, logs and metrics, with the
+    /// columns of the SQL views. Needs the feature `parquet` of the command
+    Parquet,
 }
 
 /// `export`.
@@ -321,7 +325,7 @@ pub(crate) struct ExportArgs {
     /// The format
     #[arg(long, value_enum)]
     pub(crate) to: ExportTo,
-    /// Write to this file instead of stdout
+    /// Write to this file instead of stdout; for parquet the folder to write to
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]

@@ -4,7 +4,6 @@
 //! stored is written.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::path::Path;
 
@@ -17,7 +16,7 @@ use spanscope_model::{
 use super::ids::resolve_id;
 use super::store::Location;
 use crate::args::{ExportArgs, ExportTo};
-use crate::export::form;
+use crate::export::{Form, create_private, form};
 use crate::failure::Stop;
 use crate::filter::TypedFilter;
 use crate::output::stop_on_closed_pipe;
@@ -30,6 +29,17 @@ use crate::resolve::trace_filter;
 const PAGE: u64 = 5_000;
 
 pub(super) fn run(location: &Location, args: &ExportArgs) -> Result<()> {
+    #[cfg(not(feature = "parquet"))]
+    if args.to == ExportTo::Parquet {
+        return Err(Stop::usage(
+            "this command is built without `parquet`: cargo install spanscope-cli --features parquet",
+        ));
+    }
+    if args.to == ExportTo::Parquet && args.file.is_none() {
+        return Err(Stop::usage(
+            "--to parquet writes several files: name a folder for them with -o FOLDER",
+        ));
+    }
     let zone = if args.utc {
         TimeZone::UTC
     } else {
@@ -76,12 +86,17 @@ fn write_out(
     args: &ExportArgs,
     records: impl Iterator<Item = Result<Vec<SourceRecords>, StoreError>>,
 ) -> Result<()> {
-    match &args.file {
-        None => {
+    match (&args.file, form(args.to)) {
+        (None, None) => {}
+        #[cfg(not(feature = "parquet"))]
+        (Some(_), None) => {}
+        #[cfg(feature = "parquet")]
+        (Some(folder), None) => write_parquet(location, folder, records)?,
+        (None, Some(form)) => {
             let mut writer = BufWriter::new(stdout().lock());
-            write(records, args.to, &mut writer, stop_on_closed_pipe)?;
+            write(records, args.to, form, &mut writer, stop_on_closed_pipe)?;
         }
-        Some(path) => {
+        (Some(path), Some(form)) => {
             if is_same_file(path, &location.path()?) {
                 return Err(Stop::usage(
                     "the output would replace the store itself: name another file",
@@ -89,12 +104,39 @@ fn write_out(
             }
             let failed = || format!("could not write {}", path.display());
             let mut writer = BufWriter::new(create_private(path).with_context(failed)?);
-            let wrote = write(records, args.to, &mut writer, |result| {
+            let wrote = write(records, args.to, form, &mut writer, |result| {
                 result.with_context(failed)
             })?;
             remark(format_args!("wrote {wrote} to {}", path.display()));
         }
     }
+    Ok(())
+}
+
+/// Writes records as Parquet files into a folder.
+#[cfg(feature = "parquet")]
+fn write_parquet(
+    location: &Location,
+    folder: &Path,
+    records: impl Iterator<Item = Result<Vec<SourceRecords>, StoreError>>,
+) -> Result<()> {
+    use crate::export::parquet::{Files, paths};
+
+    let store = location.path()?;
+    if paths(folder).iter().any(|path| is_same_file(path, &store)) {
+        return Err(Stop::usage(
+            "the output would replace the store itself: name another folder",
+        ));
+    }
+    let mut files = Files::create(folder)?;
+    let bar = progress::bar("traces");
+    for records in records {
+        files.add(&records?)?;
+        bar.inc(1);
+    }
+    let wrote = files.finish()?;
+    bar.finish_and_clear();
+    remark(format_args!("wrote {wrote} to {}", folder.display()));
     Ok(())
 }
 
@@ -118,32 +160,20 @@ impl fmt::Display for Written {
     }
 }
 
-/// Creates an empty file that only its owner may read: exported data may be private. An existing
-/// file keeps its mode.
-fn create_private(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
-}
-
 fn write(
     records: impl Iterator<Item = Result<Vec<SourceRecords>, StoreError>>,
     to: ExportTo,
+    mut form: Box<dyn Form>,
     writer: &mut dyn Write,
     check: impl Fn(std::io::Result<()>) -> Result<()>,
 ) -> Result<Written> {
-    let mut form = form(to);
     let mut written = Written::default();
     let (mut left_out_events, mut left_out_points) = (0, 0);
     let bar = progress::bar("traces");
     check(writer.write_all(form.head().as_bytes()))?;
     for records in records {
-        let records = records?;
+        let mut records = records?;
+        clear_event_ids(&mut records);
         let all = |of: fn(&SourceRecords) -> usize| records.iter().map(of).sum::<usize>() as u64;
         let (events, points) = (all(|of| of.events.len()), all(|of| of.points.len()));
         let is_trace = all(|of| of.spans.len()) > 0;
@@ -175,6 +205,17 @@ fn write(
         ));
     }
     Ok(written)
+}
+
+/// Clears the ids of events, which are the store's own, so that an export of an import is the same
+/// text.
+fn clear_event_ids(records: &mut [SourceRecords]) {
+    for of in records {
+        let in_spans = of.spans.iter_mut().flat_map(|new| &mut new.events);
+        for new in in_spans.chain(&mut of.events) {
+            new.event.id.clear();
+        }
+    }
 }
 
 /// Returns the selected traces. Without an order and a limit, the oldest come first, so that

@@ -1,5 +1,5 @@
 //! The errors for features that the command is built without. `.ci/run` builds it without them.
-#![cfg(not(all(feature = "serve", feature = "otlp")))]
+#![cfg(not(all(feature = "serve", feature = "otlp", feature = "parquet")))]
 
 use super::support::Store;
 
@@ -30,4 +30,21 @@ fn serve_names_the_missing_feature() {
         "{}",
         result.err
     );
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn an_export_to_parquet_names_the_missing_feature() {
+    let store = Store::none();
+    let folder = store.file("exported");
+    let result = store.run(&["export", "--to", "parquet", "-o", folder.to_str().unwrap()]);
+    assert_eq!(result.code, 2, "{}", result.err);
+    assert!(
+        result
+            .err
+            .contains("cargo install spanscope-cli --features parquet"),
+        "{}",
+        result.err
+    );
+    assert!(!folder.exists());
 }

@@ -11,6 +11,8 @@ mod list;
 mod metrics;
 #[cfg(feature = "otlp")] // the demo sends its spans
 mod otlp;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod round_trip;
 mod runs;
 mod show;

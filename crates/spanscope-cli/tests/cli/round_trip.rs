@@ -221,7 +221,7 @@ fn points() -> Vec<NewPoint> {
 }
 
 /// A store with records of every kind, from local programs and from senders.
-fn everything() -> Store {
+pub(crate) fn everything() -> Store {
     let store = Store::none();
     let sent = NewRecords::default()
 // A service with two scopes, a source without attributes, and another service.

@@ -2,7 +2,8 @@
 //!
 //! [`Records`] reads trace after trace and page after page, each in a separate short transaction,
 //! so that an export of a large file does not prevent programs from reusing its log. The order
-//! depends only on the records: exporting an imported store yields the same text.
+//! depends only on the records: without the ids of events, exporting an imported store yields the
+//! same text.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -70,7 +71,7 @@ impl SqliteStore {
     }
 
     /// Reads all records: traces that began at `since` or later and before `until`, the oldest
-    /// first, and events and measurements of that time.
+    /// first, and events and measurements of that time. Events have their ids of this store.
     pub fn records(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Records<'_> {
         Records {
             store: self,
@@ -243,12 +244,11 @@ fn new_event(event: LogEvent) -> NewEvent {
     NewEvent::new(event)
 }
 
-/// Events without their ids, which are the store's own, each with its process.
+/// Returns events, each with its process.
 fn events(db: &Connection, reader: &mut Reader<'_>, sql: &Sql) -> Result<Vec<(i64, LogEvent)>, Failure> {
     let mut found = Vec::new();
     sql.for_each(db, |row| {
-        let mut event = logs::event(reader, row)?;
-        event.id.clear();
+        let event = logs::event(reader, row)?;
         found.push((row.get(5)?, event));
         Ok::<_, Failure>(())
     })?;
