@@ -1,4 +1,4 @@
-//! Details of a span, and the width of the tokens' column.
+//! Details of a span, widths of columns, and the ids that the filter field goes to.
 
 use serde_json::json;
 
@@ -6,8 +6,11 @@ use super::browser::Browser;
 use super::made;
 use super::support::json_of;
 
+const ENTER: &str = "\u{e007}";
+const CONTROL: &str = "\u{e009}";
 const LEFT: &str = "\u{e012}";
 const RIGHT: &str = "\u{e014}";
+const DOWN: &str = "\u{e015}";
 
 const TRACE: &str = "000000000000000000000000000000c1";
 
@@ -76,4 +79,40 @@ fn keys_change_the_width_of_the_tokens() {
     browser.open_page(&url);
     assert_eq!(browser.number(&format!("return {width}")), before + 20);
     browser.assert_clean("a wider column", &server.url());
+}
+
+#[test]
+fn the_field_goes_to_the_trace_of_a_task() {
+    let Some(browser) = Browser::open() else { return };
+    let (_folder, server) = made::demo();
+    let list = json_of(&server.get("/ui/api/traces"));
+    let [trace, task] = ["trace_id", "run"].map(|key| list["traces"][0][key].as_str().unwrap().to_owned());
+    assert_ne!(trace, task);
+    browser.open_page(&format!("{}/ui/traces", server.url()));
+    browser.press(&["/"]);
+    browser.type_text(&task);
+    browser.wait(
+        "the offer",
+        &format!("return document.querySelector('.options li')?.textContent === 'go to {task}task'"),
+    );
+    browser.press(&[DOWN, ENTER]);
+    browser.wait(
+        "the trace",
+        &format!("return location.pathname.endsWith('/traces/{trace}')"),
+    );
+    browser.settled();
+    browser.assert_clean("the trace of a task", &server.url());
+
+    browser.open_page(&format!("{}/ui/store", server.url()));
+    browser.chord(&[CONTROL, "k"]);
+    browser.wait(
+        "the actions",
+        "return document.querySelector('dialog[open] input')",
+    );
+    browser.type_text(&task);
+    browser.press(&[ENTER]);
+    browser.wait(
+        "the trace again",
+        &format!("return location.pathname.endsWith('/traces/{trace}')"),
+    );
 }

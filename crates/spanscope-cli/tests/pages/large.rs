@@ -5,6 +5,7 @@ use super::made::{self, LARGE};
 use super::weight::{assert_few_requests, before_rows};
 
 const MAX_ELEMENTS: u64 = 300;
+const MAX_BYTES_PER_SPAN: usize = 50;
 const END: &str = "\u{e010}";
 const HOME: &str = "\u{e011}";
 
@@ -111,6 +112,9 @@ fn a_trace_of_100_000_spans_has_few_elements_and_every_row() {
     let (_folder, server) = made::empty();
     made::large(&server, 100_000);
     let url = format!("{}/ui/traces/{LARGE}", server.url());
+    let shape = server.get(&format!("/ui/api/traces/{LARGE}"));
+    println!("100,000 spans: {} bytes", shape.body.len());
+    assert!(shape.body.len() <= 100_000 * MAX_BYTES_PER_SPAN);
     browser.open_page(&url);
     let before_rows = before_rows(&browser);
     println!("100,000 spans: {} requests before the rows", before_rows[0]);

@@ -201,7 +201,7 @@ fn query_routes() -> Api<Pages> {
         .route(
             route(
                 "/id/{prefix}",
-                "For the pages: the trace or span whose id has this prefix.",
+                "For the pages: the trace or span whose id has this prefix, or the trace of the task with this id.",
                 &[],
                 Content::json::<status::Found>(),
             ),

@@ -1,4 +1,5 @@
-//! The spans of one trace as columns: 50 bytes per span, so that a page can hold 100,000 of them.
+//! The spans of one trace as columns: below 50 bytes per span, so that a page can hold 100,000 of
+//! them.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -70,10 +71,11 @@ pub(super) struct Shape {
     parent: Vec<i64>,
     /// Rows whose parents are not stored, and the ids of those parents.
     missing: Vec<(usize, SpanId)>,
-    start_at: Vec<i64>,
+    /// The start of each row, as the difference to that of the row before: fewer digits.
+    start_steps: Vec<i64>,
     dur: Vec<Option<i64>>,
-    /// A unique number for each row: span ids can repeat.
-    number: Vec<u64>,
+    /// A unique number for each row, as span ids can repeat: the difference to the row before.
+    number_steps: Vec<i64>,
     names: Vec<String>,
     name: Vec<u32>,
     services: Vec<String>,
@@ -243,9 +245,9 @@ fn columns(
             .map(|parent| row_index(*parent))
             .collect(),
         missing: waterfall.missing.clone(),
-        start_at: spans().map(|span| since(span.start)).collect(),
+        start_steps: steps(spans().map(|span| since(span.start))),
         dur: spans().map(|span| span.duration_nanos.map(length)).collect(),
-        number: spans().map(|span| span.number).collect(),
+        number_steps: steps(spans().map(|span| i64::try_from(span.number).unwrap_or(i64::MAX))),
         name: spans().map(|span| span.name).collect(),
         service: spans().map(|span| span.service).collect(),
         kind: spans().map(|span| kind(span.kind)).collect(),
@@ -271,6 +273,13 @@ fn columns(
         services: shape.services,
         command: Command::new("tree").argument(&id).finish(),
     }
+}
+
+/// Returns the difference of each value to the one before; the first value is unchanged.
+fn steps(values: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut before = 0;
+    let step = |value: i64| value.saturating_sub(std::mem::replace(&mut before, value));
+    values.map(step).collect()
 }
 
 /// Returns the letter of a kind.

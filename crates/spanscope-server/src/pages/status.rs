@@ -1,9 +1,11 @@
-//! The status of the server, and the search for an id.
+//! The status of the server, and the search for the id of a trace, a span or a task.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Serialize;
-use spanscope_model::{IdMatch, SpanId, Timestamp, TraceId};
+use spanscope_model::{
+    Cursor, IdMatch, RunRange, SpanId, StoreError, StoreErrorKind, Timestamp, TraceId, TraceStore,
+};
 
 use super::router::Pages;
 use super::shell::{Mounted, redirect};
@@ -123,17 +125,40 @@ pub(super) async fn find_id(
 ) -> Result<Response, ApiError> {
     params.nothing()?;
     let Path(prefix) = path?;
-    json(Found::from(store.resolve_id(prefix).await?)).await
+    json(find(&*store, prefix).await?).await
 }
 
-/// `GET /ui/id/{prefix}` redirects to the trace with this id, or to the span in its trace.
+/// Returns the trace or the span whose id begins with the prefix, or the trace of the task with
+/// this id. If the store has neither, the error is about traces, and may name the nearest ids.
+async fn find(store: &dyn TraceStore, prefix: String) -> Result<Found, StoreError> {
+    let error = match store.resolve_id(prefix.clone()).await {
+        Ok(found) => return Ok(found.into()),
+        Err(error) => error,
+    };
+    if !matches!(
+        error.kind(),
+        StoreErrorKind::NotFound | StoreErrorKind::InvalidInput
+    ) {
+        return Err(error);
+    }
+    let nothing = RunRange::ALL.after(Cursor::END).upto(None::<Cursor>).limit(1);
+    match store.run_records(prefix, nothing).await {
+        Ok(run) => Ok(Found {
+            trace_id: run.info.trace_id,
+            span_id: None,
+        }),
+        Err(_) => Err(error),
+    }
+}
+
+/// `GET /ui/id/{prefix}` redirects to the trace of this id or task, or to the span in its trace.
 pub(super) async fn to_id(
     ScopedStore(store): ScopedStore,
     mounted: Mounted,
     path: Result<Path<String>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(prefix) = path?;
-    let found = Found::from(store.resolve_id(prefix).await?);
+    let found = find(&*store, prefix).await?;
     let to = match found.span_id {
         None => format!("traces/{}", found.trace_id),
         Some(span) => format!("traces/{}?span={span}", found.trace_id),

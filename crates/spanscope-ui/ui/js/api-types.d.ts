@@ -498,10 +498,11 @@ export interface TraceShape {
   parent: number[];
   /** Rows whose parents are not stored, and the ids of those parents. */
   missing: [number, SpanId][];
-  start_at: number[];
+  /** The start of each row, as the difference to that of the row before: fewer digits. */
+  start_steps: number[];
   dur: (number | null)[];
-  /** A unique number for each row: span ids can repeat. */
-  number: number[];
+  /** A unique number for each row, as span ids can repeat: the difference to the row before. */
+  number_steps: number[];
   names: string[];
   name: number[];
   services: string[];

@@ -2,7 +2,7 @@
 import { h, render, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { get } from "./api.js";
 import { goToId } from "./field.js";
-import { isIdLike } from "./filter.js";
+import { isIdLike, isTaskLike } from "./filter.js";
 import { duration } from "./format.js";
 import { allKeys, density, letterKeys, theme, utcWanted } from "./keys.js";
 import { commandText, go, navigation, to } from "./page.js";
@@ -186,8 +186,8 @@ function Palette() {
   const found = all.filter((action) =>
     words.every((word) => `${action.name} ${action.note}`.toLowerCase().includes(word)),
   );
-  if (isIdLike(text))
-    found.unshift({ name: `go to ${text.trim()}`, note: "trace or span", run: () => void goToId(text) });
+  if (isIdLike(text) || isTaskLike(text))
+    found.unshift({ name: `go to ${text.trim()}`, note: "trace, span or task", run: () => void goToId(text) });
   const shown = naming ? [] : found.slice(0, 30);
   const run = (/** @type {Action | undefined} */ action) => {
     if (naming) {

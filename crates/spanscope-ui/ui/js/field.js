@@ -4,7 +4,7 @@
  */
 import { h, useEffect, useRef, useState } from "../vendor/preact.js";
 import { ApiError, get } from "./api.js";
-import { FIELDS, isIdLike, quoted, wantedAt } from "./filter.js";
+import { FIELDS, isIdLike, isTaskLike, quoted, wantedAt } from "./filter.js";
 import { count } from "./format.js";
 import { adjust, go, place, to } from "./page.js";
 import { Text, announce } from "./ui.js";
@@ -24,19 +24,25 @@ const LISTS = ["traces", "spans", "logs"];
  */
 
 /**
- * Goes to the trace or the span whose id begins with the prefix.
+ * Goes to the trace or the span whose id begins with the prefix, or to the trace of the task with
+ * this id.
  * @param {string} prefix
  */
 export async function goToId(prefix) {
   try {
-    const found = await get(["id", prefix.trim().toLowerCase()]);
+    const found = await get(["id", idOf(prefix)]);
     go(to(["traces", found.trace_id], found.span_id ? { span: found.span_id } : {}));
     return true;
   } catch (error) {
     if (error instanceof ApiError && error.status === 404)
-      announce(`no trace or span begins with ${prefix}`);
+      announce(`no trace, span or task has the id ${prefix}`);
     return false;
   }
+}
+
+/** Returns an id as it is stored: hexadecimal digits are lower case. @param {string} text */
+function idOf(text) {
+  return isIdLike(text) ? text.trim().toLowerCase() : text.trim();
 }
 
 /** @param {{page: string}} props */
@@ -66,12 +72,12 @@ export function Field({ page }) {
     const caret = input.current?.selectionStart ?? text.length;
     const wanted = wantedAt(text, caret);
     /** @type {Option[]} */
-    const found = isIdLike(text)
+    const found = isIdLike(text) || isTaskLike(text)
       ? [
           {
             text: text.trim(),
             shown: `go to ${text.trim()}`,
-            note: "trace or span",
+            note: isIdLike(text) ? "trace or span" : "task",
             id: true,
             from: 0,
             to: 0,
@@ -135,7 +141,8 @@ export function Field({ page }) {
     if (chosen) return choose(chosen);
     close();
     const text = draft.trim();
-    if (!isList && isIdLike(text)) return void goToId(text).then((found) => !found && setMissing(text));
+    if (!isList && (isIdLike(text) || isTaskLike(text)))
+      return void goToId(text).then((found) => !found && setMissing(text));
     if (isList) adjust({ q: text }, true);
     else if (text) go(to(["traces"], { q: text }));
   };
@@ -221,7 +228,7 @@ export function Field({ page }) {
       ? h(
           "p",
           { class: "field-note", role: "alert" },
-          "no trace or span begins with ",
+          "no trace, span or task has the id ",
           h(Text, { value: missing, max: 40 }),
         )
       : null,

@@ -93,3 +93,11 @@ export function attributeTerm(key, type, value, not = false) {
 export function isIdLike(text) {
   return /^[0-9a-f]{4,32}$/i.test(text.trim());
 }
+
+/**
+ * Returns whether a text may be the id of a task: one word with a digit, without an operator.
+ * @param {string} text
+ */
+export function isTaskLike(text) {
+  return /^(?=\D*\d)[\w.:@/-]{4,128}$/.test(text.trim());
+}

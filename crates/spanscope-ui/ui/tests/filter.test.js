@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attributeTerm, isIdLike, quoted, wantedAt, withTerm } from "../js/filter.js";
+import { attributeTerm, isIdLike, isTaskLike, quoted, wantedAt, withTerm } from "../js/filter.js";
 
 test("a key is completed at the beginning of a term, a value after the operator", () => {
   assert.deepEqual(wantedAt("status=error gen_ai.re", 22), {
@@ -52,6 +52,8 @@ test("a term is added after the others", () => {
 test("texts of 4 to 32 hexadecimal digits may be ids", () => {
   assert.ok(isIdLike("4bf9") && isIdLike("4BF92F3577B34DA6A3CE929D0E0E4736"));
   assert.ok(!isIdLike("4bf") && !isIdLike("xyz1") && !isIdLike("a".repeat(33)));
+  assert.ok(isTaskLike("task-18c5") && isTaskLike("3f2b7c1e-aaaa-bbbb-cccc-0123456789ab"));
+  assert.ok(!isTaskLike("weather") && !isTaskLike("status=error1") && !isTaskLike("two 2words"));
 });
 
 test("simple keys and values are not quoted", () => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use spanscope_model::{Link, NewRecords, SourceRecords};
 use spanscope_server::PageSettings;
-use spanscope_store_tests::made::{of, span, span_id, trace_id};
+use spanscope_store_tests::made::{of, span, span_id, trace_id, with};
 
 use super::{AGENT, PLAIN, all, filled, filled_with, new_span};
 
@@ -84,4 +84,25 @@ fn an_unknown_id_is_refused_with_stored_ids_that_begin_like_it() {
     let answer = open.ask("/ui/api/id/ffff");
     let error: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!((answer.status, error["error"].get("nearest")), (404, None));
+}
+
+#[test]
+fn the_id_of_a_task_leads_to_its_trace() {
+    let agent = with(
+        span(1, 1, 0, "invoke_agent librarian"),
+        &[("gen_ai.operation.name", "invoke_agent"), ("task_id", "task-9")],
+    );
+    let open = filled_with(
+        of(SourceRecords::default().spans(vec![new_span(agent)])),
+        PageSettings::default(),
+    );
+    let found = json!({"trace_id": trace_id(1), "span_id": null});
+    assert_eq!(open.get("/id/task-9"), found);
+    let answer = open.ask("/ui/id/task-9");
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, Some(format!("/ui/traces/{}", trace_id(1)).as_str()))
+    );
+    // Neither an id nor a task: the advice is about ids.
+    assert_eq!(open.ask("/ui/api/id/task-8").status, 400);
 }

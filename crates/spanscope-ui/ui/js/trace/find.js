@@ -117,7 +117,9 @@ function matchesOf(shape, answer) {
   const marks = new Uint8Array(shape.n);
   /** @type {number[]} */
   const rows = [];
-  shape.number.forEach((number, row) => {
+  let number = 0;
+  shape.number_steps.forEach((step, row) => {
+    number += step;
     if (!wanted.has(number)) return;
     marks[row] = 1;
     rows.push(row);

@@ -43,7 +43,8 @@ export function build(shape, scaleNow = 0) {
   const { n, parent } = shape;
   const depth = new Int32Array(n);
   const end = new Int32Array(n);
-  const start = Float64Array.from(shape.start_at);
+  let at = 0;
+  const start = Float64Array.from(shape.start_steps, (step) => (at += step));
   const dur = Float64Array.from(shape.dur, (value) => value ?? NaN);
   const error = new Uint8Array(n);
   const path = new Uint8Array(n);
