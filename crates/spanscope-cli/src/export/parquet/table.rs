@@ -29,8 +29,8 @@ const GROUP_BYTES: usize = 32 << 20;
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A text. JSON is a text too, as in the SQL views: Polars reads the logical type JSON of a file
-    /// without an Arrow schema as bytes.
+    /// A text. JSON is a text too, as in the SQL views: Polars reads the logical type JSON of a
+    /// file without an Arrow schema as bytes.
     Text,
     /// A point in time in UTC, with nanoseconds.
     Time,
