@@ -54,7 +54,8 @@ impl Events {
         }
     }
 
-    /// Returns whether no part of an event was read, so that the next byte begins one.
+    /// Returns whether the next byte begins an event: no part of one was read, and neither a byte
+    /// order mark nor the LF after a CR may follow.
     pub(crate) fn is_between(&self) -> bool {
         self.mark.is_none()
             && self.line == Line::Field
@@ -64,13 +65,15 @@ impl Events {
             && self.name.is_empty()
     }
 
-    /// Skips bytes that were recognized as whole events, between events.
+    /// Must be called when the caller skips whole events instead of passing them to
+    /// [`read`](Self::read), which is allowed only if [`is_between`](Self::is_between).
     pub(crate) fn skipped(&mut self, events: &[u8]) {
         self.is_after_cr = events.last() == Some(&b'\r');
     }
 
-    /// Reads up to the end of the next event. Returns whether it was reached, and the bytes after
-    /// it; [`begin_next`](Self::begin_next) has to follow then.
+    /// Reads up to the end of the next event. Returns whether the end was reached, and the bytes
+    /// after it. After an end, the caller must call [`begin_next`](Self::begin_next) before it
+    /// reads on.
     pub(crate) fn read<'b>(&mut self, piece: &'b [u8]) -> (bool, &'b [u8]) {
         let mut rest = piece;
         while let (Some(seen), Some((&byte, after))) = (self.mark, rest.split_first()) {

@@ -1,9 +1,9 @@
 //! Parses calls of language models from HTTP traffic, without I/O.
 //!
 //! A program that calls a model over HTTP sends and receives everything that OpenTelemetry's GenAI
-//! conventions define: the operation, the models, the parameters, the tokens, the end of the
-//! response, the error. [`CallReader`] reads them from the bytes of the request and of the response
-//! as they pass, so that no client library has to report them.
+//! conventions define: the operation, the models, the parameters, the tokens, the finish reasons,
+//! the error. [`CallReader`] reads them from the bytes of the request and of the response as they
+//! pass, so that no client library has to report them.
 //!
 //! | API | paths | responses |
 //! |---|---|---|
@@ -16,17 +16,18 @@
 //!
 //! # What is counted
 //!
-//! The input includes cache reads and writes, the output includes reasoning: Anthropic counts the
-//! cache separately, so its counts are added. A stream may report its usage at its end, with every
-//! chunk, or never; the last count applies. A chunk is an event that is a part of the response:
-//! pings, events of unknown types and `[DONE]` are not.
+//! Input tokens include cache reads and writes, output tokens include reasoning. Anthropic counts
+//! the cache separately, so its cache counts are added to the input. A stream may report its usage
+//! at its end, with every chunk, or never; the last count applies. Events that are a part of the
+//! response are chunks; pings, events of unknown types and `[DONE]` are not counted as chunks.
 //!
 //! # When there is no call
 //!
 //! [`CallReader::finish`] returns `None` for a request that calls no model, and for a successful
 //! response that is not in the API's format: broken JSON, a page of HTML, a body in an encoding
 //! other than gzip. Responses with a status of 400 and above are failed calls, whatever their body.
-//! So are errors with the status 200, whole or as an event.
+//! A response with the status 200 is a failed call if its body is an error, or if an event of its
+//! stream is one.
 //!
 //! # Contents
 //!

@@ -18,8 +18,9 @@ use crate::{Api, CallError, Endpoint, request};
 /// It does no I/O and has no clock: the caller passes the bytes in pieces of any size, with the
 /// time since the start of the call.
 ///
-/// Its memory is bounded: about 200 KiB for each direction with the default settings, and the
-/// document that is being parsed. Beyond that, contents are dropped, but never counts.
+/// Its memory is bounded: with the default settings about 200 KiB for each direction, plus the
+/// parsed form of one document at a time. Of larger documents, contents are dropped, but never the
+/// token counts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,7 +88,7 @@ impl<'h> ResponseHead<'h> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The number of chunks of a streamed response that it completed.
+    /// The number of chunks of a streamed response that the piece completed.
     pub chunks: u64,
 }
 
@@ -103,11 +104,11 @@ enum RequestState {
 enum Decoder {
     Plain,
     Gzip(Box<GzDecoder<DecompressedBody>>),
-    /// The encoding is unknown, or the body is not in the encoding that its head names.
+    /// The head names an encoding that is not supported, so the body is not read.
     Unreadable,
 }
 
-/// Passes the decompressed bytes that a decoder writes to the reader.
+/// The output of a gzip decoder: passes the decompressed bytes to the [`AnswerReader`].
 #[derive(Debug)]
 struct DecompressedBody {
     answer: AnswerReader,
@@ -159,8 +160,8 @@ impl CallReader {
         }
     }
 
-    /// Returns what the request asks for, once its body is complete. Returns `None` if it calls no
-    /// model; the response need not be read then.
+    /// Ends the body of the request, and returns what the request asks for. Returns `None` if it
+    /// calls no model; the response need not be read then.
     pub fn finish_request(&mut self) -> Option<&RequestFacts> {
         self.end_request(false);
         match &self.request {
@@ -180,7 +181,8 @@ impl CallReader {
         }
     }
 
-    /// Reads the head of the response. Servers may respond before the whole request has arrived.
+    /// Reads the head of the response. It may be called before the body of the request is complete,
+    /// because a server may respond earlier.
     pub fn response_head(&mut self, head: ResponseHead<'_>) {
         self.status = Some(head.status);
         self.answer.documents.status_failed = head.status >= 400;
@@ -259,7 +261,8 @@ impl CallReader {
         let mut answer = answer.documents;
         let failed = self.status.filter(|status| *status >= 400);
         let is_known = match self.status {
-            // A successful response belongs to a model call only if it is in the API's format.
+            // A successful response belongs to a model call only if it is in the API's format. An
+            // incomplete one may lack the part that shows the format.
             Some(_) if failed.is_none() => {
                 is_readable && !answer.is_broken && (answer.answer.is_recognized || !is_complete)
             }

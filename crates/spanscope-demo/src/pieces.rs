@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 
-/// The future that produces the answer; `Sync` too, so that a future that borrows the stream can be
-/// sent.
+/// The future that produces the answer. It is also `Sync`, so that a future that holds a `&Pieces`
+/// is `Send`.
 type Work = Pin<Box<dyn Future<Output = Result<String, Error>> + Send + Sync>>;
 
 /// The pieces of an answer as they arrive, and at the end the error, if it failed.
@@ -25,7 +25,8 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Creates a stream of the pieces that the work sends. It must drop its sender when it is done.
+    /// Creates a stream of the pieces that the work sends. The work must keep its sender until it
+    /// is done, and drop it then.
     pub(crate) fn of<F>(work: impl FnOnce(mpsc::Sender<String>) -> F) -> Self
     where
         F: Future<Output = Result<String, Error>> + Send + Sync + 'static,
@@ -49,7 +50,8 @@ impl Stream for Pieces {
             self.failure = done.err();
             self.work = None;
         }
-        // The channel ends after the work, so a failure comes after all pieces.
+        // The work holds the sender, so the channel ends only when the work is done, and a failure
+        // comes after all pieces.
         match self.pieces.poll_recv(context) {
             Poll::Ready(None) => Poll::Ready(self.failure.take().map(Err)),
             Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(piece))),

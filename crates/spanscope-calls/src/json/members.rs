@@ -1,4 +1,4 @@
-//! The essential members of documents, by their places: one table for all APIs.
+//! Decides by its position whether a member of a document is essential: one table for all APIs.
 
 /// The position of a value in a document, as far as it decides whether the value is essential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -6,15 +6,17 @@ pub(super) enum Place {
     Root,
     /// `response` of an event of OpenAI's Responses API.
     Response,
-    /// `message` of an event of Anthropic's API; in Ollama's and others' it is a message.
+    /// `message` of the root: the response in an event of Anthropic's API, a chat message in
+    /// Ollama's and others' APIs.
     Message,
     /// `choices`, and each of them.
     Choices,
     /// `delta` of an event of Anthropic's API.
     Delta,
-    /// The members that calls are counted by: kept even if there are too many essential members.
+    /// The token counts, and whether the response is done. They are essential too, and have an
+    /// additional budget, for documents with too many other essential members.
     Counts,
-    /// Kept with all contents.
+    /// Kept even if ordinary members have used up the budget, with everything inside.
     Essential,
     Ordinary,
 }
@@ -66,8 +68,8 @@ impl Place {
         matches!(self, Self::Essential | Self::Counts)
     }
 
-    /// Returns whether members of a container here may be essential, so that it is opened in any
-    /// case.
+    /// Returns whether a container at this place may have essential members. Such a container is
+    /// copied even if ordinary members have used up the budget.
     pub(super) fn may_hold_essential(self) -> bool {
         self != Self::Ordinary
     }

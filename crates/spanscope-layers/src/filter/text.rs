@@ -142,7 +142,8 @@ fn warn_of_form(warnings: &mut Warnings, part: &str) {
     );
 }
 
-/// Warns about `inof`: it is a valid target, but certainly a typo.
+/// Warns about a target that is one typing error away from a level, such as `inof`: it is a valid
+/// target, but probably a typo.
 fn warn_of_likely_level(warnings: &mut Warnings, part: &str) {
     if part.len() > 10 {
         return;
@@ -156,8 +157,8 @@ fn warn_of_likely_level(warnings: &mut Warnings, part: &str) {
     }
 }
 
-/// Warns about `my-crate`: it is a valid target, but rarely meant, because the targets of crates
-/// are their names in code.
+/// Warns about a target with a hyphen, such as `my-crate`: it is valid, but probably a mistake,
+/// because the target of a crate is its name in code, `my_crate`.
 fn warn_of_package(warnings: &mut Warnings, part: &str, target: &str) {
     let package = target.split("::").next().unwrap_or_default();
     if package.contains('-') {
@@ -179,8 +180,8 @@ fn directives(input: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let text = rest?;
         let mut end = text.find(',').unwrap_or(text.len());
-        // Each search continues where the last one ended, or is the last one: the whole takes one
-        // pass over the text.
+        // A search for `]` ends inside this part, or finds none and is not repeated. So the time is
+        // linear in the text.
         if can_close && text[..end].contains('[') {
             match text.find(']') {
                 Some(close) if close >= end => {

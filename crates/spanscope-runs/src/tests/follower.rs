@@ -77,7 +77,7 @@ fn a_follower_checks_a_running_run_every_few_seconds_without_new_records() {
         panic!("the run is not over");
     };
     assert!(wait > Duration::ZERO && wait <= 5 * SECOND);
-    // Also while it waits a minute for a root.
+    // It checks as often while it waits for a missing root, with a grace period of a minute.
     let rootless = records(vec![span(2, 1, "search", 0..100, &[operation("execute_tool")])]);
     let mut follower = Follower::default();
     follower.read(&rootless, Duration::ZERO);
@@ -143,7 +143,7 @@ fn records_that_a_store_returns_again_after_a_late_one_have_no_events_again() {
     let mut follower = Follower::default();
     let told_first = follower.read(&first, Duration::ZERO);
     assert_eq!(told_first.len(), 3, "start, error and end");
-    // The store has no order of storing: it returns everything again, with the late span.
+    // A store with `StoreOrder::Marked` may return all records again when a late span arrives.
     let late = span(2, 1, "search", 10..20, &[operation("execute_tool")]);
     let again = records(vec![an_agent(1), late]).events(vec![failure(1, 1), failure(2, 2)]);
     let mut ids: Vec<String> = told_first.into_iter().map(|event| event.event_id).collect();
@@ -154,6 +154,6 @@ fn records_that_a_store_returns_again_after_a_late_one_have_no_events_again() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), events);
-    // That is no news, so it does not keep a run alive.
+    // The same records have no new event, so they don't restart the grace period.
     assert!(follower.read(&again, 2 * SECOND).is_empty());
 }

@@ -260,7 +260,7 @@ fn bodies_without_a_length_are_counted_as_they_arrive() {
     assert_eq!(send(&traces(vec![span])).to(open.address).status, 200);
 }
 
-/// This tests the timeout.
+/// The time limit itself is tested here, so the test waits for it.
 #[test]
 fn a_request_that_takes_too_long_is_asked_to_retry() {
     let mut limits = Limits::default();

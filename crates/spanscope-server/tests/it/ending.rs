@@ -13,7 +13,7 @@ use crate::otlp::{send, span, traces};
 use crate::running::{Held, Open, Running, counts, open, open_with};
 use crate::wire::{Ask, Connection};
 
-/// Waits until no more connections are accepted, which is the first step of an end.
+/// Waits until no more connections are accepted, which is the first step of a shutdown.
 fn wait_for_end_of_listening(server: &Running) {
     wait_for("the end of listening", || {
         std::net::TcpStream::connect(server.address).err()
@@ -30,9 +30,9 @@ fn a_shutdown_waits_for_open_requests_and_for_nothing_else() {
     let bytes = ask.bytes();
     let mut begun = Connection::open(open.address);
     begun.send(&bytes[..bytes.len() - 1]);
-    // Sent when the body is awaited.
+    // The server sends the status 100 when it starts to read the body.
     assert_eq!(begun.head().unwrap().status, 100);
-    // One that waits for its next request, and one that never sent any.
+    // A connection that waits for its next request, and one that never sent any.
     let mut idle = Connection::open(open.address);
     idle.send(&Ask::get("/health").bytes());
     assert_eq!(idle.answer().status, 200);
@@ -57,7 +57,7 @@ fn a_shutdown_without_clients_is_immediate() {
     assert!(open.server.ended());
 }
 
-/// This tests the timeout.
+/// The time limit itself is tested here, so the test waits for it.
 #[test]
 fn a_shutdown_is_bounded_even_if_the_store_does_not_respond() {
     let mut limits = Limits::default();

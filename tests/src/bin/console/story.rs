@@ -1,5 +1,4 @@
-//! A small run of an agent: spans, a message with markup, an error with its causes, a long
-//! line.
+//! A small run of an agent: spans, a message with markup, an error with its cause, a long line.
 
 use std::fmt;
 

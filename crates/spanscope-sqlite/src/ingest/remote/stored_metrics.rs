@@ -6,8 +6,8 @@
 //! counter. A later transaction may subtract a counted call (`tokens.rs`). As a counter can't
 //! decrease, the amount is withheld from later increments.
 //!
-//! Bounds: a transaction has at most as many label sets as records; the sink decides how many are
-//! kept.
+//! Bounds: a transaction has at most one label set for each span or measurement that it counts, and
+//! two for each call that it subtracts; the sink decides how many it keeps.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -51,8 +51,8 @@ pub(super) struct Series {
 pub(super) struct StoredMetrics {
     sink: StoredMetricSink,
     withheld: HashMap<Series, i64>,
-    /// The last measurement in the file before this store started to count. Calls up to it were not
-    /// counted.
+    /// The row id of the last measurement in the file before this store started to count. Calls up
+    /// to it were not counted.
     last_point: i64,
 }
 
@@ -71,7 +71,7 @@ impl StoredMetrics {
         Ok(())
     }
 
-    /// Returns the counts for one transaction.
+    /// Creates empty counts for a new transaction.
     pub(super) fn counts(&self) -> StoredCounts {
         StoredCounts {
             last_point: self.last_point,
@@ -133,12 +133,12 @@ impl StoredCounts {
         *self.spans.entry((process, kind, failed)).or_default() += 1;
     }
 
-    /// Counts the tokens of a measurement, if it is one of tokens.
+    /// Counts the tokens of a measurement, if its metric counts input or output tokens.
     pub(super) fn add_point(&mut self, point: &NewPoint<'_>) {
         let (Some(direction), MetricKind::Counter) = (direction_of(point.metric), point.kind) else {
             return;
         };
-        // A count of tokens is an integer, as in `usage.rs`.
+        // A count of tokens is an integer, as in `store/usage.rs`.
         let Amount::Integer(count @ 1..) = point.value else {
             return;
         };
@@ -204,14 +204,14 @@ fn direction_of(metric: &str) -> Option<&'static str> {
     }
 }
 
-/// The services of processes.
+/// Looks up the services of processes, once for each process.
 struct Services<'db> {
     db: &'db Connection,
     known: HashMap<i64, Vec<(&'static str, String)>>,
 }
 
 impl Services<'_> {
-    /// Returns the labels that identify a record's service.
+    /// Returns the labels that identify a process's service: its tenant and its name.
     fn labels(&mut self, process: i64) -> rusqlite::Result<Vec<(&'static str, String)>> {
         if let Some(labels) = self.known.get(&process) {
             return Ok(labels.clone());
@@ -242,7 +242,8 @@ impl Batch<'_> {
         }
     }
 
-    /// Subtracts the tokens of a call whose measurements are still stored.
+    /// Subtracts the tokens of a call that was counted since this store started to count. Its
+    /// measurements must still be stored.
     pub(super) fn take_back_tokens(
         &mut self,
         trace: i64,
