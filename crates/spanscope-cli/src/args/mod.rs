@@ -114,7 +114,8 @@ Examples:
 
 A price table is a TOML file with a [[model]] for each price. Its keys are match (such as \"gpt-4o-mini*\"), and \
 the price of a million tokens as input, output and optionally cached_read and cached_write. The first [[model]] \
-that matches applies. For a model without a price no cost is shown.")]
+that matches applies. For a model without a price, \
+the cost that the program reported is shown, if it reported one.")]
     Usage(UsageArgs),
     /// List agent runs
     ///

@@ -113,11 +113,11 @@ pub(crate) enum UsageGroup {
 /// `usage`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct UsageArgs {
-    /// Only measurements after this time: 30m, 2d, today, 14:03, 2026-11-21, 2026-11-21T14:03:00Z
+    /// Only model calls after this time: 30m, 2d, today, 14:03, 2026-11-21, 2026-11-21T14:03:00Z
     /// [default: 24h]
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Only measurements before this time
+    /// Only model calls before this time
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
     /// The grouping
