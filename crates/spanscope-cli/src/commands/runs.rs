@@ -56,6 +56,7 @@ pub(super) fn run(location: &Location, args: &RunsArgs) -> Result<()> {
     if shown == 0 {
         return Err(Stop::nothing(match page.total {
             0 => "no run matches".to_owned(),
+            total if args.limit == 0 => format!("--limit 0 shows no run: {} in all", count(total, "run")),
             total => format!(
                 "--offset {} is past the end: {} in all",
                 args.offset,

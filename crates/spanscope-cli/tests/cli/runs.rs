@@ -111,21 +111,20 @@ fn runs_are_filtered_by_agent_session_user_status_and_time() {
     ] {
         assert_eq!(ids(&store.json(words)), found, "{words:?}");
     }
-    for words in [
-        &["runs", "--agent", "unknown"][..],
-        &["runs", "--since", "2100-01-01"],
-        &["runs", "--status", "running"],
-        &["runs", "--offset", "3"],
+    for (words, message) in [
+        (&["runs", "--agent", "unknown"][..], "no run matches"),
+        (&["runs", "--since", "2100-01-01"], "no run matches"),
+        (&["runs", "--status", "running"], "no run matches"),
+        (
+            &["runs", "--offset", "3"],
+            "--offset 3 is past the end: 3 runs in all",
+        ),
+        (&["runs", "--limit", "0"], "--limit 0 shows no run: 3 runs in all"),
     ] {
         let result = store.run(words);
-        assert_eq!(
-            (result.code, result.out.as_str()),
-            (3, ""),
-            "{words:?}: {}",
-            result.err
-        );
+        assert_eq!((result.code, result.out.as_str()), (3, ""), "{words:?}");
         assert!(
-            result.err.starts_with("spanscope: no run"),
+            result.err.starts_with(&format!("spanscope: {message}")),
             "{words:?}: {}",
             result.err
         );
