@@ -179,6 +179,14 @@ impl Bounds {
         !self.is_gone() && self.integrity.note_log(db, bytes).unwrap_or(false)
     }
 
+    /// Returns the length of a damaged file that another program has cut.
+    pub(crate) fn cut_length(&mut self) -> Option<u64> {
+        match self.is_gone() {
+            true => None,
+            false => self.integrity.cut_length(),
+        }
+    }
+
     /// Notes that SQLite found damage while writing.
     pub(crate) fn note_damage(&mut self) {
         if !self.is_gone() {

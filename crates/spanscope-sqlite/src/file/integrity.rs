@@ -168,6 +168,16 @@ impl Integrity {
         self.stays_well(self.length)
     }
 
+    /// Returns the file's length if another program has cut it, as far as its length tells. Freed
+    /// pages make a file shorter too, so this is only for a file in which damage was found.
+    pub(super) fn cut_length(&mut self) -> Option<u64> {
+        let bytes = fs::metadata(&self.path).ok()?.len();
+        if bytes < self.length {
+            self.fault.get_or_insert(Fault::Cut);
+        }
+        (self.fault == Some(Fault::Cut)).then_some(bytes)
+    }
+
     /// Notes that SQLite has found damage while writing.
     pub(super) fn note_damage(&mut self) {
         self.fault.get_or_insert(Fault::Damaged);

@@ -217,6 +217,16 @@ impl OpenFile {
             }
             result => result,
         };
+        // A batch may read the missing part of a cut file before the next check sees its length.
+        let cut = match &result {
+            Err(error) if error.is_damage() => self.bounds.cut_length(),
+            _ => None,
+        };
+        let truncated = cut.map(|bytes| WriteError::Truncated { bytes });
+        let result = match &truncated {
+            Some(truncated) => Err(truncated),
+            None => result,
+        };
         if matches!(&result, Err(write_error) if write_error.is_damage()) {
             self.bounds.note_damage();
         }

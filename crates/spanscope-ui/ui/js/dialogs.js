@@ -187,7 +187,11 @@ function Palette() {
     words.every((word) => `${action.name} ${action.note}`.toLowerCase().includes(word)),
   );
   if (isIdLike(text) || isTaskLike(text))
-    found.unshift({ name: `go to ${text.trim()}`, note: "trace, span or task", run: () => void goToId(text) });
+    found.unshift({
+      name: `go to ${text.trim()}`,
+      note: "trace, span or task",
+      run: () => void goToId(text),
+    });
   const shown = naming ? [] : found.slice(0, 30);
   const run = (/** @type {Action | undefined} */ action) => {
     if (naming) {
