@@ -237,8 +237,8 @@ fn a_truncated_file_is_not_written_and_reading_it_raises_no_signal() {
             .open(&folder.path)
             .unwrap();
         file.set_len(kept * pages / 4 * 8192).unwrap();
-        // The writer may have copied its log into the cut file before it looked, so that the file is
-        // as long as before and has a hole.
+        // The writer may have copied its log into the cut file before it looked, so that the file
+        // is as long as before and has a hole.
         receiver.wait_err("another program has ");
         receiver.wait_out("refusals", |out| {
             out.iter().any(|line| line.starts_with("refused"))
