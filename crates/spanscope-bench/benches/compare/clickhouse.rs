@@ -20,6 +20,8 @@ use crate::sizes::Sizes;
 
 /// The number of spans of a trace.
 const TRACE: u64 = 10;
+/// Spans that one statement inserts.
+const PIECE: usize = 500_000;
 /// The time range of the spans, in milliseconds.
 const RANGE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -147,7 +149,16 @@ const USERS: u64 = 100_000;
 fn fill(database: &Database, spans: u64) {
     let traces = spans / TRACE;
     let step = RANGE_MS / traces.max(1);
-    database.run(&format!(
+    // In pieces, because a statement that takes longer than the client waits is an error.
+    for first in (0..traces * TRACE).step_by(PIECE) {
+        let count = (traces * TRACE - first).min(PIECE as u64);
+        database.run(&rows(traces, step, first, count));
+    }
+}
+
+/// Returns the statement that inserts the spans from the number `first` on.
+fn rows(traces: u64, step: u64, first: u64, count: u64) -> String {
+    format!(
         "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName,
              ResourceAttributes, ScopeName, SpanAttributes, Duration, StatusCode, StatusMessage)
          SELECT
@@ -181,9 +192,8 @@ fn fill(database: &Database, spans: u64) {
              1000000 * (1 + cityHash64(number) % 2000),
              number % 97 = 0 ? 'Error' : 'Unset',
              number % 97 = 0 ? 'it failed' : ''
-         FROM numbers({})",
-        traces * TRACE
-    ));
+         FROM numbers({first}, {count})"
+    )
 }
 
 /// Returns the id of a trace, as [`fill`] computes it.
